@@ -1,0 +1,1 @@
+//! The order-independent digest of a sink's rows.

@@ -1,0 +1,250 @@
+//! A job as plain data: what the SQL front end and the Rust builder make, what `explain` prints and the runtime builds.
+//!
+//! Nodes stand in an order in which every input comes before its user. A node's `name` is stable: it is derived from the
+//! job's text (`payments`, `alerts.over.1`), never from a position in memory, because checkpoints are stored by it.
+
+use crate::expr::Expr;
+use arrow_schema::{DataType, SchemaRef};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Position of a node in [`JobGraph::nodes`].
+pub type NodeId = usize;
+
+/// A whole job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobGraph {
+    /// The job's identity: `pipeline.name`, by default the stem of its file.
+    pub name: String,
+    /// The steps, inputs before users.
+    pub nodes: Vec<Node>,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Stable, unique name.
+    pub name: String,
+    /// What it reads.
+    pub inputs: Vec<NodeId>,
+    /// What it does.
+    pub step: Step,
+    /// The columns it emits.
+    pub schema: SchemaRef,
+}
+
+/// What a node does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Step {
+    /// Reads a table. No input.
+    Source(SourceSpec),
+    /// `t$late` of a source: its late rows with `watermark` and `lateness_ms` appended. Input: the source.
+    Late,
+    /// `t$errors` of a source: bad records and rows that failed an expression before any stateful step. Input: the source.
+    Errors,
+    /// Filter, then projection; per row.
+    Map(MapSpec),
+    /// Appends `window_start, window_end, window_time` to each row (a window function that no aggregation follows).
+    AssignWindow(WindowKind),
+    /// Keyed windowed aggregation.
+    Window(WindowSpec),
+    /// Keyed trailing frames: appends one column per call.
+    Over(OverSpec),
+    /// All rows of all inputs, which have equal schemas.
+    Union,
+    /// Writes a table. The one kind of node without users.
+    Sink(SinkSpec),
+}
+
+/// An input table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SourceSpec {
+    /// The table's name.
+    pub table: String,
+    /// `generator`, `filesystem`, …
+    pub connector: String,
+    /// The connector's options, without `connector` itself and without the `scan.*` options below.
+    pub options: BTreeMap<String, String>,
+    /// All physical (not computed) columns as declared, in order.
+    pub physical: SchemaRef,
+    /// The physical columns the job needs, ascending positions in `physical`: what the source decodes.
+    pub read: Vec<usize>,
+    /// Over the read columns: the node's schema (physical columns passed through, computed ones evaluated).
+    pub map: MapSpec,
+    /// Position of the event-time column in the node's schema.
+    pub time: usize,
+    /// The watermark's delay behind the maximum event time: `WATERMARK FOR ts AS ts - INTERVAL '5' SECOND` is 5,000.
+    pub watermark_delay_ms: i64,
+    /// `scan.event-time.min`: rows below it are bad.
+    pub time_min_ms: i64,
+    /// `scan.event-time.max`: rows above it are bad.
+    pub time_max_ms: i64,
+    /// `scan.watermark.alignment.max-drift`.
+    pub max_drift_ms: i64,
+    /// Positions in the node's schema that are declared NOT NULL: a NULL there makes the row a bad row.
+    pub not_null: Vec<usize>,
+}
+
+/// Filter, then projection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MapSpec {
+    /// Rows for which this is not true are dropped.
+    pub filter: Option<Expr>,
+    /// One expression per output column; names and types are the node's schema.
+    pub columns: Vec<Expr>,
+    /// How errors name the query: `INSERT INTO alerts`.
+    pub query: String,
+}
+
+/// How rows become windows `[start, end)`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WindowKind {
+    /// Back to back.
+    Tumble {
+        /// Size in milliseconds.
+        size_ms: i64,
+        /// Shift of the borders from the epoch.
+        offset_ms: i64,
+    },
+    /// A window of `size` starts every `slide`.
+    Hop {
+        /// Slide in milliseconds.
+        slide_ms: i64,
+        /// Size in milliseconds.
+        size_ms: i64,
+        /// Shift of the borders from the epoch.
+        offset_ms: i64,
+    },
+}
+
+/// Keyed windowed aggregation. Output columns: the keys, `window_start, window_end, window_time`
+/// (all `TIMESTAMP(3)`; `window_time` is `window_end − 1 ms`), then one column per aggregate. The event time of a result
+/// is its `window_time`. It fires once, when the watermark reaches `window_end`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WindowSpec {
+    /// The windows. The time of a row is its event time ([`crate::batch::Batch::times`]).
+    pub window: WindowKind,
+    /// Key columns of the input. Empty: one key.
+    pub keys: Vec<usize>,
+    /// The aggregates.
+    pub aggregates: Vec<Aggregate>,
+}
+
+/// One aggregate over columns of the input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Aggregate {
+    /// What is computed.
+    pub function: AggregateFunction,
+    /// Column of the argument; `None` for `COUNT(*)`.
+    pub argument: Option<usize>,
+    /// Over distinct argument values.
+    pub distinct: bool,
+    /// A BOOLEAN column: only rows where it is true count.
+    pub filter: Option<usize>,
+    /// The result's type (Flink's).
+    pub returns: DataType,
+    /// How errors name it: `SUM(amount)`.
+    pub label: String,
+}
+
+/// Aggregate functions. NULL arguments are ignored; over no value: COUNT is 0, all else NULL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum AggregateFunction {
+    Count,
+    Sum,
+    Avg,
+    Min,
+    Max,
+    /// Sample standard deviation (n − 1), NULL below two values.
+    StddevSamp,
+}
+
+/// Keyed trailing frames. Output columns: those of the input, then one per call, in order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OverSpec {
+    /// Key columns of the input (PARTITION BY). Empty: one key.
+    pub keys: Vec<usize>,
+    /// The different frames.
+    pub frames: Vec<Frame>,
+    /// The calls.
+    pub calls: Vec<OverCall>,
+    /// When rows are answered.
+    pub emission: Emission,
+    /// Positions of the pseudo-columns in the output, appended after the calls in this order, if the query asks for them.
+    pub pseudo: Vec<PseudoColumn>,
+}
+
+/// `RANGE BETWEEN start PRECEDING AND end PRECEDING`, both edges included: rows of the key whose event time lies in
+/// `[t − start, t − end]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Frame {
+    /// Milliseconds; never below `end_ms`.
+    pub start_ms: i64,
+    /// Milliseconds; 0 is CURRENT ROW (with its peers under `final`).
+    pub end_ms: i64,
+}
+
+/// One aggregate over one frame.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OverCall {
+    /// Position in [`OverSpec::frames`].
+    pub frame: usize,
+    /// The aggregate.
+    pub aggregate: Aggregate,
+}
+
+/// When a row is answered: the sink option `'emit'`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Emission {
+    /// Once, when the watermark passes its event time, in event-time order.
+    Final,
+    /// When it arrives, in the order (cut, source, partition, offset).
+    Arrival {
+        /// `arrival.late-horizon`: late rows back to this far behind the watermark are answered and enter the log.
+        late_horizon_ms: i64,
+    },
+}
+
+/// Pseudo-columns of `arrival`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PseudoColumn {
+    /// `is_late`: the row came behind its partition's watermark.
+    IsLate,
+    /// `is_incomplete`: it came behind the late horizon too; its features are NULL.
+    IsIncomplete,
+}
+
+/// An output table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SinkSpec {
+    /// The table's name.
+    pub table: String,
+    /// `print`, `blackhole`, `filesystem`, …
+    pub connector: String,
+    /// The connector's options, without `connector` and `emit`.
+    pub options: BTreeMap<String, String>,
+    /// When its rows are answered.
+    pub arrival: bool,
+}
+
+/// Settings of a run that may change results only where the semantics say so (`arrival_quantum_ms`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunOptions {
+    /// Worker threads.
+    pub workers: usize,
+    /// Rows per batch that sources aim for.
+    pub batch_rows: usize,
+    /// Δ of the content-defined cuts of a bounded `arrival` job.
+    pub arrival_quantum_ms: i64,
+    /// Rows of an epoch before it is cut, per worker; tests force 1, 1,000 and everything.
+    pub epoch_rows: usize,
+    /// Age of an epoch before it is cut, in milliseconds.
+    pub epoch_age_ms: u64,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self { workers: 1, batch_rows: 8192, arrival_quantum_ms: 1000, epoch_rows: 128 * 1024, epoch_age_ms: 5 }
+    }
+}

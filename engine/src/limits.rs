@@ -1,0 +1,12 @@
+//! Every limit of the engine, with its name.
+
+/// Epochs in flight before sources stop reading.
+pub const EPOCHS_IN_FLIGHT_MAX: u64 = 3;
+/// Late and bad rows that a job without routing keeps of each source for its final report.
+pub const UNROUTED_ROWS_KEPT_MAX: usize = 1_000;
+/// Buckets of a sink's digest; when there are more, the bucket width doubles.
+pub const DIGEST_BUCKETS_MAX: usize = 4_096;
+/// Workers of a job.
+pub const WORKERS_MAX: usize = crate::hash::KEY_GROUPS;
+/// Rows of the partition's last ones over which the share of bad rows is judged.
+pub const BAD_SHARE_ROWS: usize = 10_000;

@@ -1,0 +1,1 @@
+//! Counters and histograms, written by workers and read by anyone without stopping work.

@@ -1,0 +1,33 @@
+//! What the runtime asks of the crates above it: the parts that a graph names.
+
+use crate::error::BuildError;
+use crate::graph::{Node, RunOptions, SinkSpec, SourceSpec};
+use crate::operator::Operator;
+use crate::sink::SinkTable;
+use crate::source::Source;
+use arrow_schema::SchemaRef;
+use std::sync::Arc;
+
+/// Which half of a step an operator does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// All of it, on one worker per key.
+    Whole,
+    /// Before the exchange: rows become partial results, kept until their window is complete.
+    Combine,
+    /// Behind the exchange: partial results become results.
+    Merge,
+}
+
+/// Makes sources, operators and sinks from their specifications.
+pub trait Parts: Send + Sync {
+    /// Opens an input table: lists its partitions and checks its options. Called once per job.
+    fn source(&self, spec: &SourceSpec, options: &RunOptions) -> Result<Arc<dyn Source>, BuildError>;
+    /// Opens an output table whose rows have this schema. Called once per job.
+    fn sink(&self, spec: &SinkSpec, schema: &SchemaRef) -> Result<Arc<dyn SinkTable>, BuildError>;
+    /// Makes the operator of a `Map`, `AssignWindow`, `Window`, `Over` or `Late` node. Called once per worker.
+    fn operator(&self, node: &Node, input: &SchemaRef, role: Role) -> Result<Box<dyn Operator>, BuildError>;
+    /// The schema of the partial results of a step that can be split into [`Role::Combine`] and [`Role::Merge`]. Its first
+    /// columns are the step's keys.
+    fn partials(&self, node: &Node, input: &SchemaRef) -> Option<SchemaRef>;
+}
