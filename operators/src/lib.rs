@@ -1,1 +1,54 @@
-//! highwater-operators
+//! The steps of a job: what happens to rows between a source and a sink.
+//!
+//! | module | its business |
+//! |---|---|
+//! | [`stateless`], [`expression`] | fused filter and projection; own expressions evaluated, bad rows found |
+//! | [`assign_window`], [`late`] | windows as columns; the rows of `t$late` |
+//! | [`window`] | keyed windowed aggregation: TUMBLE, HOP |
+//! | [`over`] | keyed trailing frames, `final` and `arrival` |
+//! | [`aggregate`] | exact values shared by windows and frames: types, sums, means, deviations |
+//! | [`check`] | tests of operators as scripts |
+//!
+//! No module here sees timely, a clock or a file. [`operator`] makes the operator of a node of the graph.
+
+pub mod aggregate;
+pub mod assign_window;
+pub mod check;
+pub mod expression;
+pub mod late;
+pub mod over;
+pub mod stateless;
+pub mod window;
+
+use arrow_schema::SchemaRef;
+use highwater_engine::error::BuildError;
+use highwater_engine::graph::{Node, Step};
+use highwater_engine::operator::Operator;
+use highwater_engine::parts::Role;
+
+/// The operator of `node`, which reads rows of schema `input`. Only a windowed aggregation has roles other than
+/// [`Role::Whole`]: see [`partials`].
+pub fn operator(node: &Node, input: &SchemaRef, role: Role) -> Result<Box<dyn Operator>, BuildError> {
+    if role != Role::Whole && partials(node, input).is_none() {
+        return Err(BuildError::new(format!("{} cannot be split before the exchange", node.name)));
+    }
+    match &node.step {
+        Step::Map(spec) => stateless::operator(node, spec, input),
+        Step::AssignWindow(kind) => assign_window::operator(node, kind, input),
+        Step::Late => late::operator(node, input),
+        Step::Window(spec) => window::operator(node, spec, input, role),
+        Step::Over(spec) => over::operator(node, spec, input),
+        Step::Source(_) | Step::Errors | Step::Union | Step::Sink(_) => {
+            Err(BuildError::new(format!("{} is built by the runtime, not as an operator", node.name)))
+        }
+    }
+}
+
+/// The schema of the partial results of `node`, if it can be split into [`Role::Combine`] and [`Role::Merge`]. Its first
+/// columns are the keys.
+pub fn partials(node: &Node, input: &SchemaRef) -> Option<SchemaRef> {
+    match &node.step {
+        Step::Window(spec) => window::partials(spec, input),
+        _ => None,
+    }
+}

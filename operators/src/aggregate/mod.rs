@@ -1,0 +1,1 @@
+//! Exact values shared by windows and frames.

@@ -1,0 +1,1 @@
+//! Own expressions evaluated on batches.

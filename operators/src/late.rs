@@ -1,0 +1,11 @@
+//! The rows of `t$late`.
+
+use arrow_schema::SchemaRef;
+use highwater_engine::error::BuildError;
+use highwater_engine::graph::Node;
+use highwater_engine::operator::Operator;
+
+/// The operator of `node`.
+pub fn operator(node: &Node, _input: &SchemaRef) -> Result<Box<dyn Operator>, BuildError> {
+    Err(BuildError::new(format!("{} is not built yet", node.name)))
+}
