@@ -44,6 +44,8 @@ pub enum Step {
     Errors,
     /// Filter, then projection; per row.
     Map(MapSpec),
+    /// Keeps the rows whose event time lies in the range; per row. What a replay emits: see [`SourceSpec::reads`].
+    TimeRange(TimeRange),
     /// Appends `window_start, window_end, window_time` to each row (a window function that no aggregation follows).
     AssignWindow(WindowKind),
     /// Keyed windowed aggregation.
@@ -83,6 +85,35 @@ pub struct SourceSpec {
     pub max_drift_ms: i64,
     /// Positions in the node's schema that are declared NOT NULL: a NULL there makes the row a bad row.
     pub not_null: Vec<usize>,
+    /// What a replay of a part of history reads; everything otherwise. Lateness is judged first, by all rows of the
+    /// partition; then on-time rows outside the range are dropped. Late rows stay: the time of `t$late` is the watermark.
+    /// A source may skip rows that it knows to lie outside, if it knows their maximum event time too.
+    pub reads: TimeRange,
+}
+
+/// Event times `[from_ms, to_ms)`, in epoch milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeRange {
+    /// The first instant inside.
+    pub from_ms: i64,
+    /// The first instant behind.
+    pub to_ms: i64,
+}
+
+impl TimeRange {
+    /// All of time.
+    pub const ALL: TimeRange = TimeRange { from_ms: i64::MIN, to_ms: i64::MAX };
+
+    /// Whether the instant lies inside.
+    pub const fn contains(self, time_ms: i64) -> bool {
+        self.from_ms <= time_ms && time_ms < self.to_ms
+    }
+}
+
+impl Default for TimeRange {
+    fn default() -> Self {
+        Self::ALL
+    }
 }
 
 /// Filter, then projection.

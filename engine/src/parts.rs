@@ -25,7 +25,7 @@ pub trait Parts: Send + Sync {
     fn source(&self, spec: &SourceSpec, options: &RunOptions) -> Result<Arc<dyn Source>, BuildError>;
     /// Opens an output table whose rows have this schema. Called once per job.
     fn sink(&self, spec: &SinkSpec, schema: &SchemaRef) -> Result<Arc<dyn SinkTable>, BuildError>;
-    /// Makes the operator of a `Map`, `AssignWindow`, `Window`, `Over` or `Late` node. Called once per worker.
+    /// Makes the operator of a `Map`, `TimeRange`, `AssignWindow`, `Window`, `Over` or `Late` node. Called once per worker.
     fn operator(&self, node: &Node, input: &SchemaRef, role: Role) -> Result<Box<dyn Operator>, BuildError>;
     /// The schema of the partial results of a step that can be split into [`Role::Combine`] and [`Role::Merge`]. Its first
     /// columns are the step's keys.
