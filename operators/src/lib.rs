@@ -3,6 +3,7 @@
 //! | module | its business |
 //! |---|---|
 //! | [`stateless`], [`expression`] | fused filter and projection; own expressions evaluated, bad rows found |
+//! | [`time_range`] | the part of history that a replay emits |
 //! | [`assign_window`], [`late`] | windows as columns; the rows of `t$late` |
 //! | [`window`] | keyed windowed aggregation: TUMBLE, HOP |
 //! | [`over`] | keyed trailing frames, `final` and `arrival` |
@@ -18,6 +19,7 @@ pub mod expression;
 pub mod late;
 pub mod over;
 pub mod stateless;
+pub mod time_range;
 pub mod window;
 
 use arrow_schema::SchemaRef;
@@ -34,6 +36,7 @@ pub fn operator(node: &Node, input: &SchemaRef, role: Role) -> Result<Box<dyn Op
     }
     match &node.step {
         Step::Map(spec) => stateless::operator(node, spec, input),
+        Step::TimeRange(range) => Ok(Box::new(time_range::KeepRange(*range))),
         Step::AssignWindow(kind) => assign_window::operator(node, kind, input),
         Step::Late => late::operator(node, input),
         Step::Window(spec) => window::operator(node, spec, input, role),

@@ -26,8 +26,10 @@ use std::collections::BTreeMap;
 /// What the command line, the environment and the TOML file say, layered by precedence by the caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
-    /// Values of `SET` keys; they beat the file's `SET`.
+    /// Values of `SET` keys (environment, flags); they beat the file's `SET`.
     pub set: BTreeMap<String, String>,
+    /// Values of `SET` keys (TOML); the file's `SET` beats them.
+    pub defaults: BTreeMap<String, String>,
     /// Options by table; they beat the table's `WITH`. A `connector` here drops all options of the DDL.
     pub tables: BTreeMap<String, BTreeMap<String, String>>,
 }
