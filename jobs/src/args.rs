@@ -1,0 +1,192 @@
+//! The command line: every verb, its flags and its examples.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  highwater run jobs/fraud_velocity.sql --workers 2
+  highwater replay jobs/replay_history.sql --from 2026-01-01 --to 2026-02-01 \\
+      -D payments.connector=filesystem -D payments.path=history -D payments.format=parquet
+  highwater compare live.json replay.json
+
+Settings: a flag beats the environment (HIGHWATER_PARALLELISM_DEFAULT for parallelism.default), which beats SET in the
+job file, which beats highwater.toml.
+Exit codes: 0 done (compare: equal), 1 the job failed (compare: different), 2 bad usage or SQL, 130 interrupted.";
+
+/// Exact stream processing for payments: a SQL job file in, results that don't depend on worker count or speed out.
+#[derive(Debug, Parser)]
+#[command(name = "highwater", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run a job until its inputs end.
+    Run(RunArgs),
+    /// Run a job over a part of its inputs' history.
+    Replay(ReplayArgs),
+    /// Check a job file: syntax, types, options, bounded state. Reads and writes no data.
+    Validate(ValidateArgs),
+    /// Show the dataflow graph of a job: keys, exchanges, watermarks and what bounds the state.
+    Explain(ExplainArgs),
+    /// Write generated payments to files, one per partition.
+    Generate(GenerateArgs),
+    /// Compare two runs: by their summaries, or row by row by their output folders.
+    Compare(CompareArgs),
+}
+
+/// The job file and what replaces parts of it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct JobArgs {
+    /// The job: a file of SQL statements.
+    #[arg(value_name = "JOB.sql")]
+    pub job: PathBuf,
+    /// Sets a SET key (`parallelism.default=4`) or an option of a table (`payments.path=DIR`). May be repeated.
+    #[arg(short = 'D', value_name = "KEY=VALUE")]
+    pub define: Vec<String>,
+    /// Settings below those of the job file [default: highwater.toml in this folder, if there is one]
+    #[arg(long, value_name = "FILE", env = "HIGHWATER_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+/// `highwater run`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = "\
+Examples:
+  highwater run jobs/fraud_velocity.sql
+  highwater run jobs/fraud_velocity.sql --workers 2 --summary out.json -D payments.number-of-rows=20000000
+  highwater run jobs/merchant_throughput.sql \\
+      -D payments.connector=filesystem -D payments.path='days/*.csv' -D payments.format=csv -D payments.csv.header=true
+
+When -D replaces a table's connector, the options that belonged to the old connector are dropped.")]
+pub struct RunArgs {
+    /// The job.
+    #[command(flatten)]
+    pub job: JobArgs,
+    /// Worker threads: the same as -D parallelism.default=N
+    #[arg(short, long, value_name = "N")]
+    pub workers: Option<usize>,
+    /// Writes what was read, written and measured, as JSON: the input of `compare`.
+    #[arg(long, value_name = "FILE")]
+    pub summary: Option<PathBuf>,
+    /// Accepts that nothing is kept for a restart.
+    #[arg(long)]
+    pub ephemeral: bool,
+}
+
+/// `highwater replay`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = "\
+Examples:
+  highwater replay jobs/replay_history.sql -D payments.connector=filesystem -D payments.path=history \\
+      -D payments.format=parquet
+  highwater replay jobs/replay_history.sql --from 2026-01-01T06:00:00Z --to 2026-01-01T18:00:00Z --summary day.json
+
+Emits the rows with an event time in [from, to) and the windows wholly inside. Reads as much of the time before as the
+job's frames and windows reach back, so the rows are those of a run over everything.")]
+pub struct ReplayArgs {
+    /// All of `run`.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// First instant: ISO 8601 (UTC without a zone) or epoch milliseconds [default: the beginning]
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// First instant after the range [default: the end]
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub to: Option<String>,
+    /// Reads this much before --from instead of what the job reaches back: `90 s`, `24 h`, `7 d`. Less is inexact.
+    #[arg(long, value_name = "D", requires = "from")]
+    pub warmup: Option<String>,
+}
+
+/// `highwater validate`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  highwater validate jobs/fraud_velocity.sql")]
+pub struct ValidateArgs {
+    /// The job.
+    #[command(flatten)]
+    pub job: JobArgs,
+}
+
+/// `highwater explain`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  highwater explain jobs/fraud_velocity.sql
+  highwater explain jobs/fraud_velocity.sql --format json")]
+pub struct ExplainArgs {
+    /// The job.
+    #[command(flatten)]
+    pub job: JobArgs,
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t = ExplainFormat::Text)]
+    pub format: ExplainFormat,
+}
+
+/// Forms of `explain`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExplainFormat {
+    /// For people.
+    Text,
+    /// The graph as data, with the same facts.
+    Json,
+}
+
+/// `highwater generate`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  highwater generate --rows 1000000 --out history
+  highwater generate --rows 1000000 --seed 7 --partitions 4 --format csv --out history -D late-share=0
+
+A run over the files gives the results of a run over the generator with the same options.")]
+pub struct GenerateArgs {
+    /// Payments in all.
+    #[arg(long, value_name = "N")]
+    pub rows: u64,
+    /// Seed of everything random.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+    /// Files.
+    #[arg(long, value_name = "P", default_value_t = 8)]
+    pub partitions: usize,
+    /// Their format: parquet or csv.
+    #[arg(long, value_name = "F", default_value = "parquet")]
+    pub format: String,
+    /// The folder, made if there is none.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// An option of the generator or of the files' format. May be repeated.
+    #[arg(short = 'D', value_name = "OPTION=VALUE")]
+    pub define: Vec<String>,
+}
+
+/// `highwater compare`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  highwater compare live.json replay.json
+  highwater compare live.json replay.json --from 2026-01-01 --to 2026-02-01
+  highwater compare out-live out-replay --from 2026-01-01T10:30 --to 2026-01-01T11:15
+
+Two summaries: equal, or the first sink and event-time bucket that differ. Two folders of a sink's output: equal, or the
+first row that differs. A range that does not lie on bucket edges needs the folders.")]
+pub struct CompareArgs {
+    /// A summary (--summary) or a folder of a sink's output.
+    #[arg(value_name = "A")]
+    pub a: PathBuf,
+    /// The other one, of the same kind.
+    #[arg(value_name = "B")]
+    pub b: PathBuf,
+    /// First instant compared: ISO 8601 (UTC without a zone) or epoch milliseconds.
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// First instant no longer compared.
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub to: Option<String>,
+}

@@ -1,0 +1,27 @@
+//! What the binary asks of the operating system: signals, peak memory.
+
+#![allow(unsafe_code)] // three calls of libc without a safe wrapper among our dependencies
+
+/// Makes a file size limit an error of the write instead of the end of the process, and a closed pipe a quiet end.
+///
+/// Rust ignores SIGPIPE, so `highwater explain … | head` would report an error; with the default action it just ends. A
+/// job's own outputs are files: nothing of theirs is lost by it.
+pub fn set_signal_actions() {
+    // SAFETY: called once, before any thread is started; both are actions the system defines.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
+}
+
+/// The largest resident set of this process so far, in bytes.
+pub fn peak_rss_bytes() -> u64 {
+    // SAFETY: `usage` is a plain struct for which zero is valid, and outlives the call.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
+        usage
+    };
+    let kib_or_bytes = usage.ru_maxrss.max(0) as u64;
+    if cfg!(target_os = "macos") { kib_or_bytes } else { kib_or_bytes * 1024 }
+}

@@ -1,0 +1,184 @@
+//! `replay`: the part of history a job reads and the part it emits, as a rewrite of its graph.
+//!
+//! The **reach** of a source is the sum of frame starts and window sizes along the longest path to an output. On-time rows
+//! before `from − reach − bound` can't change a row at or after `from`, so the source drops them (after it has judged
+//! lateness by them). In front of every output a [`Step::TimeRange`] keeps the rows of `[from, to)`; a window's time is
+//! its last instant, so the windows that begin before `from` are cut off by moving the range by the window's size.
+
+use crate::failure::Failure;
+use highwater_engine::graph::{JobGraph, Node, NodeId, Step, TimeRange, WindowKind};
+
+/// What a replay is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Replay {
+    /// First instant emitted; the beginning if none.
+    pub from_ms: Option<i64>,
+    /// First instant no longer emitted; the end if none.
+    pub to_ms: Option<i64>,
+    /// Read this much before `from_ms` instead of the reach.
+    pub warmup_ms: Option<i64>,
+}
+
+/// A rewritten graph.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replayed {
+    /// The graph to run.
+    pub graph: JobGraph,
+    /// The longest reach of a source.
+    pub reach_ms: i64,
+    /// `warmup_ms` is shorter than that: rows near `from_ms` may lack a part of their past.
+    pub inexact: bool,
+}
+
+/// Restricts a job to a part of history.
+///
+/// # Errors
+/// A range that is empty, or outputs whose range has no single meaning (frames over windows of several sizes).
+pub fn replay(graph: &JobGraph, wanted: Replay) -> Result<Replayed, Failure> {
+    let (from, to) = (wanted.from_ms.unwrap_or(i64::MIN), wanted.to_ms.unwrap_or(i64::MAX));
+    if from >= to {
+        return Err(Failure::usage(format!("replay: --from {from} is not before --to {to}")));
+    }
+    let reach = reaches(graph);
+    let reach_ms = sources(graph).map(|id| reach[id]).max().unwrap_or(0);
+    let mut graph = emit_between(graph, TimeRange { from_ms: from, to_ms: to })?;
+    limit_reads(&mut graph, TimeRange { from_ms: from, to_ms: to }, wanted.warmup_ms);
+    Ok(Replayed { graph, reach_ms, inexact: wanted.warmup_ms.is_some_and(|w| w < reach_ms) })
+}
+
+/// How far each node's own rows are needed before a row of an output: the longest sum over the paths below it.
+fn reaches(graph: &JobGraph) -> Vec<i64> {
+    let mut reach = vec![0i64; graph.nodes.len()];
+    for (id, node) in graph.nodes.iter().enumerate().rev() {
+        let through = reach[id].saturating_add(own_reach(&node.step));
+        for &input in &node.inputs {
+            reach[input] = reach[input].max(through);
+        }
+    }
+    reach
+}
+
+fn own_reach(step: &Step) -> i64 {
+    match step {
+        Step::Window(spec) => size_ms(&spec.window),
+        Step::Over(spec) => spec.frames.iter().map(|f| f.start_ms).max().unwrap_or(0),
+        Step::AssignWindow(kind) => size_ms(kind),
+        Step::Source(_)
+        | Step::Late
+        | Step::Errors
+        | Step::Map(_)
+        | Step::TimeRange(_)
+        | Step::Union
+        | Step::Sink(_) => 0,
+    }
+}
+
+fn size_ms(window: &WindowKind) -> i64 {
+    match window {
+        WindowKind::Tumble { size_ms, .. } | WindowKind::Hop { size_ms, .. } => *size_ms,
+    }
+}
+
+fn sources(graph: &JobGraph) -> impl Iterator<Item = NodeId> {
+    graph.nodes.iter().enumerate().filter(|(_, n)| matches!(n.step, Step::Source(_))).map(|(id, _)| id)
+}
+
+/// Sets what each source reads. Where `t$errors` is used, rows behind the range stay: a bad row's time is the watermark,
+/// which may lie in the range while the row's own time lies behind it.
+fn limit_reads(graph: &mut JobGraph, range: TimeRange, warmup_ms: Option<i64>) {
+    let reach = reaches(graph);
+    let with_errors: Vec<NodeId> =
+        graph.nodes.iter().filter(|n| matches!(n.step, Step::Errors)).flat_map(|n| n.inputs.clone()).collect();
+    for (id, node) in graph.nodes.iter_mut().enumerate() {
+        if let Step::Source(source) = &mut node.step {
+            let back = warmup_ms.unwrap_or(reach[id]).saturating_add(source.watermark_delay_ms);
+            source.reads.from_ms =
+                if range.from_ms == i64::MIN { i64::MIN } else { range.from_ms.saturating_sub(back) };
+            source.reads.to_ms = if with_errors.contains(&id) { i64::MAX } else { range.to_ms };
+        }
+    }
+}
+
+/// Puts a [`Step::TimeRange`] in front of every output.
+fn emit_between(graph: &JobGraph, range: TimeRange) -> Result<JobGraph, Failure> {
+    let mut cuts: Vec<(NodeId, usize, TimeRange)> = Vec::new();
+    for (id, node) in graph.nodes.iter().enumerate() {
+        if matches!(node.step, Step::Sink(_)) {
+            for at in 0..node.inputs.len() {
+                place_cuts(graph, id, at, range, &mut cuts)?;
+            }
+        }
+    }
+    Ok(insert_cuts(graph, &cuts))
+}
+
+/// Where the range belongs above input `at` of `user`: there, or above the branches of a union of different windows.
+fn place_cuts(
+    graph: &JobGraph,
+    user: NodeId,
+    at: usize,
+    range: TimeRange,
+    cuts: &mut Vec<(NodeId, usize, TimeRange)>,
+) -> Result<(), Failure> {
+    let input = graph.nodes[user].inputs[at];
+    if let Some(size) = window_size(graph, input) {
+        let begin = size.map_or(0, |s| s - 1);
+        let from_ms = if range.from_ms == i64::MIN { i64::MIN } else { range.from_ms.saturating_add(begin) };
+        let cut = (user, at, TimeRange { from_ms, ..range });
+        if !cuts.contains(&cut) {
+            cuts.push(cut);
+        }
+        return Ok(());
+    }
+    let node = &graph.nodes[input];
+    match node.step {
+        Step::Map(_) | Step::TimeRange(_) | Step::Union => {
+            (0..node.inputs.len()).try_for_each(|i| place_cuts(graph, input, i, range, cuts))
+        }
+        _ => Err(Failure::usage(format!(
+            "replay: {} mixes windows of several sizes, so \"windows wholly inside the range\" has no single meaning; \
+             replay the whole history, or give each size an output of its own",
+            node.name
+        ))),
+    }
+}
+
+/// Size of the windows that the rows of a node are: `Some(None)` if they are rows of their own time, `None` if mixed.
+fn window_size(graph: &JobGraph, id: NodeId) -> Option<Option<i64>> {
+    let node = &graph.nodes[id];
+    match &node.step {
+        Step::Source(_) | Step::Late | Step::Errors => Some(None),
+        Step::Window(spec) => Some(Some(size_ms(&spec.window))),
+        Step::AssignWindow(kind) => Some(Some(size_ms(kind))),
+        _ => {
+            let mut sizes = node.inputs.iter().map(|&i| window_size(graph, i));
+            let first = sizes.next()??;
+            sizes.all(|s| s == Some(first)).then_some(first)
+        }
+    }
+}
+
+/// The graph with a node before each cut, renumbered.
+fn insert_cuts(graph: &JobGraph, cuts: &[(NodeId, usize, TimeRange)]) -> JobGraph {
+    let mut nodes: Vec<Node> = Vec::with_capacity(graph.nodes.len() + cuts.len());
+    let mut moved: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
+    for (id, node) in graph.nodes.iter().enumerate() {
+        let mut node = node.clone();
+        for (at, input) in node.inputs.iter_mut().enumerate() {
+            *input = moved[*input];
+            if let Some((_, _, range)) = cuts.iter().find(|c| (c.0, c.1) == (id, at)) {
+                let range_node = Node {
+                    name: format!("{}.range.{at}", graph.nodes[id].name),
+                    inputs: vec![*input],
+                    step: Step::TimeRange(*range),
+                    schema: nodes[*input].schema.clone(),
+                };
+                nodes.push(range_node);
+                *input = nodes.len() - 1;
+            }
+        }
+        nodes.push(node);
+        moved.push(nodes.len() - 1);
+    }
+    JobGraph { name: graph.name.clone(), nodes }
+}
