@@ -1,10 +1,11 @@
 //! What the runtime asks of the crates above it: the parts that a graph names.
 
-use crate::error::BuildError;
-use crate::graph::{Node, RunOptions, SinkSpec, SourceSpec};
+use crate::error::{BuildError, OperatorError};
+use crate::graph::{MapSpec, Node, RunOptions, SinkSpec, SourceSpec};
 use crate::operator::Operator;
 use crate::sink::SinkTable;
 use crate::source::Source;
+use arrow::array::{RecordBatch, UInt32Array};
 use arrow_schema::SchemaRef;
 use std::sync::Arc;
 
@@ -30,4 +31,32 @@ pub trait Parts: Send + Sync {
     /// The schema of the partial results of a step that can be split into [`Role::Combine`] and [`Role::Merge`]. Its first
     /// columns are the step's keys.
     fn partials(&self, node: &Node, input: &SchemaRef) -> Option<SchemaRef>;
+    /// Compiles [`SourceSpec::map`]: from the columns a source decoded to the columns of its node. Called once per worker.
+    fn row_program(
+        &self,
+        map: &MapSpec,
+        input: &SchemaRef,
+        output: &SchemaRef,
+    ) -> Result<Box<dyn RowProgram>, BuildError>;
+}
+
+/// A filter and projection over bare columns, for rows whose event times are not known yet.
+pub trait RowProgram: Send {
+    /// Filters and projects. A row is bad if an expression fails on it alone, so the answer does not depend on which
+    /// rows stand together.
+    ///
+    /// # Errors
+    /// Only if the columns are not of the schema the program was compiled for.
+    fn apply(&mut self, columns: &RecordBatch) -> Result<Projected, OperatorError>;
+}
+
+/// What a [`RowProgram`] made of a batch.
+#[derive(Clone, Debug)]
+pub struct Projected {
+    /// The rows that passed.
+    pub columns: RecordBatch,
+    /// The input row of each of them, ascending; `None` if all rows passed.
+    pub kept: Option<UInt32Array>,
+    /// Input rows that failed an expression, ascending, each with its reason. They are not among the rows that passed.
+    pub bad: Vec<(usize, String)>,
 }

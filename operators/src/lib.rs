@@ -24,9 +24,9 @@ pub mod window;
 
 use arrow_schema::SchemaRef;
 use highwater_engine::error::BuildError;
-use highwater_engine::graph::{Node, Step};
+use highwater_engine::graph::{MapSpec, Node, Step};
 use highwater_engine::operator::Operator;
-use highwater_engine::parts::Role;
+use highwater_engine::parts::{Role, RowProgram};
 
 /// The operator of `node`, which reads rows of schema `input`. Only a windowed aggregation has roles other than
 /// [`Role::Whole`]: see [`partials`].
@@ -54,4 +54,9 @@ pub fn partials(node: &Node, input: &SchemaRef) -> Option<SchemaRef> {
         Step::Window(spec) => window::partials(spec, input),
         _ => None,
     }
+}
+
+/// Compiles a filter and projection over bare columns: see [`highwater_engine::parts::Parts::row_program`].
+pub fn row_program(map: &MapSpec, input: &SchemaRef, output: &SchemaRef) -> Result<Box<dyn RowProgram>, BuildError> {
+    Ok(Box::new(stateless::MapProgram::new(map, input, output)?))
 }
