@@ -1,0 +1,107 @@
+//! The summary of a run as JSON: what was read, written and measured. `compare` reads it back.
+//!
+//! A sink's buckets split its digest by event time. Digests are sums modulo 2^128, so those of finer buckets add up to
+//! that of a coarser one; widths are powers of two times one second, aligned to the epoch.
+
+use crate::failure::Failure;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// What a run read, wrote and measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Seconds from the first read to the last commit.
+    pub elapsed_s: f64,
+    /// Rows read per second.
+    pub rows_per_s: f64,
+    /// Largest resident set of the process.
+    pub peak_rss_bytes: u64,
+    /// The inputs.
+    pub sources: Vec<SourceSummary>,
+    /// The outputs.
+    pub sinks: Vec<SinkSummary>,
+    /// From row decoded to result handed to the sink; none where a bounded run went as fast as it could.
+    pub latency_ms: Option<LatencyMs>,
+}
+
+/// An input of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SourceSummary {
+    /// The table.
+    pub name: String,
+    /// Rows decoded.
+    pub rows: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Rows behind their partition's watermark.
+    pub late: u64,
+    /// Rows of `t$errors`.
+    pub errors: u64,
+}
+
+/// An output of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SinkSummary {
+    /// The table.
+    pub name: String,
+    /// Rows written.
+    pub rows: u64,
+    /// Digest of all rows: 32 hex digits.
+    pub digest: String,
+    /// The same, by event time.
+    pub buckets: Buckets,
+}
+
+/// Digests by event time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Buckets {
+    /// Width of each bucket.
+    pub width_ms: i64,
+    /// Start, rows and digest of each bucket that has rows, by start.
+    pub rows: Vec<(i64, u64, String)>,
+}
+
+/// Latency of results.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LatencyMs {
+    /// Median.
+    pub p50: f64,
+    /// 99 %.
+    pub p99: f64,
+    /// 99.9 %.
+    pub p999: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+impl Summary {
+    /// Reads a summary.
+    ///
+    /// # Errors
+    /// A file that can't be read or is no summary.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Failure::usage(format!("{}: can't be read: {e}", path.display())))?;
+        serde_json::from_str(&text)
+            .map_err(|e| Failure::usage(format!("{}: not a summary of highwater run --summary: {e}", path.display())))
+    }
+
+    /// Writes the summary, complete or not at all.
+    ///
+    /// # Errors
+    /// A folder that can't be written.
+    pub fn write(&self, path: &Path) -> Result<(), Failure> {
+        let fail = |e: std::io::Error| Failure::job(format!("summary {}: can't be written: {e}", path.display()));
+        let mut text = serde_json::to_string_pretty(self).map_err(|e| Failure::job(e.to_string()))?;
+        text.push('\n');
+        if !path.parent().is_some_and(|p| p.as_os_str().is_empty() || p.is_dir()) {
+            return Err(Failure::job(format!("summary {}: there is no such folder", path.display())));
+        }
+        if path.exists() && !path.is_file() {
+            return std::fs::write(path, text).map_err(fail); // a device: /dev/stdout
+        }
+        let mut staged = path.as_os_str().to_owned();
+        staged.push(".part");
+        std::fs::write(&staged, text).and_then(|()| std::fs::rename(&staged, path)).map_err(fail)
+    }
+}
