@@ -1,9 +1,9 @@
 //! The summary of a run as JSON: what was read, written and measured. `compare` reads it back.
 //!
-//! A sink's buckets split its digest by event time. Digests are sums modulo 2^128, so those of finer buckets add up to
-//! that of a coarser one; widths are powers of two times one second, aligned to the epoch.
+//! A sink's buckets split its digest by event time: see [`highwater_engine::digest`].
 
 use crate::failure::Failure;
+use highwater_engine::digest::{Buckets, Digest};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -47,18 +47,9 @@ pub struct SinkSummary {
     /// Rows written.
     pub rows: u64,
     /// Digest of all rows: 32 hex digits.
-    pub digest: String,
+    pub digest: Digest,
     /// The same, by event time.
     pub buckets: Buckets,
-}
-
-/// Digests by event time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Buckets {
-    /// Width of each bucket.
-    pub width_ms: i64,
-    /// Start, rows and digest of each bucket that has rows, by start.
-    pub rows: Vec<(i64, u64, String)>,
 }
 
 /// Latency of results.

@@ -3,19 +3,16 @@
 use super::Verdict;
 use crate::failure::Failure;
 use crate::instant::{show_duration, show_instant};
-use crate::summary::{Buckets, SinkSummary, Summary};
+use crate::summary::{SinkSummary, Summary};
+use highwater_engine::digest::{Buckets, Difference, Digest};
 use highwater_engine::graph::TimeRange;
-use std::collections::BTreeMap;
-
-/// Rows and digest of a bucket.
-type Cell = (u64, u128);
 
 /// Compares the sinks of two runs within `range`.
 pub(super) fn compare(a: &Summary, b: &Summary, range: TimeRange) -> Result<Verdict, Failure> {
     let mut rows = 0;
     for sink in &a.sinks {
         let Some(other) = b.sinks.iter().find(|s| s.name == sink.name) else {
-            return Ok(Verdict::Different(format!("sink {} is only in the first", sink.name)));
+            return Ok(Verdict::Different(format!("sink {} is only in A", sink.name)));
         };
         match compare_sinks(sink, other, range)? {
             Ok(compared) => rows += compared,
@@ -23,81 +20,67 @@ pub(super) fn compare(a: &Summary, b: &Summary, range: TimeRange) -> Result<Verd
         }
     }
     if let Some(extra) = b.sinks.iter().find(|s| a.sinks.iter().all(|t| t.name != s.name)) {
-        return Ok(Verdict::Different(format!("sink {} is only in the second", extra.name)));
+        return Ok(Verdict::Different(format!("sink {} is only in B", extra.name)));
     }
-    Ok(Verdict::Equal(format!("{} sinks, {rows} rows", a.sinks.len())))
+    Ok(Verdict::Equal(format!("{rows} rows of {} sinks", a.sinks.len())))
 }
 
 /// Rows compared, or the difference.
-fn compare_sinks(a: &SinkSummary, b: &SinkSummary, range: TimeRange) -> Result<Result<u64, String>, Failure> {
-    let width = a.buckets.width_ms.max(b.buckets.width_ms);
-    if range != TimeRange::ALL {
-        check_edges(&a.name, width, range)?;
+fn compare_sinks(a: &SinkSummary, b: &SinkSummary, range: TimeRange) -> Result<Result<i64, String>, Failure> {
+    let width_ms = a.buckets.width_ms.max(b.buckets.width_ms);
+    let part = |sink: &SinkSummary| -> Result<Buckets, Failure> {
+        let folded = sink.buckets.fold(width_ms).ok_or_else(|| {
+            Failure::usage(format!("compare: buckets of {} ms do not fold into {width_ms} ms", sink.buckets.width_ms))
+        })?;
+        folded.range(range.from_ms, range.to_ms).ok_or_else(|| off_edge(&a.name, width_ms, range))
+    };
+    let (part_a, part_b) = (part(a)?, part(b)?);
+    if let Some(difference) = part_a.first_difference(&part_b) {
+        return Ok(Err(describe(&a.name, &difference)));
     }
-    let (in_a, in_b) = (fold(&a.buckets, width)?, fold(&b.buckets, width)?);
-    let starts = in_a.keys().chain(in_b.keys()).copied().filter(|s| range.contains(*s));
-    let first = starts.filter(|s| in_a.get(s) != in_b.get(s)).min();
-    if let Some(start) = first {
-        return Ok(Err(describe(&a.name, start, width, in_a.get(&start), in_b.get(&start))));
-    }
-    if range == TimeRange::ALL && (a.rows, &a.digest) != (b.rows, &b.digest) {
+    if range == TimeRange::ALL && (a.rows, a.digest) != (b.rows, b.digest) {
         let side = |s: &SinkSummary| format!("{} rows, digest {}", s.rows, s.digest);
         return Ok(Err(format!("sink {}: {} and {}, though no bucket differs", a.name, side(a), side(b))));
     }
-    Ok(Ok(in_a.iter().filter(|(s, _)| range.contains(**s)).map(|(_, c)| c.0).sum()))
+    Ok(Ok(part_a.total().0))
 }
 
-fn check_edges(sink: &str, width: i64, range: TimeRange) -> Result<(), Failure> {
-    let on_edge = |t: i64| t == i64::MIN || t == i64::MAX || t.rem_euclid(width) == 0;
-    if on_edge(range.from_ms) && on_edge(range.to_ms) {
-        return Ok(());
-    }
-    let below = |t: i64| show_instant(t - t.rem_euclid(width));
-    let off = if on_edge(range.from_ms) { range.to_ms } else { range.from_ms };
-    Err(Failure::usage(format!(
+fn off_edge(sink: &str, width_ms: i64, range: TimeRange) -> Failure {
+    let open = |t: i64| t == i64::MIN || t == i64::MAX || t.rem_euclid(width_ms) == 0;
+    let edge = if open(range.from_ms) { range.to_ms } else { range.from_ms };
+    let below = edge - edge.rem_euclid(width_ms);
+    Failure::usage(format!(
         "compare: {} is not on an edge of the buckets of sink {sink}, which are {} wide (the edges around it: {} and {}); \
          compare the folders of the sink's outputs instead",
-        show_instant(off),
-        show_duration(width),
-        below(off),
-        below(off.saturating_add(width)),
-    )))
+        show_instant(edge),
+        show_duration(width_ms),
+        show_instant(below),
+        show_instant(below.saturating_add(width_ms)),
+    ))
 }
 
-/// The buckets at a width that is a multiple of their own.
-fn fold(buckets: &Buckets, width: i64) -> Result<BTreeMap<i64, Cell>, Failure> {
-    if buckets.width_ms <= 0 || width % buckets.width_ms != 0 {
-        return Err(Failure::usage(format!("compare: buckets of {} ms and {width} ms do not fold", buckets.width_ms)));
-    }
-    let mut folded: BTreeMap<i64, Cell> = BTreeMap::new();
-    for (start, rows, digest) in &buckets.rows {
-        let digest = u128::from_str_radix(digest, 16)
-            .map_err(|_| Failure::usage(format!("compare: \"{digest}\" is not a digest of 32 hex digits")))?;
-        let cell = folded.entry(start - start.rem_euclid(width)).or_default();
-        *cell = (cell.0 + rows, cell.1.wrapping_add(digest));
-    }
-    Ok(folded)
-}
-
-fn describe(sink: &str, start: i64, width: i64, a: Option<&Cell>, b: Option<&Cell>) -> String {
-    let side = |c: Option<&Cell>| {
-        c.map_or_else(|| "no rows".to_string(), |(rows, digest)| format!("{rows} rows, digest {digest:032x}"))
+fn describe(sink: &str, difference: &Difference) -> String {
+    let side = |(rows, digest): (i64, Digest)| match rows {
+        0 => "no rows".to_string(),
+        _ => format!("{rows} rows, digest {digest}"),
     };
     format!(
         "sink {sink}, event time {} to {}:\n  A: {}\n  B: {}",
-        show_instant(start),
-        show_instant(start.saturating_add(width)),
-        side(a),
-        side(b)
+        show_instant(difference.start_ms),
+        show_instant(difference.start_ms.saturating_add(difference.width_ms)),
+        side(difference.left),
+        side(difference.right)
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use highwater_engine::digest::Bucket;
 
-    fn summary(width_ms: i64, buckets: &[(i64, u64, u128)]) -> Summary {
+    fn summary(width_ms: i64, buckets: &[(i64, i64, u128)]) -> Summary {
         let total = buckets.iter().fold(0u128, |d, b| d.wrapping_add(b.2));
+        let rows = buckets.iter().map(|(s, r, d)| Bucket(*s, *r, Digest(*d))).collect();
         Summary {
             elapsed_s: 1.0,
             rows_per_s: 1.0,
@@ -105,23 +88,19 @@ mod tests {
             sources: vec![],
             sinks: vec![SinkSummary {
                 name: "alerts".into(),
-                rows: buckets.iter().map(|b| b.1).sum(),
-                digest: format!("{total:032x}"),
-                buckets: Buckets {
-                    width_ms,
-                    rows: buckets.iter().map(|(s, r, d)| (*s, *r, format!("{d:032x}"))).collect(),
-                },
+                rows: buckets.iter().map(|b| b.1 as u64).sum(),
+                digest: Digest(total),
+                buckets: Buckets { width_ms, rows },
             }],
             latency_ms: None,
         }
     }
 
     #[test]
-    fn finer_buckets_fold_into_coarser_ones_modulo_two_to_the_128() {
+    fn finer_buckets_fold_into_coarser_ones() {
         let fine = summary(1000, &[(-1000, 1, u128::MAX), (0, 1, 5), (1000, 2, u128::MAX), (2000, 1, 7)]);
         let coarse = summary(2000, &[(-2000, 1, u128::MAX), (0, 3, 4), (2000, 1, 7)]);
-        let equal = compare(&fine, &coarse, TimeRange::ALL).unwrap();
-        assert_eq!(equal, Verdict::Equal("1 sinks, 5 rows".into()));
+        assert_eq!(compare(&fine, &coarse, TimeRange::ALL).unwrap(), Verdict::Equal("5 rows of 1 sinks".into()));
     }
 
     #[test]
@@ -131,7 +110,7 @@ mod tests {
         let Verdict::Different(text) = compare(&a, &b, TimeRange::ALL).unwrap() else { panic!("equal") };
         assert!(text.starts_with("sink alerts, event time 1970-01-01 00:00:01 to 1970-01-01 00:00:02"), "{text}");
         let before = TimeRange { from_ms: i64::MIN, to_ms: 1000 };
-        assert_eq!(compare(&a, &b, before).unwrap(), Verdict::Equal("1 sinks, 1 rows".into()));
+        assert_eq!(compare(&a, &b, before).unwrap(), Verdict::Equal("1 rows of 1 sinks".into()));
     }
 
     #[test]
