@@ -19,6 +19,7 @@
 
 use crate::hash::canonical_bits;
 use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::*;
 
 /// The bytes of a block of rows should stay in the first-level cache between writing and hashing.
@@ -55,9 +56,8 @@ fn width(data_type: &DataType) -> Option<Width> {
 fn put(column: &ArrayRef, from: usize, cells: &mut Cells) {
     macro_rules! fixed {
         ($t:ty, $f:expr) => {{
-            let f: fn(<$t as ArrowPrimitiveType>::Native) -> _ = $f;
             let values = &column.as_primitive::<$t>().values()[from..from + cells.rows];
-            cells.fixed(column, from, values.iter().map(|v| f(*v)))
+            cells.fixed(column, from, values.iter().map($f))
         }};
     }
     match column.data_type() {
@@ -65,42 +65,37 @@ fn put(column: &ArrayRef, from: usize, cells: &mut Cells) {
             let values = column.as_boolean().values();
             cells.fixed(column, from, (from..).map(|i| [u8::from(values.value(i))]))
         }
-        DataType::Int8 => fixed!(Int8Type, |v| i64::from(v).to_le_bytes()),
-        DataType::Int16 => fixed!(Int16Type, |v| i64::from(v).to_le_bytes()),
-        DataType::Int32 => fixed!(Int32Type, |v| i64::from(v).to_le_bytes()),
-        DataType::Int64 => fixed!(Int64Type, i64::to_le_bytes),
-        DataType::Date32 => fixed!(Date32Type, |v| i64::from(v).to_le_bytes()),
-        DataType::Time32(TimeUnit::Second) => fixed!(Time32SecondType, |v| i64::from(v).to_le_bytes()),
-        DataType::Time32(_) => fixed!(Time32MillisecondType, |v| i64::from(v).to_le_bytes()),
-        DataType::Time64(TimeUnit::Microsecond) => fixed!(Time64MicrosecondType, i64::to_le_bytes),
-        DataType::Time64(_) => fixed!(Time64NanosecondType, i64::to_le_bytes),
-        DataType::Timestamp(TimeUnit::Second, _) => fixed!(TimestampSecondType, i64::to_le_bytes),
-        DataType::Timestamp(TimeUnit::Millisecond, _) => fixed!(TimestampMillisecondType, i64::to_le_bytes),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => fixed!(TimestampMicrosecondType, i64::to_le_bytes),
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => fixed!(TimestampNanosecondType, i64::to_le_bytes),
-        DataType::Float32 => fixed!(Float32Type, |v| canonical_bits(f64::from(v)).to_le_bytes()),
-        DataType::Float64 => fixed!(Float64Type, |v| canonical_bits(v).to_le_bytes()),
-        DataType::Decimal128(..) => fixed!(Decimal128Type, i128::to_le_bytes),
-        DataType::Utf8 => {
-            let values = column.as_string::<i32>();
-            cells.variable(column, from, |i| values.value(i).as_bytes())
-        }
-        DataType::Binary => {
-            let values = column.as_binary::<i32>();
-            cells.variable(column, from, |i| values.value(i))
-        }
+        DataType::Int8 => fixed!(Int8Type, |v| i64::from(*v).to_le_bytes()),
+        DataType::Int16 => fixed!(Int16Type, |v| i64::from(*v).to_le_bytes()),
+        DataType::Int32 => fixed!(Int32Type, |v| i64::from(*v).to_le_bytes()),
+        DataType::Int64 => fixed!(Int64Type, |v| v.to_le_bytes()),
+        DataType::Date32 => fixed!(Date32Type, |v| i64::from(*v).to_le_bytes()),
+        DataType::Time32(TimeUnit::Second) => fixed!(Time32SecondType, |v| i64::from(*v).to_le_bytes()),
+        DataType::Time32(_) => fixed!(Time32MillisecondType, |v| i64::from(*v).to_le_bytes()),
+        DataType::Time64(TimeUnit::Microsecond) => fixed!(Time64MicrosecondType, |v| v.to_le_bytes()),
+        DataType::Time64(_) => fixed!(Time64NanosecondType, |v| v.to_le_bytes()),
+        DataType::Timestamp(TimeUnit::Second, _) => fixed!(TimestampSecondType, |v| v.to_le_bytes()),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => fixed!(TimestampMillisecondType, |v| v.to_le_bytes()),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => fixed!(TimestampMicrosecondType, |v| v.to_le_bytes()),
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => fixed!(TimestampNanosecondType, |v| v.to_le_bytes()),
+        DataType::Float32 => fixed!(Float32Type, |v| canonical_bits(f64::from(*v)).to_le_bytes()),
+        DataType::Float64 => fixed!(Float64Type, |v| canonical_bits(*v).to_le_bytes()),
+        DataType::Decimal128(..) => fixed!(Decimal128Type, |v| v.to_le_bytes()),
+        DataType::Utf8 | DataType::Binary => cells.variable(column, from),
         t => panic!("a column of type {t} reached the digest; graph validation must refuse it"),
     }
 }
 
-/// Bytes of the value of row `i`, without presence byte and length.
-fn variable_bytes(column: &ArrayRef, i: usize) -> usize {
-    let offsets = match column.data_type() {
-        _ if column.is_null(i) => return 0,
-        DataType::Utf8 => column.as_string::<i32>().value_offsets(),
-        _ => column.as_binary::<i32>().value_offsets(),
-    };
-    (offsets[i + 1] - offsets[i]) as usize
+/// Offsets and bytes of a column of [`Width::Variable`].
+fn texts(column: &ArrayRef) -> (&[i32], &[u8]) {
+    match column.as_string_opt::<i32>() {
+        Some(a) => (a.value_offsets(), a.value_data()),
+        None => (column.as_binary::<i32>().value_offsets(), column.as_binary::<i32>().value_data()),
+    }
+}
+
+fn nulls(column: &ArrayRef) -> Option<&NullBuffer> {
+    column.nulls().filter(|n| n.null_count() > 0)
 }
 
 /// Encodes blocks of rows into a buffer of its own, column by column.
@@ -137,12 +132,17 @@ impl Encoder {
 
     fn encode_variable(&mut self, columns: &[ArrayRef], from: usize, rows: usize, fixed: usize) -> Rows<'_> {
         self.starts.clear();
-        let mut end = 0;
-        for i in from..from + rows {
-            self.starts.push(end);
-            let variable = columns.iter().filter(|c| width(c.data_type()) == Some(Width::Variable));
-            end += fixed + variable.map(|c| variable_bytes(c, i)).sum::<usize>();
+        self.starts.resize(rows, fixed);
+        for column in columns.iter().filter(|c| width(c.data_type()) == Some(Width::Variable)) {
+            let (offsets, nulls) = (&texts(column).0[from..=from + rows], nulls(column));
+            for (i, bytes) in self.starts.iter_mut().enumerate() {
+                if nulls.is_none_or(|n| n.is_valid(from + i)) {
+                    *bytes += (offsets[i + 1] - offsets[i]) as usize;
+                }
+            }
         }
+        let mut end = 0;
+        self.starts.iter_mut().for_each(|s| (*s, end) = (end, end + *s));
         self.starts.push(end);
         self.bytes.resize(end, 0);
         self.cursors.clone_from(&self.starts);
@@ -169,7 +169,7 @@ enum Place<'a> {
 impl Cells<'_> {
     /// Appends a presence byte and `N` bytes to every row.
     fn fixed<const N: usize>(&mut self, column: &ArrayRef, from: usize, values: impl Iterator<Item = [u8; N]>) {
-        let nulls = column.nulls().filter(|n| n.null_count() > 0);
+        let nulls = nulls(column);
         match &mut self.place {
             Place::Stride { stride, at } => {
                 let cells = self.bytes.chunks_exact_mut(*stride).map(|row| &mut row[*at..*at + 1 + N]);
@@ -190,16 +190,18 @@ impl Cells<'_> {
     }
 
     /// Appends a presence byte, a length and the bytes to every row.
-    fn variable<'v>(&mut self, column: &ArrayRef, from: usize, value: impl Fn(usize) -> &'v [u8]) {
+    fn variable(&mut self, column: &ArrayRef, from: usize) {
         let Place::Cursors(cursors) = &mut self.place else {
             unreachable!("a row with a string has no fixed width");
         };
+        let ((offsets, data), nulls) = (texts(column), nulls(column));
         for (i, at) in cursors[..self.rows].iter_mut().enumerate() {
-            let valid = column.is_valid(from + i);
-            let v = if valid { value(from + i) } else { &[] };
-            put_cell(&mut self.bytes[*at..*at + 5], valid, (v.len() as u32).to_le_bytes());
-            self.bytes[*at + 5..*at + 5 + v.len()].copy_from_slice(v);
-            *at += 5 + v.len();
+            let valid = nulls.is_none_or(|n| n.is_valid(from + i));
+            let v = if valid { &data[offsets[from + i] as usize..offsets[from + i + 1] as usize] } else { &[] };
+            let cell = &mut self.bytes[*at..*at + 5 + v.len()];
+            put_cell(cell, valid, (v.len() as u32).to_le_bytes());
+            cell[5..].copy_from_slice(v);
+            *at += cell.len();
         }
     }
 }

@@ -239,6 +239,10 @@ proptest! {
         prop_assert_eq!((merged.rows(), merged.digest()), expected.total());
     }
 
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
     fn the_width_is_a_function_of_the_rows(
         spread in 4_000i64..100_000_000, seed in any::<u64>(), writers in 1usize..5,
