@@ -263,3 +263,6 @@ impl Identity {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
