@@ -1,1 +1,20 @@
-//! highwater-connectors
+//! Where rows come from and where they go: the connectors and formats of Highwater.
+//!
+//! | connector | reads | writes |
+//! |---|---|---|
+//! | `generator` | card payments with planted fraud, reproducible | |
+//! | `blackhole` | | nothing |
+//!
+//! [`check`] judges a table's options before a job exists, so that the SQL front end can point at each of them; [`source`]
+//! and [`sink`] open tables. A connector knows bytes and columns: no watermark, no key, no operator.
+
+pub mod blackhole;
+pub mod calendar;
+pub mod generator;
+pub mod options;
+pub mod types;
+
+mod registry;
+
+pub use options::OptionError;
+pub use registry::{Usage, check, sink, source};
