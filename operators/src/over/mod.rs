@@ -1,11 +1,55 @@
-//! Keyed trailing frames.
+//! Keyed trailing frames: `aggregate(..) OVER (PARTITION BY keys ORDER BY t RANGE BETWEEN .. PRECEDING AND ..)`.
+//!
+//! Every row is answered with one value per call, over the rows of its key whose event times lie in
+//! `[t − start, t − end]`, both edges included. One event log per key serves all frames and calls of the node.
+//!
+//! * [`Emission::Final`]: rows wait until the watermark passes their event time, then enter in event-time order; rows of
+//!   one key and instant are peers and see each other. A late row (it carries a tag) is refused and counted.
+//! * [`Emission::Arrival`]: rows enter in the order (cut, partition, offset), as soon as their cut is complete, and are
+//!   answered with what the log holds then, themselves included. A late row enters too, if it is not behind the late
+//!   horizon; else its features are NULL and it does not enter.
+//!
+//! | file | its business |
+//! |---|---|
+//! | `plan` | a node compiled: the words of an entry, measures shared by calls |
+//! | `waiting`, `operator`, `snapshot` | rows until their turn; the four calls; state by key group |
+//! | `keys`, `logs` | from keys to logs; forgetting |
+//! | `arena`, `small` | logs of at most 64 entries: a chunk each, scanned for every answer |
+//! | `long`, `cursor`, `extrema` | longer logs: a cursor per frame, a pyramid per extremum |
+//! | `lane`, `intern`, `measure`, `answer` | columns to words; strings as words; words to moments; moments to columns |
+//!
+//! Cost: a row of a quiet key is two or three cache misses and a scan of its log; of a busy key, one step per entry that
+//! entered or left each frame. State: the entries of the longest frame (under `arrival`, and of the late horizon).
+//!
+//! Under `arrival` rows that are held for their cut may lie below the watermark; the log keeps what they can see.
+
+mod answer;
+mod arena;
+mod cursor;
+mod extrema;
+mod intern;
+mod keys;
+mod lane;
+mod logs;
+mod long;
+mod measure;
+mod operator;
+mod plan;
+mod small;
+mod snapshot;
+mod waiting;
 
 use arrow_schema::SchemaRef;
 use highwater_engine::error::BuildError;
+#[cfg(doc)]
+use highwater_engine::graph::Emission;
 use highwater_engine::graph::{Node, OverSpec};
 use highwater_engine::operator::Operator;
 
 /// The operator of `node`.
-pub fn operator(node: &Node, _spec: &OverSpec, _input: &SchemaRef) -> Result<Box<dyn Operator>, BuildError> {
-    Err(BuildError::new(format!("{} is not built yet", node.name)))
+pub fn operator(node: &Node, spec: &OverSpec, input: &SchemaRef) -> Result<Box<dyn Operator>, BuildError> {
+    Ok(Box::new(operator::Over::new(node, spec, input, arena::ENTRIES_MAX)?))
 }
+
+#[cfg(test)]
+mod tests;

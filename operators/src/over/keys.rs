@@ -1,0 +1,310 @@
+//! The table from keys to logs: open addressing, 16 bytes a key, one cache miss to find it.
+//!
+//! A key of one fixed-width column stands in the table itself; any other key is a string of canonical bytes kept aside,
+//! named by number. NULL is a key. Keys are removed only when the table is built anew: see [`KeyTable::retain`].
+
+use super::lane::fixed;
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::buffer::{NullBuffer, ScalarBuffer};
+use arrow::datatypes::{DataType, Decimal128Type};
+use highwater_engine::error::OperatorError;
+use highwater_engine::hash::{hash_i64, table_hash};
+
+/// What a place of the table holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum State {
+    /// Nothing.
+    Free,
+    /// A log in the arena.
+    Small,
+    /// A long log.
+    Long,
+}
+
+/// One key and where its log is.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    /// The key's word, or the number of its bytes.
+    pub key: i64,
+    /// The chunk, or the number of the long log.
+    pub at: u32,
+    /// First entry in the chunk.
+    pub start: u8,
+    /// Entries in the chunk.
+    pub len: u8,
+    /// Size of the chunk.
+    pub class: u8,
+    state: u8,
+}
+
+const NULL_KEY: u8 = 0x80;
+
+impl Head {
+    const FREE: Head = Head { key: 0, at: 0, start: 0, len: 0, class: 0, state: State::Free as u8 };
+
+    /// What the place holds.
+    #[inline(always)]
+    pub fn state(&self) -> State {
+        match self.state & !NULL_KEY {
+            0 => State::Free,
+            1 => State::Small,
+            _ => State::Long,
+        }
+    }
+    /// Says what the place holds.
+    #[inline(always)]
+    pub fn set_state(&mut self, state: State) {
+        self.state = (self.state & NULL_KEY) | state as u8;
+    }
+    fn is_null(&self) -> bool {
+        self.state & NULL_KEY != 0
+    }
+}
+
+/// The keys of a batch's rows.
+pub enum KeyColumn {
+    /// One column of at most 64 bits.
+    Fixed(ScalarBuffer<i64>, Option<NullBuffer>),
+    /// Canonical bytes of row `i` at `ends[i]..ends[i + 1]`.
+    Bytes(Vec<u8>, Vec<u32>),
+}
+
+impl KeyColumn {
+    /// Reads the key columns of a batch of `rows` rows.
+    pub fn new(columns: &[ArrayRef], rows: usize) -> Result<Self, OperatorError> {
+        if let [one] = columns
+            && is_fixed(one.data_type())
+        {
+            return Ok(Self::Fixed(fixed(one)?, one.nulls().cloned()));
+        }
+        let readers = columns.iter().map(Part::new).collect::<Result<Vec<_>, _>>()?;
+        let (mut bytes, mut ends) = (Vec::new(), vec![0]);
+        for row in 0..rows {
+            readers.iter().for_each(|r| r.write(row, &mut bytes));
+            let end = u32::try_from(bytes.len());
+            ends.push(end.map_err(|_| OperatorError::new("the keys of one batch take more than 4 GiB"))?);
+        }
+        Ok(Self::Bytes(bytes, ends))
+    }
+}
+
+/// Whether a single key column of this type stands in the table itself.
+pub fn is_fixed(t: &DataType) -> bool {
+    // the hash of a DECIMAL is of 128 bits, and that of a DOUBLE of its plain bits
+    super::lane::Kind::of(t) == Some(super::lane::Kind::Fixed)
+        && !matches!(t, DataType::Decimal128(..) | DataType::Float32 | DataType::Float64)
+}
+
+/// A key column as bytes: 0 for NULL, else 1 and 8 bytes, 16 bytes, or a length and the value.
+enum Part<'a> {
+    Fixed(ScalarBuffer<i64>, &'a ArrayRef),
+    Decimal(&'a ArrayRef),
+    Text(&'a ArrayRef),
+    Binary(&'a ArrayRef),
+}
+
+impl<'a> Part<'a> {
+    fn new(column: &'a ArrayRef) -> Result<Self, OperatorError> {
+        Ok(match column.data_type() {
+            DataType::Decimal128(..) => Self::Decimal(column),
+            DataType::Utf8 => Self::Text(column),
+            DataType::Binary => Self::Binary(column),
+            _ => Self::Fixed(fixed(column)?, column),
+        })
+    }
+
+    fn write(&self, row: usize, to: &mut Vec<u8>) {
+        let (Self::Fixed(_, column) | Self::Decimal(column) | Self::Text(column) | Self::Binary(column)) = self;
+        if column.is_null(row) {
+            to.push(0);
+            return;
+        }
+        to.push(1);
+        let sized = |to: &mut Vec<u8>, b: &[u8]| {
+            to.extend_from_slice(&(b.len() as u32).to_le_bytes());
+            to.extend_from_slice(b);
+        };
+        match self {
+            Self::Fixed(words, _) => to.extend_from_slice(&words[row].to_le_bytes()),
+            Self::Decimal(c) => to.extend_from_slice(&c.as_primitive::<Decimal128Type>().value(row).to_le_bytes()),
+            Self::Text(c) => sized(to, c.as_string::<i32>().value(row).as_bytes()),
+            Self::Binary(c) => sized(to, c.as_binary::<i32>().value(row)),
+        }
+    }
+}
+
+/// A key kept aside.
+struct Aside {
+    bytes: Box<[u8]>,
+    hash: u64,
+}
+
+/// A key as it is written to a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key<'a> {
+    /// NULL, of a single fixed-width column.
+    Null,
+    /// A single fixed-width column.
+    Word(i64),
+    /// Canonical bytes.
+    Bytes(&'a [u8]),
+}
+
+/// All keys of one operator.
+pub struct KeyTable {
+    heads: Vec<Head>,
+    /// One less than the number of places, a power of two.
+    mask: usize,
+    used: usize,
+    aside: Vec<Option<Aside>>,
+    aside_free: Vec<u32>,
+    aside_bytes: usize,
+    /// Hash of a NULL key.
+    null_hash: u64,
+    /// Whether keys stand in the table itself.
+    fixed: bool,
+}
+
+const PLACES_MIN: usize = 64;
+
+impl KeyTable {
+    /// An empty table; `null_hash` is the hash of a NULL key of a single fixed-width column.
+    pub fn new(fixed: bool, null_hash: u64) -> Self {
+        Self {
+            heads: vec![Head::FREE; PLACES_MIN],
+            mask: PLACES_MIN - 1,
+            used: 0,
+            aside: Vec::new(),
+            aside_free: Vec::new(),
+            aside_bytes: 0,
+            null_hash,
+            fixed,
+        }
+    }
+
+    /// Whether `more` keys can be added before the table must be built anew.
+    pub fn has_room(&self, more: usize) -> bool {
+        (self.used + more) * 8 <= self.heads.len() * 5
+    }
+
+    #[inline(always)]
+    fn place(&self, hash: u64) -> usize {
+        table_hash(hash) as usize & self.mask
+    }
+
+    /// The place of `key`, which is added if it is new: then its head is [`State::Free`] until the caller sets it. Room
+    /// must have been made.
+    #[inline(always)]
+    pub fn find_or_add(&mut self, hash: u64, key: Key<'_>) -> usize {
+        let mut place = self.place(hash);
+        loop {
+            let head = &self.heads[place];
+            if head.state() == State::Free {
+                return self.add(place, hash, key);
+            }
+            if self.is(head, hash, key) {
+                return place;
+            }
+            place = (place + 1) & self.mask;
+        }
+    }
+
+    #[inline(always)]
+    fn is(&self, head: &Head, hash: u64, key: Key<'_>) -> bool {
+        match key {
+            Key::Word(w) => head.key == w && !head.is_null(),
+            Key::Null => head.is_null(),
+            Key::Bytes(b) => self.aside[head.key as usize].as_ref().is_some_and(|a| a.hash == hash && *a.bytes == *b),
+        }
+    }
+
+    #[inline(never)]
+    fn add(&mut self, place: usize, hash: u64, key: Key<'_>) -> usize {
+        let (key, null) = match key {
+            Key::Word(w) => (w, 0),
+            Key::Null => (0, NULL_KEY),
+            Key::Bytes(b) => {
+                self.aside_bytes += b.len();
+                let aside = Some(Aside { bytes: b.into(), hash });
+                let i = self.aside_free.pop().unwrap_or_else(|| {
+                    self.aside.push(None);
+                    self.aside.len() as u32 - 1
+                });
+                self.aside[i as usize] = aside;
+                (i64::from(i), 0)
+            }
+        };
+        self.heads[place] = Head { key, state: null, ..Head::FREE };
+        self.used += 1;
+        place
+    }
+
+    /// The head at `place`.
+    #[inline(always)]
+    pub fn head(&self, place: usize) -> &Head {
+        &self.heads[place]
+    }
+    /// The head at `place`, to be changed.
+    #[inline(always)]
+    pub fn head_mut(&mut self, place: usize) -> &mut Head {
+        &mut self.heads[place]
+    }
+
+    /// Hash of the key of a head.
+    pub fn hash(&self, head: &Head) -> u64 {
+        match (self.fixed, head.is_null()) {
+            (true, false) => hash_i64(head.key),
+            (true, true) => self.null_hash,
+            _ => self.aside[head.key as usize].as_ref().map_or(0, |a| a.hash),
+        }
+    }
+
+    /// The key of a head.
+    pub fn key(&self, head: &Head) -> Key<'_> {
+        match (self.fixed, head.is_null()) {
+            (true, false) => Key::Word(head.key),
+            (true, true) => Key::Null,
+            _ => Key::Bytes(self.aside[head.key as usize].as_ref().map_or(&[], |a| &a.bytes)),
+        }
+    }
+
+    /// All heads in use.
+    pub fn heads(&self) -> impl Iterator<Item = &Head> {
+        self.heads.iter().filter(|h| h.state() != State::Free)
+    }
+
+    /// Keeps the keys for which `keep` is true, with room for `more`, in a table built anew. All places change.
+    pub fn retain(&mut self, more: usize, mut keep: impl FnMut(&mut Head) -> bool) {
+        let mut old = std::mem::take(&mut self.heads);
+        let mut kept = 0;
+        for head in old.iter_mut().filter(|h| h.state() != State::Free) {
+            if keep(head) {
+                kept += 1;
+                continue;
+            }
+            if !self.fixed
+                && let Some(aside) = self.aside[head.key as usize].take()
+            {
+                self.aside_bytes -= aside.bytes.len();
+                self.aside_free.push(head.key as u32);
+            }
+            *head = Head::FREE;
+        }
+        // at most three eighths are used afterwards, so that building anew is rare
+        let places = ((kept + more) * 8 / 3).next_power_of_two().max(PLACES_MIN);
+        (self.heads, self.mask, self.used) = (vec![Head::FREE; places], places - 1, kept);
+        for head in old.into_iter().filter(|h| h.state() != State::Free) {
+            let mut place = self.place(self.hash(&head));
+            while self.heads[place].state() != State::Free {
+                place = (place + 1) & self.mask;
+            }
+            self.heads[place] = head;
+        }
+    }
+
+    /// Bytes held, roughly.
+    pub fn memory(&self) -> usize {
+        self.heads.len() * size_of::<Head>() + self.aside.len() * size_of::<Option<Aside>>() + self.aside_bytes
+    }
+}

@@ -1,0 +1,242 @@
+//! The event logs of all keys of one operator: short ones in an arena, long ones by themselves.
+
+use super::arena::{Arena, ENTRIES_MAX};
+use super::intern::Interner;
+use super::keys::{Key, KeyTable, State};
+use super::lane::Kind;
+use super::long::LongLog;
+use super::measure::{Entries, SQUARED_MAX, Totals, scan, wide};
+use super::plan::{Plan, Value};
+use super::small::{self, Small};
+use highwater_engine::error::OperatorError;
+use std::sync::Arc;
+
+/// Keys, logs and the values they name.
+pub struct Logs {
+    plan: Arc<Plan>,
+    /// Keys and where their logs are.
+    pub table: KeyTable,
+    arena: Arena,
+    longs: Vec<Option<Box<LongLog>>>,
+    longs_free: Vec<u32>,
+    /// Values that entries name.
+    pub names: Interner,
+    /// Entries beyond which a log is a long one.
+    small_max: usize,
+    /// Words of entries that name values.
+    text: Vec<usize>,
+    /// First words of wide values whose squares are added.
+    squared: Vec<usize>,
+}
+
+impl Logs {
+    /// No keys. Logs beyond `small_max` entries, at most [`ENTRIES_MAX`], are long ones.
+    pub fn new(plan: Arc<Plan>, table: KeyTable, small_max: usize) -> Self {
+        let text = plan.lanes.iter().filter(|l| l.kind == Kind::Text).map(|l| l.word).collect();
+        let measures = plan.frames.iter().flat_map(|f| &f.measures).filter(|m| m.squares);
+        let squared = measures.filter_map(|m| if let Value::Wide(w) = m.value { Some(w) } else { None }).collect();
+        let arena = Arena::new(plan.words);
+        let (longs, longs_free) = (Vec::new(), Vec::new());
+        let small_max = small_max.min(ENTRIES_MAX);
+        Self { plan, table, arena, longs, longs_free, names: Interner::default(), small_max, text, squared }
+    }
+
+    /// Makes room for `more` keys: forgets what ended before `bound` or builds a larger table.
+    pub fn reserve(&mut self, more: usize, bound: i64) {
+        if !self.table.has_room(more) {
+            self.sweep(more, bound);
+        }
+    }
+
+    /// Forgets all entries before `bound` and the keys without any, with room for `more` keys.
+    fn sweep(&mut self, more: usize, bound: i64) {
+        let Self { plan, table, arena, longs, longs_free, names, text, .. } = self;
+        table.retain(more, |head| match head.state() {
+            State::Free => false,
+            State::Small => {
+                small::evict(arena, head, bound, |chunk, i| {
+                    let capacity = chunk.len() / plan.words;
+                    text.iter().for_each(|w| names.release(chunk[w * capacity + i]));
+                });
+                if head.len == 0 {
+                    arena.free(head.at, head.class);
+                }
+                head.len > 0
+            }
+            State::Long => {
+                let log = longs[head.at as usize].as_mut().expect("a long log exists while its key does");
+                log.evict(plan, bound, |lanes, i| text.iter().for_each(|w| names.release(lanes.lane(*w)[i])));
+                let empty = log.len() == 0;
+                if empty {
+                    longs[head.at as usize] = None;
+                    longs_free.push(head.at);
+                }
+                !empty
+            }
+        });
+    }
+
+    /// Forgets entries of long logs before `bound`: a busy key that fell silent gives its memory back.
+    pub fn evict_long(&mut self, bound: i64) {
+        let Self { plan, longs, names, text, .. } = self;
+        for log in longs.iter_mut().flatten() {
+            log.evict(plan, bound, |lanes, i| text.iter().for_each(|w| names.release(lanes.lane(*w)[i])));
+        }
+    }
+
+    /// The place of a key, with a log. Room must have been made.
+    #[inline(always)]
+    pub fn find_or_add(&mut self, hash: u64, key: Key<'_>) -> usize {
+        let place = self.table.find_or_add(hash, key);
+        let head = self.table.head_mut(place);
+        if head.state() == State::Free {
+            head.at = self.arena.alloc(0);
+            head.set_state(State::Small);
+        }
+        place
+    }
+
+    /// Enters an entry into the log at `place`, after forgetting what lies before `bound`.
+    #[inline(always)]
+    pub fn insert(&mut self, place: usize, entry: &mut [i64], bound: i64) -> Result<(), OperatorError> {
+        if !self.squared.is_empty() {
+            self.check_squares(entry)?;
+        }
+        let head = self.table.head_mut(place);
+        if head.state() == State::Small {
+            let (names, text, words) = (&mut self.names, &self.text, self.plan.words);
+            small::evict(&self.arena, head, bound, |chunk, i| {
+                let capacity = chunk.len() / words;
+                text.iter().for_each(|w| names.release(chunk[w * capacity + i]));
+            });
+            if small::reserve(&mut self.arena, head, words, self.small_max) {
+                small::insert(&mut self.arena, head, &self.plan, entry);
+                return Ok(());
+            }
+        }
+        self.insert_long(place, entry, bound);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn insert_long(&mut self, place: usize, entry: &mut [i64], bound: i64) {
+        if self.table.head(place).state() == State::Small {
+            self.promote(place);
+        }
+        let at = self.table.head(place).at as usize;
+        let log = self.longs[at].as_mut().expect("a long log exists while its key does");
+        let (names, text) = (&mut self.names, &self.text);
+        log.evict(&self.plan, bound, |lanes, i| text.iter().for_each(|w| names.release(lanes.lane(*w)[i])));
+        log.insert(&self.plan, &self.names, entry);
+        if log.len() * 4 <= self.small_max {
+            self.demote(place);
+        }
+    }
+
+    /// Makes a short log a long one.
+    fn promote(&mut self, place: usize) {
+        let mut log = Box::new(LongLog::new(&self.plan));
+        let head = *self.table.head(place);
+        let mut entry = vec![0; self.plan.words];
+        let entries = Small::new(&self.arena, &head);
+        for i in 0..head.len as usize {
+            entry.iter_mut().enumerate().for_each(|(w, v)| *v = entries.lane(w)[i]);
+            log.insert(&self.plan, &self.names, &mut entry);
+        }
+        self.arena.free(head.at, head.class);
+        let at = self.longs_free.pop().unwrap_or_else(|| {
+            self.longs.push(None);
+            self.longs.len() as u32 - 1
+        });
+        self.longs[at as usize] = Some(log);
+        let head = self.table.head_mut(place);
+        (head.at, head.start, head.len) = (at, 0, 0);
+        head.set_state(State::Long);
+    }
+
+    /// Makes a long log a short one.
+    fn demote(&mut self, place: usize) {
+        let at = self.table.head(place).at;
+        let log = self.longs[at as usize].take().expect("a long log exists while its key does");
+        self.longs_free.push(at);
+        let class = super::arena::class_for(log.len());
+        let chunk = self.arena.alloc(class);
+        let head = self.table.head_mut(place);
+        (head.at, head.class, head.start, head.len) = (chunk, class, 0, 0);
+        head.set_state(State::Small);
+        let mut entry = vec![0; self.plan.words];
+        for i in 0..log.len() {
+            entry.iter_mut().enumerate().for_each(|(w, v)| *v = log.entries().lane(w)[i]);
+            small::insert(&mut self.arena, head, &self.plan, &mut entry);
+        }
+    }
+
+    fn check_squares(&self, entry: &[i64]) -> Result<(), OperatorError> {
+        let too_large = |w: &&usize| wide(entry[**w], entry[**w + 1]).unsigned_abs() >= SQUARED_MAX.unsigned_abs();
+        match self.squared.iter().find(too_large) {
+            None => Ok(()),
+            Some(w) => Err(OperatorError::new(format!(
+                "STDDEV of {} (unscaled): squares of such values do not add up exactly; CAST its argument to a DECIMAL \
+                 of at most 35 digits",
+                wide(entry[*w], entry[*w + 1])
+            ))),
+        }
+    }
+
+    /// Measures every frame of a row at `time` of the key at `place`.
+    #[inline(always)]
+    pub fn measure(&mut self, place: usize, time: i64, to: &mut [Totals]) {
+        let head = self.table.head(place);
+        if head.state() == State::Long {
+            let log = self.longs[head.at as usize].as_mut().expect("a long log exists while its key does");
+            return log.measure(&self.plan, &self.names, time, to);
+        }
+        let entries = Small::new(&self.arena, head);
+        let times = entries.times();
+        for frame in &self.plan.frames {
+            let (lo, hi) = frame.edges(time);
+            let (from, end) = between(times, lo, hi);
+            for (i, m) in frame.measures.iter().enumerate() {
+                scan(&self.plan, &self.names, &entries, m, from..end, lo, &mut to[frame.first + i]);
+            }
+        }
+    }
+
+    /// Calls `f` with each key, the hash of it and its entries.
+    pub fn for_each(
+        &self,
+        mut f: impl FnMut(u64, Key<'_>, &dyn Entries) -> Result<(), OperatorError>,
+    ) -> Result<(), OperatorError> {
+        for head in self.table.heads() {
+            let (hash, key) = (self.table.hash(head), self.table.key(head));
+            match head.state() {
+                State::Small => f(hash, key, &Small::new(&self.arena, head))?,
+                _ => match &self.longs[head.at as usize] {
+                    Some(log) => f(hash, key, log.entries())?,
+                    None => continue,
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes held, roughly.
+    pub fn memory(&self) -> usize {
+        let longs = self.longs.iter().flatten().map(|l| l.memory()).sum::<usize>();
+        self.table.memory() + self.arena.bytes() + self.names.memory() + longs
+    }
+}
+
+/// Positions of the entries of a short log with times in `[lo, hi]`.
+#[inline(always)]
+fn between(times: &[i64], lo: i64, hi: i64) -> (usize, usize) {
+    let mut end = times.len();
+    while end > 0 && times[end - 1] > hi {
+        end -= 1;
+    }
+    let mut from = 0;
+    while from < end && times[from] < lo {
+        from += 1;
+    }
+    (from, end)
+}

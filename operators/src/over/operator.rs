@@ -1,0 +1,309 @@
+//! The operator: rows wait, take their turn, enter their key's log and are answered.
+
+use super::answer::{Answers, CallOverflow, Standing};
+use super::keys::{Key, KeyColumn, KeyTable, is_fixed};
+use super::logs::Logs;
+use super::measure::Totals;
+use super::plan::{Plan, TIME};
+use super::waiting::{Held, Item, Waiting};
+use crate::aggregate::describe_key;
+use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
+use arrow::compute::interleave;
+use arrow::datatypes::SchemaRef;
+use highwater_engine::batch::{Arrival, Batch, Identity, ON_TIME};
+use highwater_engine::error::{BuildError, OperatorError};
+use highwater_engine::graph::{Emission, Node, OverSpec};
+use highwater_engine::hash::hash_columns;
+use highwater_engine::operator::{Operator, Output};
+use highwater_engine::state::Snapshot;
+use highwater_engine::time::Progress;
+use std::sync::Arc;
+
+/// Rows of an output batch.
+const BATCH_ROWS: usize = 8192;
+
+/// Trailing frames of one node on one worker.
+pub struct Over {
+    pub(super) plan: Arc<Plan>,
+    pub(super) emission: Emission,
+    pub(super) logs: Logs,
+    pub(super) waiting: Waiting,
+    /// Entries before this can matter to no row: neither to one that waits nor to one that may come.
+    keep_from: i64,
+    /// `keep_from` when long logs were last asked to forget.
+    forgot_at: i64,
+    scratch: Scratch,
+}
+
+/// Memory that is used again for every firing.
+struct Scratch {
+    ripe: Vec<Item>,
+    /// Rows answered but not yet emitted.
+    answered: Vec<Item>,
+    places: Vec<u32>,
+    entry: Vec<i64>,
+    totals: Vec<Totals>,
+    answers: Answers,
+}
+
+impl Over {
+    /// The operator of `node`. Logs beyond `small_max` entries are long ones: tests lower it.
+    pub fn new(node: &Node, spec: &OverSpec, input: &SchemaRef, small_max: usize) -> Result<Self, BuildError> {
+        let plan = Arc::new(Plan::new(node, spec, input)?);
+        let types: Vec<_> = plan.keys.iter().map(|k| input.field(*k).data_type()).collect();
+        let fixed = matches!(&types[..], [t] if is_fixed(t));
+        let null_hash = if fixed { hash_columns(&[new_null_array(types[0], 1)], 1)[0] } else { 0 };
+        let scratch = Scratch {
+            ripe: Vec::new(),
+            answered: Vec::new(),
+            places: Vec::new(),
+            entry: vec![0; plan.words],
+            totals: vec![Totals::default(); plan.measures],
+            answers: Answers::new(&plan),
+        };
+        let logs = Logs::new(plan.clone(), KeyTable::new(fixed, null_hash), small_max);
+        let (waiting, emission) = (Waiting::default(), spec.emission);
+        Ok(Self { plan, emission, logs, waiting, keep_from: i64::MIN, forgot_at: i64::MIN, scratch })
+    }
+
+    /// Lets the rows of `batch` wait; under `final` those that are late are refused, and their number is returned.
+    pub(super) fn wait(&mut self, batch: Batch) -> Result<u64, OperatorError> {
+        let rows = batch.rows() as u32;
+        let arrival = match (&self.emission, batch.identity()) {
+            (Emission::Final, None) => None,
+            (_, Some(identity)) => Some(identity.to_arrival(batch.rows())),
+            (Emission::Arrival { .. }, None) => {
+                return Err(OperatorError::new("rows came without identity, which 'arrival' needs; this is a bug"));
+            }
+        };
+        let (times, tags) = (batch.times().clone(), batch.tags().cloned());
+        let by_cut = matches!(self.emission, Emission::Arrival { .. });
+        let cuts = arrival.as_ref().filter(|_| by_cut).map(|a| a.cuts.clone());
+        let id = self.waiting.hold(Held::new(&self.plan, batch, arrival)?);
+        let mut left = 0;
+        for row in 0..rows {
+            let i = row as usize;
+            if !by_cut && tags.as_ref().is_some_and(|t| t[i] != ON_TIME) {
+                continue;
+            }
+            let at = cuts.as_ref().map_or(times[i], |c| c[i]);
+            self.waiting.push(Item { at, batch: id, row });
+            left += 1;
+        }
+        self.waiting.set_left(id, left);
+        Ok(u64::from(rows - left))
+    }
+
+    /// Answers the rows whose event time the watermark has passed.
+    fn fire_final(&mut self, ripe: &mut [Item], out: &mut Output) -> Result<(), OperatorError> {
+        ripe.sort_unstable_by_key(|i| (i.at, i.batch, i.row));
+        let mut from = 0;
+        while from < ripe.len() {
+            // peers stay together
+            let mut to = (from + BATCH_ROWS).min(ripe.len());
+            while to < ripe.len() && ripe[to].at == ripe[to - 1].at {
+                to += 1;
+            }
+            let block = &ripe[from..to];
+            self.find_places(block, block[0].at.saturating_sub(self.plan.reach_ms));
+            let mut at = 0;
+            for peers in block.chunk_by(|a, b| a.at == b.at) {
+                let bound = peers[0].at.saturating_sub(self.plan.reach_ms);
+                for (i, item) in peers.iter().enumerate() {
+                    self.enter(*item, peers[0].at, at + i, bound)?;
+                }
+                for (i, item) in peers.iter().enumerate() {
+                    self.answer(*item, peers[0].at, at + i, Standing::default(), out)?;
+                }
+                at += peers.len();
+            }
+            from = to;
+        }
+        Ok(())
+    }
+
+    /// Answers the rows of complete cuts.
+    fn fire_arrival(&mut self, ripe: &mut [Item], late_horizon_ms: i64, out: &mut Output) -> Result<(), OperatorError> {
+        let waiting = &self.waiting;
+        ripe.sort_by_cached_key(|i| {
+            let arrival = waiting.get(i.batch).arrival.as_ref().expect("identity was demanded");
+            (i.at, arrival.partitions[i.row as usize], arrival.offsets[i.row as usize])
+        });
+        for block in ripe.chunks(BATCH_ROWS) {
+            self.find_places(block, self.keep_from);
+            for (i, item) in block.iter().enumerate() {
+                let batch = &self.waiting.get(item.batch).batch;
+                let (time, tag) = (batch.times()[item.row as usize], batch.tag(item.row as usize));
+                let is_incomplete = tag.is_some_and(|w| time < w.saturating_sub(late_horizon_ms));
+                let standing = Standing { is_late: tag.is_some(), is_incomplete };
+                if !is_incomplete {
+                    self.enter(*item, time, i, self.keep_from)?;
+                }
+                self.answer(*item, time, i, standing, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the logs of a block of rows, so that cache misses overlap.
+    fn find_places(&mut self, block: &[Item], bound: i64) {
+        self.logs.reserve(block.len(), bound);
+        self.scratch.places.clear();
+        for item in block {
+            let (held, row) = (self.waiting.get(item.batch), item.row as usize);
+            let key = match &held.keys {
+                KeyColumn::Fixed(_, Some(nulls)) if nulls.is_null(row) => Key::Null,
+                KeyColumn::Fixed(words, _) => Key::Word(words[row]),
+                KeyColumn::Bytes(bytes, ends) => Key::Bytes(&bytes[ends[row] as usize..ends[row + 1] as usize]),
+            };
+            self.scratch.places.push(self.logs.find_or_add(held.hashes[row], key) as u32);
+        }
+    }
+
+    /// Enters a row into the log at the `i`-th place of the block.
+    #[inline(always)]
+    fn enter(&mut self, item: Item, time: i64, i: usize, bound: i64) -> Result<(), OperatorError> {
+        let (held, row) = (self.waiting.get(item.batch), item.row as usize);
+        let entry = &mut self.scratch.entry;
+        entry[TIME] = time;
+        for (w, flags) in held.flags.iter().enumerate() {
+            entry[TIME + 1 + w] = flags[row];
+        }
+        for (lane, plan) in held.lanes.iter().zip(&self.plan.lanes) {
+            lane.write(row, &mut self.logs.names, &mut entry[plan.word..plan.word + plan.kind.words()]);
+        }
+        self.logs.insert(self.scratch.places[i] as usize, entry, bound)
+    }
+
+    /// Answers a row.
+    #[inline(always)]
+    fn answer(&mut self, item: Item, time: i64, i: usize, is: Standing, out: &mut Output) -> Result<(), OperatorError> {
+        let s = &mut self.scratch;
+        if is.is_incomplete {
+            s.answers.push_nulls(&self.plan, is);
+        } else {
+            self.logs.measure(s.places[i] as usize, time, &mut s.totals);
+            let pushed = s.answers.push(&self.plan, &self.logs.names, &s.totals, is);
+            if let Err(CallOverflow(call, finish)) = pushed {
+                let key = self.key_of(item);
+                let (lo, hi) = (time.saturating_sub(call.frame.start_ms), time.saturating_sub(call.frame.end_ms));
+                return Err(finish.overflow(&key, &format!("[{lo}, {hi}]")));
+            }
+        }
+        s.answered.push(item);
+        if s.answered.len() == BATCH_ROWS {
+            self.emit(out)?;
+        }
+        Ok(())
+    }
+
+    fn key_of(&self, item: Item) -> String {
+        let batch = &self.waiting.get(item.batch).batch;
+        let columns: Vec<ArrayRef> = self.plan.keys.iter().map(|k| batch.column(*k).clone()).collect();
+        describe_key(&self.plan.input, &self.plan.keys, &columns, item.row as usize)
+    }
+
+    /// Emits the answered rows as one batch.
+    fn emit(&mut self, out: &mut Output) -> Result<(), OperatorError> {
+        let fail = |e: arrow::error::ArrowError| OperatorError::new(format!("results do not make a batch: {e}"));
+        let Scratch { answered, answers, .. } = &mut self.scratch;
+        if answered.is_empty() {
+            return Ok(());
+        }
+        let input = gather(&self.waiting, &self.plan.input, answered).map_err(fail)?;
+        let mut columns = input.columns().columns().to_vec();
+        columns.extend(answers.finish(&self.plan));
+        let columns = RecordBatch::try_new(self.plan.output.clone(), columns).map_err(fail)?;
+        out.push(input.with_columns(columns));
+        answered.clear();
+        Ok(())
+    }
+
+    /// Forgets what no row can see any more.
+    fn forget(&mut self, watermark: i64) {
+        let seen_from = match self.emission {
+            Emission::Final => watermark,
+            Emission::Arrival { late_horizon_ms } => {
+                watermark.saturating_sub(late_horizon_ms).min(self.waiting.time_min())
+            }
+        };
+        self.keep_from = self.keep_from.max(seen_from.saturating_sub(self.plan.reach_ms));
+        let stride = (self.plan.reach_ms / 4).max(1_000);
+        if self.keep_from >= self.forgot_at.saturating_add(stride) {
+            self.forgot_at = self.keep_from;
+            self.logs.evict_long(self.keep_from);
+        }
+    }
+}
+
+/// Rows of held batches as one batch, with times, tags and identity.
+pub(super) fn gather(waiting: &Waiting, schema: &SchemaRef, items: &[Item]) -> Result<Batch, arrow::error::ArrowError> {
+    let mut batches: Vec<u32> = items.iter().map(|i| i.batch).collect();
+    batches.sort_unstable();
+    batches.dedup();
+    let from: Vec<usize> = items.iter().map(|i| batches.partition_point(|b| *b < i.batch)).collect();
+    let held: Vec<_> = batches.iter().map(|b| waiting.get(*b)).collect();
+    let rows: Vec<(usize, usize)> = from.iter().zip(items).map(|(b, i)| (*b, i.row as usize)).collect();
+    let column = |c: usize| {
+        let arrays: Vec<&dyn Array> = held.iter().map(|h| h.batch.column(c).as_ref()).collect();
+        interleave(&arrays, &rows)
+    };
+    let columns = (0..schema.fields().len()).map(column).collect::<Result<Vec<_>, _>>()?;
+    let columns = match columns.is_empty() {
+        true => return Err(arrow::error::ArrowError::InvalidArgumentError("the input has no columns".into())),
+        false => RecordBatch::try_new(schema.clone(), columns)?,
+    };
+    let times = rows.iter().map(|(b, r)| held[*b].batch.times()[*r]).collect();
+    let tag = |(b, r): &(usize, usize)| held[*b].batch.tag(*r).unwrap_or(ON_TIME);
+    let late = held.iter().any(|h| h.batch.tags().is_some());
+    let tags: Option<Vec<i64>> = late.then(|| rows.iter().map(tag).collect());
+    let tags = tags.filter(|t| t.iter().any(|t| *t != ON_TIME)).map(Into::into);
+    let identity = held.iter().all(|h| h.arrival.is_some()).then(|| {
+        let at = |(b, r): &(usize, usize)| (held[*b].arrival.as_ref().expect("all have one"), *r);
+        Identity::Arrival(Arrival {
+            cuts: rows.iter().map(at).map(|(a, r)| a.cuts[r]).collect(),
+            partitions: rows.iter().map(at).map(|(a, r)| a.partitions[r]).collect(),
+            offsets: rows.iter().map(at).map(|(a, r)| a.offsets[r]).collect(),
+        })
+    });
+    Ok(Batch::new(columns, times).with_tags(tags).with_identity(identity))
+}
+
+impl Operator for Over {
+    fn on_batch(&mut self, _input: usize, batch: Batch, out: &mut Output) -> Result<(), OperatorError> {
+        out.refused += self.wait(batch)?;
+        Ok(())
+    }
+
+    fn on_watermark(&mut self, progress: Progress, out: &mut Output) -> Result<(), OperatorError> {
+        let mut ripe = std::mem::take(&mut self.scratch.ripe);
+        match self.emission {
+            Emission::Final => {
+                self.waiting.queue.take_below(progress.watermark.ms(), &mut ripe);
+                self.fire_final(&mut ripe, out)?;
+            }
+            Emission::Arrival { late_horizon_ms } => {
+                self.waiting.queue.take_below(progress.cut, &mut ripe);
+                self.fire_arrival(&mut ripe, late_horizon_ms, out)?;
+            }
+        }
+        self.emit(out)?;
+        self.waiting.done(&ripe);
+        ripe.clear();
+        self.scratch.ripe = ripe;
+        self.forget(progress.watermark.ms());
+        Ok(())
+    }
+
+    fn snapshot(&mut self, into: &mut Snapshot) -> Result<(), OperatorError> {
+        super::snapshot::write(self, into)
+    }
+
+    fn restore(&mut self, from: &Snapshot) -> Result<(), OperatorError> {
+        super::snapshot::read(self, from)
+    }
+
+    fn state_bytes(&self) -> usize {
+        self.logs.memory() + self.waiting.memory()
+    }
+}

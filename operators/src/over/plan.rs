@@ -1,0 +1,432 @@
+//! What a node keeps and computes, decided once: the words of an entry, the inputs of aggregates, the measures of frames.
+//!
+//! Calls share all they can: an argument stands once in an entry; one bit says whether an entry counts for all calls with
+//! the same argument and FILTER; COUNT, SUM, AVG and STDDEV of one input over one frame read the same measure.
+
+use super::lane::Kind;
+use crate::aggregate::{Finish, sql_type};
+use arrow::datatypes::{DataType, SchemaRef};
+use highwater_engine::error::BuildError;
+use highwater_engine::graph::{Aggregate, AggregateFunction, Emission, Frame, Node, OverSpec, PseudoColumn};
+
+/// Words of an entry that are always there: its event time.
+pub const TIME: usize = 0;
+/// Word of the first flags, if there are any.
+const FLAGS: usize = 1;
+
+/// A node, compiled.
+#[derive(Debug)]
+pub struct Plan {
+    /// Key columns of the input.
+    pub keys: Vec<usize>,
+    /// What batches are read for, in the order of their words.
+    pub lanes: Vec<LanePlan>,
+    /// The flags, 64 to a word: whether a row counts for an (argument, filter).
+    pub bits: Vec<(Option<usize>, Option<usize>)>,
+    /// Words of flags.
+    pub flag_words: usize,
+    /// Words of an entry: time, flags, lanes, previous occurrences.
+    pub words: usize,
+    /// Distinct inputs, by number.
+    pub distincts: Vec<Distinct>,
+    /// Extrema, by number.
+    pub extrema: Vec<Extremum>,
+    /// The different frames.
+    pub frames: Vec<FramePlan>,
+    /// Number of measures of all frames.
+    pub measures: usize,
+    /// The calls, in the order of the output.
+    pub calls: Vec<Call>,
+    /// Pseudo-columns behind the calls.
+    pub pseudo: Vec<PseudoColumn>,
+    /// Columns of the input.
+    pub input: SchemaRef,
+    /// Columns of the output.
+    pub output: SchemaRef,
+    /// The longest frame start: how far back an entry can matter.
+    pub reach_ms: i64,
+}
+
+/// An argument column in an entry.
+#[derive(Debug)]
+pub struct LanePlan {
+    /// Column of the input.
+    pub column: usize,
+    /// How it stands in words.
+    pub kind: Kind,
+    /// Its first word.
+    pub word: usize,
+}
+
+/// The flag of an entry that says whether it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bit {
+    /// The word it stands in.
+    pub word: usize,
+    /// The bit.
+    pub mask: i64,
+}
+
+/// Where a value stands in an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// No argument: COUNT(*).
+    None,
+    /// One word; `narrow` if the sum of [`super::arena::ENTRIES_MAX`] of them always fits an `i64`.
+    Fixed {
+        /// The word.
+        word: usize,
+        /// See above.
+        narrow: bool,
+    },
+    /// Two words, the low one first.
+    Wide(usize),
+    /// A word of the interner.
+    Text(usize),
+}
+
+/// Occurrences of a value among the entries that count: for DISTINCT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Distinct {
+    /// The word that is compared.
+    pub value: usize,
+    /// Which entries count.
+    pub bit: Option<Bit>,
+    /// The word with the event time of the previous occurrence.
+    pub previous: usize,
+}
+
+/// An extremum that long logs keep a pyramid for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extremum {
+    /// The values.
+    pub value: Value,
+    /// Which entries count.
+    pub bit: Option<Bit>,
+    /// The greatest, else the least.
+    pub max: bool,
+}
+
+/// One frame and what is measured over it.
+#[derive(Debug)]
+pub struct FramePlan {
+    /// The frame.
+    pub frame: Frame,
+    /// Its measures.
+    pub measures: Vec<Measure>,
+    /// Number of the first of them among all frames'.
+    pub first: usize,
+}
+
+impl FramePlan {
+    /// First and last event time of the frame of a row at `time`; both extremes stay free for "never".
+    #[inline(always)]
+    pub fn edges(&self, time: i64) -> (i64, i64) {
+        let lo = time.saturating_sub(self.frame.start_ms).max(i64::MIN + 1);
+        let hi = time.saturating_sub(self.frame.end_ms).clamp(i64::MIN + 1, i64::MAX - 1);
+        (lo, hi)
+    }
+}
+
+/// What is known of one input over one frame.
+#[derive(Clone, Debug)]
+pub struct Measure {
+    /// The values.
+    pub value: Value,
+    /// Which entries count.
+    pub bit: Option<Bit>,
+    /// Only first occurrences count; a position in [`Plan::distincts`].
+    pub distinct: Option<usize>,
+    /// Whether the sum is asked for.
+    pub sum: bool,
+    /// Whether the sum of squares is asked for.
+    pub squares: bool,
+    /// Position in [`Plan::extrema`] of the minimum, if asked for.
+    pub min: Option<usize>,
+    /// Position in [`Plan::extrema`] of the maximum, if asked for.
+    pub max: Option<usize>,
+}
+
+/// One result column.
+#[derive(Debug)]
+pub struct Call {
+    /// Its measure, counted over all frames.
+    pub measure: usize,
+    /// Its frame, for errors.
+    pub frame: Frame,
+    /// What is made of the measure.
+    pub result: CallResult,
+    /// The result's type.
+    pub returns: DataType,
+    /// Whether its values are wide: [`Value::Wide`].
+    pub wide: bool,
+}
+
+/// What a call makes of its measure.
+#[derive(Debug)]
+pub enum CallResult {
+    /// How many.
+    Count,
+    /// The sum.
+    Sum(Finish),
+    /// The mean.
+    Avg(Finish),
+    /// The sample standard deviation.
+    Stddev(Finish),
+    /// The least value.
+    Min,
+    /// The greatest value.
+    Max,
+}
+
+impl Plan {
+    /// Compiles a node.
+    pub fn new(node: &Node, spec: &OverSpec, input: &SchemaRef) -> Result<Self, BuildError> {
+        check(node, spec, input)?;
+        let mut plan = Plan {
+            keys: spec.keys.clone(),
+            lanes: Vec::new(),
+            bits: Vec::new(),
+            flag_words: 0,
+            words: 0,
+            distincts: Vec::new(),
+            extrema: Vec::new(),
+            frames: Vec::new(),
+            measures: 0,
+            calls: Vec::new(),
+            pseudo: spec.pseudo.clone(),
+            input: input.clone(),
+            output: node.schema.clone(),
+            reach_ms: spec.frames.iter().map(|f| f.start_ms).max().unwrap_or(0),
+        };
+        plan.lay_out(spec);
+        plan.frames = spec.frames.iter().map(|f| FramePlan { frame: *f, measures: Vec::new(), first: 0 }).collect();
+        let places: Vec<usize> = spec.calls.iter().map(|c| plan.measure(c.frame, &c.aggregate)).collect();
+        for f in &mut plan.frames {
+            f.first = plan.measures;
+            plan.measures += f.measures.len();
+        }
+        for (call, place) in spec.calls.iter().zip(places) {
+            let frame = &plan.frames[call.frame];
+            plan.calls.push(Call {
+                measure: frame.first + place,
+                frame: frame.frame,
+                result: result(&call.aggregate, input)?,
+                returns: call.aggregate.returns.clone(),
+                wide: matches!(frame.measures[place].value, Value::Wide(_)),
+            });
+        }
+        Ok(plan)
+    }
+
+    /// Decides which words an entry has.
+    fn lay_out(&mut self, spec: &OverSpec) {
+        let aggregates = || spec.calls.iter().map(|c| &c.aggregate);
+        for a in aggregates() {
+            let bit = self.conditions(a);
+            if bit != (None, None) && !self.bits.contains(&bit) {
+                self.bits.push(bit);
+            }
+        }
+        self.flag_words = self.bits.len().div_ceil(64);
+        self.words = FLAGS + self.flag_words;
+        for a in aggregates() {
+            let Some(column) = a.argument else { continue };
+            let kind = self.kind(column);
+            if a.function != AggregateFunction::Count {
+                self.lane(column, kind);
+            }
+            if a.distinct {
+                // a value that is compared must be one word
+                self.lane(column, if kind == Kind::Wide { Kind::Text } else { kind });
+            }
+        }
+        for a in aggregates().filter(|a| is_distinct(a)) {
+            let (value, bit) = (self.compared(a), self.bit(a));
+            if !self.distincts.iter().any(|d| (d.value, d.bit) == (value, bit)) {
+                self.distincts.push(Distinct { value, bit, previous: self.words });
+                self.words += 1;
+            }
+        }
+    }
+
+    fn kind(&self, column: usize) -> Kind {
+        Kind::of(self.input.field(column).data_type()).expect("types were checked")
+    }
+
+    fn lane(&mut self, column: usize, kind: Kind) -> usize {
+        if let Some(l) = self.lanes.iter().find(|l| l.column == column && l.kind == kind) {
+            return l.word;
+        }
+        let word = self.words;
+        self.words += kind.words();
+        self.lanes.push(LanePlan { column, kind, word });
+        word
+    }
+
+    /// What a row must satisfy to count for `a`: a valid argument, a true filter; each only where it can fail.
+    fn conditions(&self, a: &Aggregate) -> (Option<usize>, Option<usize>) {
+        (a.argument.filter(|c| self.input.field(*c).is_nullable()), a.filter)
+    }
+
+    fn bit(&self, a: &Aggregate) -> Option<Bit> {
+        let conditions = self.conditions(a);
+        let i = self.bits.iter().position(|b| *b == conditions)?;
+        Some(Bit { word: FLAGS + i / 64, mask: 1 << (i % 64) })
+    }
+
+    fn compared(&self, a: &Aggregate) -> usize {
+        let lane = self.lanes.iter().find(|l| Some(l.column) == a.argument && l.kind != Kind::Wide);
+        lane.expect("the lane of a distinct argument exists").word
+    }
+
+    fn value(&self, a: &Aggregate) -> Value {
+        let Some(column) = a.argument.filter(|_| a.function != AggregateFunction::Count) else { return Value::None };
+        let kind = self.kind(column);
+        let word = self.lanes.iter().find(|l| (l.column, l.kind) == (column, kind)).expect("the lane exists").word;
+        match kind {
+            Kind::Fixed => Value::Fixed { word, narrow: is_narrow(self.input.field(column).data_type()) },
+            Kind::Wide => Value::Wide(word),
+            Kind::Text => Value::Text(word),
+        }
+    }
+
+    /// Position in `frame` of the measure that `a` reads, made or widened as `a` needs.
+    fn measure(&mut self, frame: usize, a: &Aggregate) -> usize {
+        use AggregateFunction::*;
+        let (value, bit) = (self.value(a), self.bit(a));
+        let distinct = is_distinct(a).then(|| {
+            let compared = self.compared(a);
+            self.distincts.iter().position(|d| (d.value, d.bit) == (compared, bit)).expect("laid out before")
+        });
+        let measures = &mut self.frames[frame].measures;
+        let same = |m: &Measure| {
+            let values_agree = m.value == value || m.value == Value::None || value == Value::None;
+            m.bit == bit && m.distinct == distinct && values_agree
+        };
+        let i = measures.iter().position(same).unwrap_or_else(|| {
+            let (min, max) = (None, None);
+            measures.push(Measure { value, bit, distinct, sum: false, squares: false, min, max });
+            measures.len() - 1
+        });
+        let m = &mut measures[i];
+        if m.value == Value::None {
+            m.value = value;
+        }
+        m.sum |= matches!(a.function, Sum | Avg | StddevSamp);
+        m.squares |= a.function == StddevSamp;
+        if matches!(a.function, Min | Max) {
+            let e = Extremum { value, bit, max: a.function == Max };
+            let found = self.extrema.iter().position(|x| *x == e).unwrap_or_else(|| {
+                self.extrema.push(e);
+                self.extrema.len() - 1
+            });
+            *(if e.max { &mut m.max } else { &mut m.min }) = Some(found);
+        }
+        i
+    }
+}
+
+/// DISTINCT changes neither MIN nor MAX.
+fn is_distinct(a: &Aggregate) -> bool {
+    a.distinct && a.argument.is_some() && !matches!(a.function, AggregateFunction::Min | AggregateFunction::Max)
+}
+
+/// Whether 64 values of the type always add up within an `i64`.
+fn is_narrow(t: &DataType) -> bool {
+    match t {
+        DataType::Int8 | DataType::Int16 | DataType::Int32 => true,
+        DataType::Decimal128(p, _) => *p <= 16,
+        _ => false,
+    }
+}
+
+fn result(a: &Aggregate, input: &SchemaRef) -> Result<CallResult, BuildError> {
+    let finish = || {
+        let argument = a.argument.ok_or_else(|| BuildError::new(format!("{} has no argument", a.label)))?;
+        Finish::new(a, input.field(argument).data_type())
+    };
+    Ok(match a.function {
+        AggregateFunction::Count => CallResult::Count,
+        AggregateFunction::Sum => CallResult::Sum(finish()?),
+        AggregateFunction::Avg => CallResult::Avg(finish()?),
+        AggregateFunction::StddevSamp => CallResult::Stddev(finish()?),
+        AggregateFunction::Min => CallResult::Min,
+        AggregateFunction::Max => CallResult::Max,
+    })
+}
+
+/// Refuses what can't be computed exactly, and graphs that contradict themselves.
+fn check(node: &Node, spec: &OverSpec, input: &SchemaRef) -> Result<(), BuildError> {
+    let fail = |m: String| Err(BuildError::new(format!("{}: {m}", node.name)));
+    for f in &spec.frames {
+        if f.end_ms < 0 || f.start_ms < f.end_ms {
+            return fail(format!(
+                "a frame from {} ms to {} ms before a row is not a trailing frame",
+                f.start_ms, f.end_ms
+            ));
+        }
+    }
+    let columns = |a: &Aggregate| [a.argument, a.filter].into_iter().flatten().collect::<Vec<_>>();
+    let named = spec.keys.iter().copied().chain(spec.calls.iter().flat_map(|c| columns(&c.aggregate)));
+    if let Some(c) = named.into_iter().find(|c| *c >= input.fields().len()) {
+        return fail(format!("column {c} of {} does not exist", input.fields().len()));
+    }
+    if let Some(k) = spec.keys.iter().find(|k| Kind::of(input.field(**k).data_type()).is_none()) {
+        let f = input.field(*k);
+        return fail(format!("{} of type {} can't be a key", f.name(), sql_type(f.data_type())));
+    }
+    let width = input.fields().len() + spec.calls.len() + spec.pseudo.len();
+    if node.schema.fields().len() != width {
+        return fail(format!("{} columns are declared, {width} are made", node.schema.fields().len()));
+    }
+    if !spec.pseudo.is_empty() && spec.emission == Emission::Final {
+        return fail("is_late and is_incomplete exist under 'emit' = 'arrival' only".into());
+    }
+    for (i, call) in spec.calls.iter().enumerate() {
+        check_call(&call.aggregate, input).or_else(|e| fail(e.message))?;
+        let declared = node.schema.field(input.fields().len() + i);
+        if call.frame >= spec.frames.len() {
+            return fail(format!("{} names frame {} of {}", call.aggregate.label, call.frame, spec.frames.len()));
+        }
+        if declared.data_type() != &call.aggregate.returns {
+            return fail(format!("{} is declared with another type than it returns", call.aggregate.label));
+        }
+        let nullable = call.aggregate.function != AggregateFunction::Count || spec.emission != Emission::Final;
+        if nullable && !declared.is_nullable() {
+            return fail(format!("{} can be NULL but is declared NOT NULL", call.aggregate.label));
+        }
+    }
+    Ok(())
+}
+
+fn check_call(a: &Aggregate, input: &SchemaRef) -> Result<(), BuildError> {
+    use AggregateFunction::*;
+    let fail = |m: String| Err(BuildError::new(m));
+    if let Some(f) = a.filter.filter(|f| input.field(*f).data_type() != &DataType::Boolean) {
+        return fail(format!("the FILTER of {} is not BOOLEAN but {}", a.label, input.field(f).data_type()));
+    }
+    let Some(column) = a.argument else {
+        return if a.function == Count { Ok(()) } else { fail(format!("{} has no argument", a.label)) };
+    };
+    let t = input.field(column).data_type();
+    if matches!(a.function, Sum | Avg | StddevSamp) && matches!(t, DataType::Float32 | DataType::Float64) {
+        return fail(format!(
+            "{} OVER a frame adds {}, which is not exact when rows leave the frame; cast to DECIMAL(p, s)",
+            a.label,
+            sql_type(t)
+        ));
+    }
+    if Kind::of(t).is_none() {
+        return fail(format!("{} of type {} is not supported", a.label, sql_type(t)));
+    }
+    let wanted = match a.function {
+        Count => &DataType::Int64,
+        Min | Max => t,
+        _ => return Ok(()),
+    };
+    if &a.returns != wanted {
+        return fail(format!("{} returns {}, not {}", a.label, sql_type(wanted), sql_type(&a.returns)));
+    }
+    Ok(())
+}

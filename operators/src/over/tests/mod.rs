@@ -1,0 +1,5 @@
+//! The three proofs: scripts whose names state the rules; a naive oracle on random input; restored state at every step.
+
+mod oracle;
+mod random;
+mod scripts;

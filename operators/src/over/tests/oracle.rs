@@ -1,0 +1,275 @@
+//! Against a naive model: every row is answered by looking at all rows.
+//!
+//! The operators run as a job would run them: rows of random partitions interleaved at random, random batches, epochs of 1
+//! row, 1,000 rows or everything, progress that lags behind the rows, and at random steps a snapshot restored into another
+//! number of workers.
+
+use super::super::operator::Over;
+use super::random::{Random, Row, Val, batch, node, partitions, schema, types, values};
+use arrow::datatypes::DataType;
+use highwater_engine::batch::{Batch, Identity, ON_TIME};
+use highwater_engine::graph::*;
+use highwater_engine::hash::{hash_columns, key_group, owner};
+use highwater_engine::operator::{Operator, Output};
+use highwater_engine::state::Snapshot;
+use highwater_engine::time::{Progress, Watermark};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+/// Answers by row number: calls, then pseudo-columns; `None` if the row is refused.
+type Answers = BTreeMap<i64, Vec<Option<Val>>>;
+
+fn aggregate(a: &Aggregate, frame: &[&Row]) -> Option<Val> {
+    use AggregateFunction::*;
+    let counts = frame.iter().filter(|r| a.filter.is_none_or(|f| r.columns[f] == Some(Val::Number(1))));
+    let Some(column) = a.argument else { return Some(Val::Number(counts.count() as i128)) };
+    let mut values: Vec<Val> = counts.filter_map(|r| r.columns[column].clone()).collect();
+    values.sort();
+    if a.distinct {
+        values.dedup();
+    }
+    let n = values.len() as i128;
+    let numbers = || values.iter().map(|v| if let Val::Number(n) = v { *n } else { panic!("not a number") });
+    let shift = match (&types()[column], &a.returns) {
+        (DataType::Decimal128(_, from), DataType::Decimal128(_, to)) => 10i128.pow((to - from) as u32),
+        _ => 1,
+    };
+    let decimal = matches!(a.returns, DataType::Decimal128(..));
+    match a.function {
+        Count => Some(Val::Number(n)),
+        Min => values.first().cloned(),
+        Max => values.last().cloned(),
+        _ if n == 0 => None,
+        Sum => Some(Val::Number(numbers().sum())),
+        Avg => {
+            let (total, sign) = (numbers().sum::<i128>() * shift, numbers().sum::<i128>().signum());
+            let half = if decimal { n } else { 0 };
+            Some(Val::Number(sign * ((2 * total.abs() + half) / (2 * n))))
+        }
+        StddevSamp if n < 2 => None,
+        StddevSamp => {
+            // the wide column holds multiples of 10^26: taken out before squaring
+            let unit = if types()[column] == DataType::Decimal128(30, 3) { 10i128.pow(26) } else { 1 };
+            let total: i128 = numbers().map(|v| v / unit).sum();
+            let squares: i128 = numbers().map(|v| (v / unit).pow(2)).sum();
+            let (above, below) = (n * squares - total * total, n * (n - 1));
+            Some(Val::Number(root(above, below, unit * shift, decimal)))
+        }
+    }
+}
+
+/// √(above / below) · unit, half up (or truncated): digit by digit, in decimal, by comparing squares.
+fn root(above: i128, below: i128, unit: i128, half_up: bool) -> i128 {
+    use arrow::datatypes::i256;
+    let (above, below) = (i256::from_i128(above), i256::from_i128(below));
+    let unit = i256::from_i128(unit);
+    let target = above.wrapping_mul(unit).wrapping_mul(unit).wrapping_mul(i256::from_i128(4));
+    // the largest r with r² · below ≤ 4 · above · unit²
+    let (mut r, mut bit) = (0i128, 1i128 << 110);
+    while bit > 0 {
+        let next = i256::from_i128(r + bit);
+        if next.wrapping_mul(next).wrapping_mul(below) <= target {
+            r += bit;
+        }
+        bit >>= 1;
+    }
+    if half_up { (r + 1) / 2 } else { r / 2 }
+}
+
+fn answers(spec: &OverSpec, log: &[&Row], row: &Row) -> Vec<Option<Val>> {
+    let key = |r: &Row| spec.keys.iter().map(|k| r.columns[*k].clone()).collect::<Vec<_>>();
+    let one = |c: &OverCall| {
+        let f = spec.frames[c.frame];
+        let inside = |r: &&&Row| (row.time - f.start_ms..=row.time - f.end_ms).contains(&r.time);
+        let frame: Vec<&Row> = log.iter().filter(inside).filter(|r| key(r) == key(row)).copied().collect();
+        aggregate(&c.aggregate, &frame)
+    };
+    spec.calls.iter().map(one).collect()
+}
+
+/// What the semantics demand.
+fn oracle(spec: &OverSpec, rows: &[&Row]) -> Answers {
+    match spec.emission {
+        Emission::Final => {
+            let on_time: Vec<&Row> = rows.iter().filter(|r| r.tag == ON_TIME).copied().collect();
+            on_time.iter().map(|r| (r.id, answers(spec, &on_time, r))).collect()
+        }
+        Emission::Arrival { late_horizon_ms } => {
+            let mut order = rows.to_vec();
+            order.sort_by_key(|r| (r.cut, r.partition, r.offset));
+            let (mut log, mut out) = (Vec::new(), Answers::new());
+            for row in order {
+                let late = row.tag != ON_TIME;
+                let incomplete = late && row.time < row.tag - late_horizon_ms;
+                let mut answer = vec![None; spec.calls.len()];
+                if !incomplete {
+                    log.push(row);
+                    answer = answers(spec, &log, row);
+                }
+                answer.extend([late, incomplete].map(|b| Some(Val::Number(b.into()))));
+                out.insert(row.id, answer);
+            }
+            out
+        }
+    }
+}
+
+/// The operators of a job and what came out of them.
+struct Job {
+    node: Node,
+    spec: OverSpec,
+    small_max: usize,
+    workers: Vec<Over>,
+    promised: Progress,
+    found: Answers,
+    emitted: Vec<Batch>,
+    refused: u64,
+}
+
+impl Job {
+    fn new(node: Node, spec: OverSpec, small_max: usize, workers: usize) -> Self {
+        let workers = (0..workers).map(|_| Over::new(&node, &spec, &schema(), small_max).unwrap()).collect();
+        let (found, emitted) = (Answers::new(), Vec::new());
+        Self { node, spec, small_max, workers, promised: Progress::START, found, emitted, refused: 0 }
+    }
+
+    fn rows(&mut self, rows: &[&Row], with_hashes: bool) {
+        let arrival = matches!(self.spec.emission, Emission::Arrival { .. });
+        let whole = batch(rows, arrival);
+        let keys: Vec<_> = self.spec.keys.iter().map(|k| whole.column(*k).clone()).collect();
+        let hashes = hash_columns(&keys, whole.rows());
+        let workers = self.workers.len();
+        for (w, op) in self.workers.iter_mut().enumerate() {
+            let mine: Vec<u32> =
+                (0..rows.len()).filter(|i| owner(key_group(hashes[*i]), workers) == w).map(|i| i as u32).collect();
+            let part = whole.clone().with_hashes(with_hashes.then(|| hashes.clone())).take(&mine.into());
+            let mut out = Output::default();
+            op.on_batch(0, part, &mut out).unwrap();
+            assert!(out.batches.is_empty());
+            self.refused += out.refused;
+        }
+    }
+
+    fn watermark(&mut self, progress: Progress) {
+        for w in 0..self.workers.len() {
+            let mut out = Output::default();
+            self.workers[w].on_watermark(progress, &mut out).unwrap();
+            let times: Vec<i64> = out.batches.iter().flat_map(|b| b.times().iter().copied()).collect();
+            if self.spec.emission == Emission::Final {
+                assert!(times.is_sorted(), "results come in event-time order");
+                assert!(times.iter().all(|t| *t >= self.promised.watermark.ms() && *t < progress.watermark.ms()));
+            }
+            out.batches.into_iter().for_each(|b| self.take(b));
+        }
+        self.promised = progress;
+    }
+
+    fn take(&mut self, b: Batch) {
+        let width = schema().fields().len();
+        let columns: Vec<_> = b.columns().columns().iter().map(values).collect();
+        for i in 0..b.rows() {
+            let Some(Val::Number(id)) = columns[0][i] else { panic!("a row has a number") };
+            let answer = columns[width..].iter().map(|c| c[i].clone()).collect();
+            assert!(self.found.insert(id as i64, answer).is_none(), "row {id} came out twice");
+        }
+        self.emitted.push(b);
+    }
+
+    /// Restores the state into `workers` new operators.
+    fn restart(&mut self, workers: usize) {
+        let mut all = Snapshot::default();
+        for op in &mut self.workers {
+            let mut s = Snapshot::default();
+            op.snapshot(&mut s).unwrap();
+            all.merge(s);
+        }
+        let fresh = |w| {
+            let mut op = Over::new(&self.node, &self.spec, &schema(), self.small_max).unwrap();
+            op.restore(&all.for_worker(w, workers)).unwrap();
+            op
+        };
+        self.workers = (0..workers).map(fresh).collect();
+    }
+}
+
+/// W and cut of all partitions after `read[p]` rows of each.
+fn progress(partitions: &[Vec<Row>], read: &[usize], delay: i64) -> Progress {
+    let one = |(p, n): (&Vec<Row>, &usize)| {
+        if *n == p.len() {
+            return Progress::END;
+        }
+        match p[..*n].iter().map(|r| r.time).max() {
+            None => Progress::START,
+            Some(max) => Progress { watermark: Watermark::new(max - delay + 1), cut: p[*n - 1].cut },
+        }
+    };
+    partitions.iter().zip(read).map(one).reduce(Progress::min).unwrap_or(Progress::END)
+}
+
+fn run(seed: u64, emission: Emission) {
+    let r = &mut Random(seed);
+    let rows = if r.chance(5) { 1_500 } else { 1 + r.below(120) as usize };
+    let (parts, delay) = partitions(r, rows);
+    let (node, spec) = node(r, emission);
+    let all: Vec<&Row> = parts.iter().flatten().collect();
+    let (small_max, epoch) = (r.pick(&[1, 2, 5, 64]), r.pick(&[1, 7, 1_000, usize::MAX]));
+    let (batch_max, restarts, lag) = (r.pick(&[1, 3, 64]), r.chance(60), r.chance(50));
+    let mut job = Job::new(node, spec.clone(), small_max, 1 + r.below(3) as usize);
+    let (mut read, mut in_epoch, mut behind) = (vec![0; parts.len()], 0, Progress::START);
+    while read.iter().zip(&parts).any(|(n, p)| *n < p.len()) {
+        let open: Vec<usize> = (0..parts.len()).filter(|p| read[*p] < parts[*p].len()).collect();
+        let p = r.pick(&open);
+        let n = (1 + r.below(batch_max) as usize).min(parts[p].len() - read[p]);
+        let rows: Vec<&Row> = parts[p][read[p]..read[p] + n].iter().collect();
+        job.rows(&rows, r.chance(50));
+        read[p] += n;
+        in_epoch += n;
+        if in_epoch >= epoch {
+            let now = progress(&parts, &read, delay);
+            // rows of the next epoch may be there before this one is complete
+            job.watermark(if lag { std::mem::replace(&mut behind, now) } else { now });
+            in_epoch = 0;
+            if restarts {
+                job.restart(1 + r.below(4) as usize);
+            }
+        }
+    }
+    job.watermark(Progress::END);
+    let expected = oracle(&spec, &all);
+    for row in &all {
+        let (e, f) = (expected.get(&row.id), job.found.get(&row.id));
+        assert_eq!(f, e, "found and expected answers of {row:?} by {:#?}", job.spec);
+    }
+    assert_eq!(job.found.len(), expected.len());
+    assert_eq!(job.refused as usize, all.len() - expected.len());
+    if emission != Emission::Final {
+        tags_and_identity_are_kept(&job, &all);
+    }
+}
+
+fn tags_and_identity_are_kept(job: &Job, all: &[&Row]) {
+    let by_id: BTreeMap<i64, &&Row> = all.iter().map(|r| (r.id, r)).collect();
+    for b in &job.emitted {
+        let Some(Identity::Arrival(a)) = b.identity() else { panic!("the identity is kept") };
+        for (i, id) in values(b.column(0)).iter().enumerate() {
+            let Some(Val::Number(id)) = id else { panic!("a row has a number") };
+            let row = by_id[&(*id as i64)];
+            assert_eq!((a.cuts[i], a.partitions[i], a.offsets[i]), (row.cut, row.partition, row.offset));
+            assert_eq!((b.times()[i], b.tag(i).unwrap_or(ON_TIME)), (row.time, row.tag));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, max_shrink_iters: 0, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn final_answers_are_those_of_a_naive_model(seed: u64) {
+        run(seed, Emission::Final);
+    }
+
+    #[test]
+    fn arrival_answers_are_those_of_a_naive_model(seed: u64, late_horizon_ms in prop::sample::select(vec![0i64, 10, 60, 1_000])) {
+        run(seed, Emission::Arrival { late_horizon_ms });
+    }
+}
