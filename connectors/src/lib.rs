@@ -3,6 +3,7 @@
 //! | connector | reads | writes |
 //! |---|---|---|
 //! | `generator` | card payments with planted fraud, reproducible | |
+//! | `table` | | the first rows, kept for whoever ran the job |
 //! | `blackhole` | | nothing |
 //!
 //! [`check`] judges a table's options before a job exists, so that the SQL front end can point at each of them; [`source`]
@@ -12,6 +13,7 @@ pub mod blackhole;
 pub mod calendar;
 pub mod generator;
 pub mod options;
+pub mod table;
 pub mod types;
 
 mod registry;

@@ -3,6 +3,7 @@
 use crate::blackhole::Blackhole;
 use crate::generator::{Generator, GeneratorOptions};
 use crate::options::{OptionError, Options, one_of};
+use crate::table::{self, TableOptions};
 use arrow_schema::SchemaRef;
 use highwater_engine::error::BuildError;
 use highwater_engine::graph::{RunOptions, SinkSpec, SourceSpec};
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const SOURCES: [&str; 1] = ["generator"];
-const SINKS: [&str; 1] = ["blackhole"];
+const SINKS: [&str; 2] = ["blackhole", table::NAME];
 
 /// What a table is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,7 @@ pub enum Usage {
 enum Table {
     Generator(GeneratorOptions),
     Blackhole,
+    Table(TableOptions),
 }
 
 /// What is wrong with a table's options: empty if [`source`] or [`sink`] would accept them. `options` are the connector's
@@ -46,7 +48,7 @@ pub fn source(spec: &SourceSpec, _options: &RunOptions) -> Result<Arc<dyn Source
     let table = parse(&spec.connector, Usage::Source, &spec.options, &spec.physical);
     match table.map_err(|e| joined(&spec.table, &e))? {
         Table::Generator(options) => Ok(Arc::new(Generator::new(&options, &spec.physical, &spec.read)?)),
-        Table::Blackhole => unreachable!("parse has refused it as a source"),
+        Table::Blackhole | Table::Table(_) => unreachable!("parse has refused it as a source"),
     }
 }
 
@@ -55,6 +57,7 @@ pub fn sink(spec: &SinkSpec, schema: &SchemaRef) -> Result<Arc<dyn SinkTable>, B
     let table = parse(&spec.connector, Usage::Sink, &spec.options, schema);
     match table.map_err(|e| joined(&spec.table, &e))? {
         Table::Blackhole => Ok(Arc::new(Blackhole)),
+        Table::Table(options) => Ok(Arc::new(table::Table::new(options, schema))),
         Table::Generator(_) => unreachable!("parse has refused it as a sink"),
     }
 }
@@ -69,6 +72,7 @@ fn parse(
     let table = match (connector, usage) {
         ("generator", Usage::Source) => Table::Generator(GeneratorOptions::parse(&mut o, schema)),
         ("blackhole", Usage::Sink) => Table::Blackhole,
+        (table::NAME, Usage::Sink) => Table::Table(TableOptions::parse(&mut o)),
         _ => return Err(vec![unknown(connector, usage)]),
     };
     let errors = o.finish();
@@ -90,7 +94,7 @@ fn unknown(connector: &str, usage: Usage) -> OptionError {
     OptionError::new("connector", message)
 }
 
-fn joined(table: &str, errors: &[OptionError]) -> BuildError {
+pub(crate) fn joined(table: &str, errors: &[OptionError]) -> BuildError {
     let lines: Vec<_> = errors.iter().map(|e| format!("option '{}': {}", e.option, e.message)).collect();
     BuildError::new(format!("table {table}: {}", lines.join("; ")))
 }

@@ -9,6 +9,7 @@
 //! | [`source`], [`operator`], [`sink`] | the three boundaries and what each may assume |
 //! | [`state`] | snapshots by key group and their byte code |
 //! | [`digest`] | the order-independent digest of a sink's rows |
+//! | [`metrics`] | counters and histograms, read without stopping work |
 //! | [`flow`] | the only floor where timely lives |
 //!
 //! This crate knows no SQL, no payments, no file format and no broker.

@@ -10,3 +10,11 @@ pub const DIGEST_BUCKETS_MAX: usize = 4_096;
 pub const WORKERS_MAX: usize = crate::hash::KEY_GROUPS;
 /// Rows of the partition's last ones over which the share of bad rows is judged.
 pub const BAD_SHARE_ROWS: usize = 10_000;
+/// Partitions whose first split stays open after the peek; further ones are closed and opened again when read.
+pub const PARTITIONS_PEEKED_OPEN_MAX: usize = 64;
+/// Partitions that may be open at once because they overlap in event time.
+pub const PARTITIONS_OPEN_MAX: usize = 1_024;
+/// Rows a worker decodes ahead of a split's turn.
+pub const DECODED_AHEAD_ROWS_MAX: usize = 1 << 20;
+
+const _: () = assert!(PARTITIONS_PEEKED_OPEN_MAX <= PARTITIONS_OPEN_MAX);

@@ -1,20 +1,30 @@
-//! The `highwater` binary, and its pieces for callers in Rust.
+//! The `highwater` binary, and its pieces for programs in Rust.
 //!
 //! | module | its business |
 //! |---|---|
-//! | [`args`], [`settings`] | the command line; settings by layer |
+//! | [`cli`], [`args`], [`settings`] | from the command line to the exit code; settings by layer |
+//! | [`run`], [`validate`], [`explain`], [`generate`], [`compare`] | the verbs (`replay` stands with `run`) |
+//! | [`job`], [`parts`] | a job from its text to its outcome; the parts a graph is built of |
 //! | [`reach`] | what a replay reads and emits |
-//! | [`summary`], [`compare`] | the summary of a run, and two of them side by side |
-//! | [`failure`] | how a verb ends without success, and its exit code |
-//! | [`instant`], [`process`] | instants as people write them; signals and memory |
+//! | [`summary`], [`show`], [`progress`] | what a run tells: as data, at its end, while it runs |
+//! | [`failure`], [`instant`], [`process`] | exit codes; instants as people write them; signals and memory |
 //!
 //! It is thin: it calls the planner, the runtime and the parts, and shows what they say.
 
 pub mod args;
+pub mod cli;
 pub mod compare;
+pub mod explain;
 pub mod failure;
+pub mod generate;
 pub mod instant;
+pub mod job;
+pub mod parts;
 pub mod process;
+pub mod progress;
 pub mod reach;
+pub mod run;
 pub mod settings;
+pub mod show;
 pub mod summary;
+pub mod validate;

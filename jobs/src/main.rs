@@ -1,1 +1,5 @@
-fn main() {}
+//! The `highwater` binary.
+
+fn main() -> std::process::ExitCode {
+    highwater_jobs::cli::main()
+}

@@ -2,6 +2,10 @@
 
 #![allow(unsafe_code)] // three calls of libc without a safe wrapper among our dependencies
 
+use crate::failure::Failure;
+use highwater_engine::flow::Control;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
 /// Makes a file size limit an error of the write instead of the end of the process, and a closed pipe a quiet end.
 ///
 /// Rust ignores SIGPIPE, so `highwater explain … | head` would report an error; with the default action it just ends. A
@@ -24,4 +28,19 @@ pub fn peak_rss_bytes() -> u64 {
     };
     let kib_or_bytes = usage.ru_maxrss.max(0) as u64;
     if cfg!(target_os = "macos") { kib_or_bytes } else { kib_or_bytes * 1024 }
+}
+
+/// Ctrl-C asks the job to end; a second one ends the process at once.
+///
+/// # Errors
+/// If the system refuses the handler.
+pub fn on_interrupt(control: Control) -> Result<(), Failure> {
+    let asked = AtomicBool::new(false);
+    ctrlc::set_handler(move || {
+        if asked.swap(true, SeqCst) {
+            std::process::exit(130);
+        }
+        control.stop();
+    })
+    .map_err(|e| Failure::job(format!("Ctrl-C can't be caught: {e}")))
 }

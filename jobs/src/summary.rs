@@ -3,7 +3,9 @@
 //! A sink's buckets split its digest by event time: see [`highwater_engine::digest`].
 
 use crate::failure::Failure;
+use hdrhistogram::Histogram;
 use highwater_engine::digest::{Buckets, Digest};
+use highwater_engine::flow::{Report, SinkReport, SourceReport};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -52,6 +54,22 @@ pub struct SinkSummary {
     pub buckets: Buckets,
 }
 
+impl SinkSummary {
+    /// Adds what another node wrote to the same table.
+    fn add(&mut self, other: &SinkReport) {
+        self.rows += other.rows;
+        self.digest = Digest(self.digest.0.wrapping_add(other.digest.0));
+        let width_ms = self.buckets.width_ms.max(other.buckets.width_ms);
+        let folded = |b: &Buckets| b.fold(width_ms).map_or_else(Vec::new, |b| b.rows);
+        let mut all = folded(&self.buckets);
+        all.extend(folded(&other.buckets));
+        all.sort_by_key(|b| b.0);
+        // Folding to the same width adds up the buckets that now stand side by side.
+        let both = Buckets { width_ms, rows: all };
+        self.buckets = both.fold(width_ms).unwrap_or(both);
+    }
+}
+
 /// Latency of results.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LatencyMs {
@@ -65,7 +83,47 @@ pub struct LatencyMs {
     pub max: f64,
 }
 
+impl LatencyMs {
+    fn of(us: &Histogram<u64>) -> Self {
+        let at = |q: f64| us.value_at_quantile(q) as f64 / 1000.0;
+        Self { p50: at(0.5), p99: at(0.99), p999: at(0.999), max: us.max() as f64 / 1000.0 }
+    }
+}
+
 impl Summary {
+    /// The summary of a run. Nodes that write the same table are one sink.
+    pub fn of(report: &Report, peak_rss_bytes: u64) -> Self {
+        let elapsed_s = report.elapsed.as_secs_f64();
+        let rows: u64 = report.sources.iter().map(|s| s.rows).sum();
+        let mut sinks: Vec<SinkSummary> = Vec::new();
+        for s in &report.sinks {
+            match sinks.iter_mut().find(|t| t.name == s.table) {
+                Some(sink) => sink.add(s),
+                None => sinks.push(SinkSummary {
+                    name: s.table.clone(),
+                    rows: s.rows,
+                    digest: s.digest,
+                    buckets: s.buckets.clone(),
+                }),
+            }
+        }
+        let source = |s: &SourceReport| SourceSummary {
+            name: s.table.clone(),
+            rows: s.rows,
+            bytes: s.bytes,
+            late: s.late,
+            errors: s.errors,
+        };
+        Self {
+            elapsed_s,
+            rows_per_s: if elapsed_s > 0.0 { rows as f64 / elapsed_s } else { 0.0 },
+            peak_rss_bytes,
+            sources: report.sources.iter().map(source).collect(),
+            sinks,
+            latency_ms: report.latency_us.as_ref().map(LatencyMs::of),
+        }
+    }
+
     /// Reads a summary.
     ///
     /// # Errors

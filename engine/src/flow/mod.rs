@@ -1,1 +1,33 @@
-//! The runtime on timely dataflow.
+//! The runtime: one timely dataflow per job attempt. Timely lives on this floor and nowhere else.
+//!
+//! | module | its business |
+//! |---|---|
+//! | [`run`] | one attempt of a job from a graph to a report |
+//! | [`intake`] | partitions, splits, event-time maxima, lateness tags: shared by the workers of a process |
+//! | [`worker`] | one worker's loop: read, send, cut epochs, step |
+//! | [`build`] | graph → dataflow |
+//! | [`adapter`] | batches and marks in, `on_batch` and `on_watermark` called, results out |
+//! | [`exchange`] | batches by key group, marks by worker |
+//! | [`packet`] | what travels on an edge, and its bytes between processes |
+//! | [`outlet`] | rows into a sink, their digest |
+//! | [`control`] | stop, failure, progress: the one thing shared in all directions |
+//!
+//! timely's timestamp is the epoch (`u64`); the watermark travels as data. When timely proves an epoch complete, an
+//! operator has all its rows and every worker's mark, takes the minimum, and fires.
+
+mod adapter;
+mod build;
+mod control;
+mod exchange;
+mod intake;
+mod outlet;
+mod packet;
+mod report;
+mod run;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub use control::{Control, ProgressView};
+pub use report::{Report, SinkReport, SourceReport};
+pub use run::run;

@@ -1,0 +1,182 @@
+//! Between timely and an operator: batches and marks in, `on_batch` and `on_watermark` called, results out.
+//!
+//! Rows are given to the operator as they come, whatever their epoch. Marks are kept by epoch; when timely proves that
+//! epochs up to E are complete on both inputs, the newest marks of every worker up to E are folded to one [`Progress`] and
+//! the operator fires with a capability for E. An error ends the job through [`Control`]; the operator is not called again.
+
+use super::control::Control;
+use super::packet::{Mark, Packet, Payload};
+use crate::batch::Batch;
+use crate::error::{JobError, OperatorError};
+use crate::metrics::OperatorMetrics;
+use crate::operator::{Operator, Output};
+use crate::time::Progress;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::{ParallelizationContract, Pipeline};
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::{Scope, Stream};
+use timely::progress::operate::FrontierInterest;
+
+/// A stream of packets.
+pub(super) type Flow<'s> = Stream<'s, u64, Packet>;
+pub(super) type Builder = CapacityContainerBuilder<Packet>;
+
+/// An operator with what the adapter needs around it.
+pub(super) struct Unit {
+    pub(super) name: String,
+    pub(super) operator: Box<dyn Operator>,
+    pub(super) control: Control,
+    pub(super) metrics: Arc<OperatorMetrics>,
+    /// Whether the rows that leave keep the identity that came in (stateless steps, `arrival`).
+    pub(super) keeps_identity: bool,
+}
+
+impl Unit {
+    /// Calls the operator; `None` when the job is ending.
+    fn call(
+        &mut self,
+        rows_in: usize,
+        f: impl FnOnce(&mut dyn Operator, &mut Output) -> Result<(), OperatorError>,
+    ) -> Option<Output> {
+        if self.control.stopped() {
+            return None;
+        }
+        let (started, mut out) = (Instant::now(), Output::default());
+        if let Err(error) = f(self.operator.as_mut(), &mut out) {
+            self.control.fail(JobError::Operator { step: self.name.clone(), error });
+            return None;
+        }
+        if !self.keeps_identity {
+            out.batches = out.batches.into_iter().map(|b| b.with_identity(None)).collect();
+        }
+        self.metrics.record_call(rows_in, &out, started.elapsed());
+        Some(out)
+    }
+    fn on_batch(&mut self, batch: Batch) -> Option<Output> {
+        self.call(batch.rows(), |operator, out| operator.on_batch(0, batch, out))
+    }
+    fn on_watermark(&mut self, progress: Progress) -> Option<Output> {
+        let out = self.call(0, |operator, out| operator.on_watermark(progress, out));
+        self.metrics.note_state(progress.watermark.ms(), self.operator.state_bytes());
+        out
+    }
+}
+
+/// A step without state: rows in, rows and bad rows out, at the same epoch.
+pub(super) fn stateless<'s>(scope: Scope<'s, u64>, mut unit: Unit, input: Flow<'s>) -> (Flow<'s>, Flow<'s>) {
+    let mut builder = OperatorBuilder::new(unit.name.clone(), scope);
+    let mut input = builder.new_input(input, Pipeline);
+    builder.set_notify_for(0, FrontierInterest::Never);
+    let (rows, rows_out) = builder.new_output();
+    let (bad, bad_out) = builder.new_output();
+    let mut rows = OutputBuilder::<_, Builder>::from(rows);
+    let mut bad = OutputBuilder::<_, Builder>::from(bad);
+    builder.build(move |capabilities| {
+        drop(capabilities);
+        move |_| {
+            let (mut rows, mut bad) = (rows.activate(), bad.activate());
+            input.for_each(|capability, packet| {
+                let Payload::Rows(batch) = packet.take() else { return };
+                let Some(out) = unit.on_batch(batch) else { return };
+                let mut session = rows.session(&capability);
+                out.batches.into_iter().for_each(|b| session.give_container(&mut Packet::rows(b)));
+                if !out.bad.is_empty() {
+                    bad.session(&capability).give_container(&mut Packet::bad(out.bad));
+                }
+            });
+        }
+    });
+    (rows_out, bad_out)
+}
+
+/// A step with state: rows by `pact`, marks of every worker, results when an epoch is complete.
+pub(super) fn stateful<'s, P>(
+    scope: Scope<'s, u64>,
+    mut unit: Unit,
+    input: Flow<'s>,
+    pact: P,
+    marks: Flow<'s>,
+    mut state: Marks,
+) -> Flow<'s>
+where
+    P: ParallelizationContract<u64, Packet>,
+{
+    let mut builder = OperatorBuilder::new(unit.name.clone(), scope);
+    let mut input = builder.new_input(input, pact);
+    let mut marks = builder.new_input(marks, Pipeline);
+    let (rows, rows_out) = builder.new_output();
+    let mut rows = OutputBuilder::<_, Builder>::from(rows);
+    builder.build(move |capabilities| {
+        drop(capabilities);
+        move |frontiers| {
+            let mut rows = rows.activate();
+            input.for_each(|capability, packet| {
+                let Payload::Rows(batch) = packet.take() else { return };
+                let Some(out) = unit.on_batch(batch) else { return };
+                let mut session = rows.session(&capability);
+                out.batches.into_iter().for_each(|b| session.give_container(&mut Packet::rows(b)));
+            });
+            marks.for_each(|capability, packet| {
+                let Payload::Mark(mark) = packet.take() else { return };
+                if let Some(capability) = capability.retain_least(0) {
+                    state.note(mark, capability);
+                }
+            });
+            let open = frontiers.iter().filter_map(|f| f.frontier().first().copied()).min().unwrap_or(u64::MAX);
+            if let Some((capability, progress)) = state.complete(open) {
+                let Some(out) = unit.on_watermark(progress) else { return };
+                let mut session = rows.session(&capability);
+                out.batches.into_iter().for_each(|b| session.give_container(&mut Packet::rows(b)));
+            }
+        }
+    });
+    rows_out
+}
+
+/// What the workers have promised, epoch by epoch.
+pub(super) struct Marks {
+    /// The sources this operator depends on.
+    sources: Vec<usize>,
+    /// Newest promise of each worker for each of them, of complete epochs only.
+    latest: Vec<Progress>,
+    /// Marks of epochs that are not complete, with a capability to fire in them.
+    waiting: BTreeMap<u64, (Capability<u64>, Vec<Mark>)>,
+    last: Progress,
+}
+
+impl Marks {
+    pub(super) fn new(sources: Vec<usize>, peers: usize) -> Self {
+        Self { sources, latest: vec![Progress::START; peers], waiting: BTreeMap::new(), last: Progress::START }
+    }
+    fn note(&mut self, mark: Mark, capability: Capability<u64>) {
+        self.waiting.entry(*capability.time()).or_insert_with(|| (capability, Vec::new())).1.push(mark);
+    }
+    /// Folds the marks of all epochs before `open`. An answer if the promise grew.
+    fn complete(&mut self, open: u64) -> Option<(Capability<u64>, Progress)> {
+        let later = self.waiting.split_off(&open);
+        let done = std::mem::replace(&mut self.waiting, later);
+        let mut newest = None;
+        for (_, (capability, marks)) in done {
+            for m in marks {
+                self.latest[m.from] = self.sources.iter().map(|&s| m.sources[s]).fold(Progress::END, Progress::min);
+            }
+            newest = Some(capability);
+        }
+        let progress = self.latest.iter().copied().fold(Progress::END, Progress::min);
+        (progress != self.last).then_some(())?;
+        let capability = newest?;
+        assert!(
+            progress.watermark >= self.last.watermark && progress.cut >= self.last.cut,
+            "a promise went back: {:?} after {:?}",
+            progress,
+            self.last
+        );
+        self.last = progress;
+        Some((capability, progress))
+    }
+}

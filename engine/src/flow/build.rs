@@ -1,0 +1,317 @@
+//! Graph → one timely dataflow, on one worker.
+//!
+//! Every stream carries [`Packet`]s. A source is an input handle that the worker's loop feeds; a stateless step hangs on
+//! its input directly; a stateful one sits behind an exchange by key and beside the marks. A step that can combine runs
+//! twice when there are several workers: before the exchange and behind it. Bad rows of all stateless steps meet in one
+//! stream; `t$errors` of a table is what of it belongs to that table. Steps that read `t$errors` are built last.
+
+use super::adapter::{Flow, Marks, Unit, stateful, stateless};
+use super::control::Control;
+use super::exchange::{ByAddress, ByKey};
+use super::intake::Intake;
+use super::outlet::{EpochClock, Outlet, outlet};
+use super::packet::{Packet, Payload};
+use super::run::Tally;
+use crate::batch::Batch;
+use crate::digest::DigestBuilder;
+use crate::error::{BuildError, JobError};
+use crate::graph::{Emission, JobGraph, Node, NodeId, RunOptions, SourceSpec, Step};
+use crate::metrics::JobMetrics;
+use crate::operator::BadRow;
+use crate::parts::{Parts, Role};
+use crate::sink::SinkTable;
+use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
+use arrow_schema::SchemaRef;
+use hdrhistogram::Histogram;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::{DistributorPact, Pipeline};
+use timely::dataflow::operators::generic::operator::Operator as _;
+use timely::dataflow::operators::{Concatenate, Input, Probe};
+use timely::dataflow::{InputHandle, ProbeHandle, Scope};
+
+pub(super) type Handle = InputHandle<u64, CapacityContainerBuilder<Packet>>;
+
+/// What all workers of an attempt share.
+pub(super) struct Plan {
+    pub(super) graph: JobGraph,
+    pub(super) parts: Arc<dyn Parts>,
+    pub(super) options: RunOptions,
+    pub(super) control: Control,
+    pub(super) metrics: JobMetrics,
+    pub(super) intakes: Vec<Arc<Intake>>,
+    /// The graph's sink nodes with their tables.
+    pub(super) sinks: Vec<(NodeId, Arc<dyn SinkTable>)>,
+    pub(super) shape: Shape,
+    pub(super) clock: EpochClock,
+    pub(super) tally: Tally,
+}
+
+/// What the graph implies for each node.
+pub(super) struct Shape {
+    /// Position of a source node in the list of sources.
+    pub(super) source: Vec<Option<usize>>,
+    /// The sources a node depends on.
+    pub(super) sources: Vec<Vec<usize>>,
+    /// Whether the rows it emits need their arrival order.
+    pub(super) arrival: Vec<bool>,
+    /// Whether it reads `t$errors`, at any distance.
+    pub(super) behind_errors: Vec<bool>,
+}
+
+impl Shape {
+    pub(super) fn of(graph: &JobGraph) -> Self {
+        let n = graph.nodes.len();
+        let mut s = Self {
+            source: vec![None; n],
+            sources: vec![Vec::new(); n],
+            arrival: vec![false; n],
+            behind_errors: vec![false; n],
+        };
+        let mut count = 0;
+        for (i, node) in graph.nodes.iter().enumerate() {
+            if matches!(node.step, Step::Source(_)) {
+                s.source[i] = Some(count);
+                s.sources[i].push(count);
+                count += 1;
+            }
+            for &input in &node.inputs {
+                let inherited = s.sources[input].clone();
+                s.sources[i].extend(inherited);
+                s.behind_errors[i] |= s.behind_errors[input];
+            }
+            s.sources[i].sort_unstable();
+            s.sources[i].dedup();
+            s.behind_errors[i] |= matches!(node.step, Step::Errors);
+        }
+        for (i, node) in graph.nodes.iter().enumerate().rev() {
+            let asks = matches!(&node.step, Step::Over(o) if matches!(o.emission, Emission::Arrival { .. }));
+            if asks || s.arrival[i] {
+                node.inputs.iter().for_each(|&input| s.arrival[input] = true);
+            }
+        }
+        s
+    }
+    /// Whether any step below a source needs the arrival order.
+    pub(super) fn source_needs_arrival(&self, node: NodeId) -> bool {
+        self.arrival[node]
+    }
+}
+
+/// One worker's dataflow, as the worker's loop sees it.
+pub(super) struct Built {
+    /// Rows of each source.
+    pub(super) rows: Vec<Handle>,
+    /// Bad rows of all sources.
+    pub(super) bad: Handle,
+    pub(super) marks: Handle,
+    pub(super) probe: ProbeHandle<u64>,
+    pub(super) outlets: Vec<Rc<RefCell<Outlet>>>,
+}
+
+/// Builds the dataflow of one worker.
+pub(super) fn build(scope: Scope<'_, u64>, plan: &Plan) -> Result<Built, JobError> {
+    let (marks_in, marks) = scope.new_input::<Packet>();
+    let marks =
+        marks.unary::<CapacityContainerBuilder<Packet>, _, _, _>(DistributorPact(|_| ByAddress), "marks", |_, _| {
+            |input, output| input.for_each(|cap, packet| output.session(&cap).give_container(packet))
+        });
+    let (bad_in, bad) = scope.new_input::<Packet>();
+    let mut w = Weaver {
+        scope,
+        plan,
+        marks,
+        flows: vec![None; plan.graph.nodes.len()],
+        bad: vec![bad],
+        errors: None,
+        rows: Vec::new(),
+        ends: Vec::new(),
+        outlets: Vec::new(),
+    };
+    for late_pass in [false, true] {
+        if late_pass {
+            let bad = std::mem::take(&mut w.bad);
+            w.errors = Some(scope.concatenate(bad));
+        }
+        for (id, node) in
+            plan.graph.nodes.iter().enumerate().filter(|(id, _)| plan.shape.behind_errors[*id] == late_pass)
+        {
+            w.node(id, node)?;
+        }
+    }
+    w.count_errors();
+    // What steps behind t$errors find bad has no partition to name: the operators halt instead, so nothing is lost here.
+    let probe = ProbeHandle::new();
+    scope.concatenate(w.ends).probe_with(&probe);
+    Ok(Built { rows: w.rows, bad: bad_in, marks: marks_in, probe, outlets: w.outlets })
+}
+
+/// The dataflow being woven.
+struct Weaver<'s, 'p> {
+    scope: Scope<'s, u64>,
+    plan: &'p Plan,
+    marks: Flow<'s>,
+    flows: Vec<Option<Flow<'s>>>,
+    bad: Vec<Flow<'s>>,
+    errors: Option<Flow<'s>>,
+    rows: Vec<Handle>,
+    ends: Vec<Flow<'s>>,
+    outlets: Vec<Rc<RefCell<Outlet>>>,
+}
+
+impl<'s> Weaver<'s, '_> {
+    fn input(&self, node: &Node, i: usize) -> Flow<'s> {
+        self.flows[node.inputs[i]].clone().expect("inputs stand before their users: checked when the plan was made")
+    }
+    fn input_schema(&self, node: &Node) -> SchemaRef {
+        self.plan.graph.nodes[node.inputs[0]].schema.clone()
+    }
+
+    fn node(&mut self, id: NodeId, node: &Node) -> Result<(), JobError> {
+        let flow = match &node.step {
+            Step::Source(_) => {
+                let (handle, flow) = self.scope.new_input::<Packet>();
+                self.rows.push(handle);
+                flow
+            }
+            Step::Map(_) | Step::TimeRange(_) | Step::AssignWindow(_) | Step::Late => {
+                let unit = self.unit(id, node, Role::Whole, true)?;
+                let (rows, bad) = stateless(self.scope, unit, self.input(node, 0));
+                self.bad.push(bad);
+                rows
+            }
+            Step::Window(spec) => self.keyed(id, node, &spec.keys)?,
+            Step::Over(spec) => self.keyed(id, node, &spec.keys)?,
+            Step::Union => {
+                self.scope.concatenate((0..node.inputs.len()).map(|i| self.input(node, i)).collect::<Vec<_>>())
+            }
+            Step::Errors => self.errors_of(id, node)?,
+            Step::Sink(_) => return self.sink(id, node),
+        };
+        self.flows[id] = Some(flow);
+        Ok(())
+    }
+
+    fn unit(&self, id: NodeId, node: &Node, role: Role, keeps_identity: bool) -> Result<Unit, JobError> {
+        let operator = self.plan.parts.operator(node, &self.input_schema(node), role)?;
+        let name = if role == Role::Combine { format!("{} (combine)", node.name) } else { node.name.clone() };
+        let metrics = self.plan.metrics.operator(id, self.scope.index());
+        Ok(Unit { name, operator, control: self.plan.control.clone(), metrics, keeps_identity })
+    }
+
+    /// A keyed step: exchange, then the operator; with a combiner in front where the step has one and it pays.
+    fn keyed(&mut self, id: NodeId, node: &Node, keys: &[usize]) -> Result<Flow<'s>, JobError> {
+        let peers = self.scope.peers();
+        let marks = || Marks::new(self.plan.shape.sources[id].clone(), peers);
+        let arrival = matches!(&node.step, Step::Over(o) if matches!(o.emission, Emission::Arrival { .. }));
+        let partials = self.plan.parts.partials(node, &self.input_schema(node)).filter(|_| peers > 1);
+        let by_key = |keys: Vec<usize>| DistributorPact(move |peers| ByKey::new(keys, arrival, peers));
+        if partials.is_none() {
+            let unit = self.unit(id, node, Role::Whole, arrival)?;
+            return Ok(stateful(
+                self.scope,
+                unit,
+                self.input(node, 0),
+                by_key(keys.to_vec()),
+                self.marks.clone(),
+                marks(),
+            ));
+        }
+        let combine = self.unit(id, node, Role::Combine, false)?;
+        let partial = stateful(self.scope, combine, self.input(node, 0), Pipeline, self.marks.clone(), marks());
+        let merge = self.unit(id, node, Role::Merge, false)?;
+        let keys = (0..keys.len()).collect();
+        Ok(stateful(self.scope, merge, partial, by_key(keys), self.marks.clone(), marks()))
+    }
+
+    fn sink(&mut self, id: NodeId, node: &Node) -> Result<(), JobError> {
+        let Step::Sink(spec) = &node.step else { return Ok(()) };
+        let Some((_, table)) = self.plan.sinks.iter().find(|(n, _)| *n == id) else { return Ok(()) };
+        let sink =
+            table.open(self.scope.index()).map_err(|error| JobError::Sink { table: spec.table.clone(), error })?;
+        let latency_us = Histogram::new(3).map_err(|e| BuildError::new(format!("latency histogram: {e}")))?;
+        let end = Rc::new(RefCell::new(Outlet {
+            table: spec.table.clone(),
+            sink,
+            digest: DigestBuilder::new(),
+            latency_us,
+            clock: self.plan.clock.clone(),
+            control: self.plan.control.clone(),
+        }));
+        self.ends.push(outlet(self.input(node, 0), &node.name, end.clone()));
+        self.outlets.push(end);
+        Ok(())
+    }
+
+    /// The bad rows of one table, as rows.
+    fn errors_of(&mut self, id: NodeId, node: &Node) -> Result<Flow<'s>, JobError> {
+        let (source, spec) = self.table(node.inputs[0])?;
+        let Some(all) = self.errors.clone() else {
+            return Err(BuildError::new(format!("{} reads bad rows before they exist", node.name)).into());
+        };
+        let (schema, control, name) = (node.schema.clone(), self.plan.control.clone(), node.name.clone());
+        let names: Vec<String> = self.plan.intakes[source].source.partitions().iter().map(|p| p.name.clone()).collect();
+        let metrics = self.plan.metrics.operator(id, self.scope.index());
+        Ok(all.unary::<CapacityContainerBuilder<Packet>, _, _, _>(Pipeline, &node.name, move |_, _| {
+            move |input, output| {
+                input.for_each(|cap, packet| {
+                    let Payload::Bad(rows) = packet.take() else { return };
+                    let rows: Vec<BadRow> = rows.into_iter().filter(|r| r.source as usize == source).collect();
+                    if rows.is_empty() {
+                        return;
+                    }
+                    metrics.record_rows(rows.len());
+                    match error_rows(&rows, &names, spec.time_min_ms, &schema) {
+                        Ok(batch) => output.session(&cap).give_container(&mut Packet::rows(batch)),
+                        Err(e) => control.fail(JobError::Build(BuildError::new(format!("{name}: {e}")))),
+                    }
+                });
+            }
+        }))
+    }
+
+    fn table(&self, node: NodeId) -> Result<(usize, SourceSpec), JobError> {
+        match (&self.plan.graph.nodes[node].step, self.plan.shape.source[node]) {
+            (Step::Source(spec), Some(source)) => Ok((source, spec.clone())),
+            _ => Err(BuildError::new(format!("{} is not a source", self.plan.graph.nodes[node].name)).into()),
+        }
+    }
+
+    /// Every bad row is counted, whether the job routes it or not.
+    fn count_errors(&mut self) {
+        let Some(all) = self.errors.clone() else { return };
+        let tally = self.plan.tally.clone();
+        let counted = all.unary::<CapacityContainerBuilder<Packet>, _, _, _>(Pipeline, "errors", move |_, _| {
+            move |input, _| {
+                input.for_each(|_, packet| {
+                    if let Payload::Bad(rows) = packet.take() {
+                        tally.note_bad(rows);
+                    }
+                });
+            }
+        });
+        self.ends.push(counted);
+    }
+}
+
+/// Rows of `t$errors`. Before a partition's first valid row the watermark is `time_min_ms`.
+fn error_rows(
+    rows: &[BadRow],
+    names: &[String],
+    time_min_ms: i64,
+    schema: &SchemaRef,
+) -> Result<Batch, arrow::error::ArrowError> {
+    let times: Vec<i64> =
+        rows.iter().map(|r| if r.watermark == i64::MIN { time_min_ms } else { r.watermark }).collect();
+    let name = |r: &BadRow| names.get(r.partition as usize).map(String::as_str);
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(rows.iter().map(name).collect::<StringArray>()),
+        Arc::new(rows.iter().map(|r| r.offset).collect::<Int64Array>()),
+        Arc::new(rows.iter().map(|r| Some(r.reason.as_str())).collect::<StringArray>()),
+        Arc::new(rows.iter().map(|r| r.raw.as_deref()).collect::<BinaryArray>()),
+        Arc::new(TimestampMillisecondArray::from(times.clone())),
+    ];
+    Ok(Batch::new(RecordBatch::try_new(schema.clone(), columns)?, times.into()))
+}

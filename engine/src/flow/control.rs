@@ -1,0 +1,85 @@
+//! Stop, failure and progress of a running job.
+//!
+//! A [`Control`] is cloned into every worker and kept by the caller. The first failure wins; everyone else then leaves at
+//! the next turn of its loop, so a job never hangs on a worker that is gone.
+
+use crate::error::JobError;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A handle on a running job; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Control {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    stop: AtomicBool,
+    failure: Mutex<Option<JobError>>,
+    rows: AtomicU64,
+    event_time_ms: AtomicI64,
+    watermark_ms: AtomicI64,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            stop: AtomicBool::new(false),
+            failure: Mutex::new(None),
+            rows: AtomicU64::new(0),
+            event_time_ms: AtomicI64::new(i64::MIN),
+            watermark_ms: AtomicI64::new(i64::MIN),
+        }
+    }
+}
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProgressView {
+    /// Rows read from all sources.
+    pub rows: u64,
+    /// The largest event time read, if any.
+    pub event_time_ms: Option<i64>,
+    /// The job's watermark, once there is one.
+    pub watermark_ms: Option<i64>,
+}
+
+impl Control {
+    /// A handle on a job that has not started.
+    pub fn new() -> Self {
+        Self::default()
+    }
+    /// Asks the job to end now, without results. The run returns [`JobError::Interrupted`].
+    pub fn stop(&self) {
+        self.fail(JobError::Interrupted);
+    }
+    /// How far the job is.
+    pub fn progress(&self) -> ProgressView {
+        let known = |v: i64| (v != i64::MIN).then_some(v);
+        ProgressView {
+            rows: self.shared.rows.load(Relaxed),
+            event_time_ms: known(self.shared.event_time_ms.load(Relaxed)),
+            watermark_ms: known(self.shared.watermark_ms.load(Relaxed)),
+        }
+    }
+
+    pub(super) fn fail(&self, error: JobError) {
+        let mut failure = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.get_or_insert(error);
+        self.shared.stop.store(true, Relaxed);
+    }
+    pub(super) fn stopped(&self) -> bool {
+        self.shared.stop.load(Relaxed)
+    }
+    pub(super) fn take_failure(&self) -> Option<JobError> {
+        self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+    pub(super) fn note_rows(&self, rows: u64, event_time_ms: i64) {
+        self.shared.rows.fetch_add(rows, Relaxed);
+        self.shared.event_time_ms.fetch_max(event_time_ms, Relaxed);
+    }
+    pub(super) fn note_watermark(&self, ms: i64) {
+        self.shared.watermark_ms.store(ms, Relaxed);
+    }
+}

@@ -1,0 +1,149 @@
+//! Reading a table: partitions, splits, and what event time means for them.
+//!
+//! An [`Intake`] is shared by the workers of a process; each worker reads through its own [`Reader`]. Decoding a split and
+//! evaluating computed columns runs on any worker; **tagging** (the running maximum of event time, lateness, cuts) happens
+//! in partition order, when the split's turn has come, because lateness is a function of the partition's content alone.
+//!
+//! * [`partition`]: what is known of one partition: its maximum, its promise, whose turn it is.
+//! * [`prepare`]: a decoded chunk with its computed columns, checked: rows without an event time are bad rows.
+//! * [`tag`]: event-time maxima, lateness tags, cuts, row identity.
+//! * [`reader`]: which split a worker reads next: alignment by event time, fair shares, decoding ahead.
+
+mod partition;
+mod prepare;
+mod reader;
+mod tag;
+
+pub(super) use reader::{Reader, Step};
+pub(super) use tag::Tagged;
+
+use crate::error::{BuildError, SourceError};
+use crate::graph::{RunOptions, SourceSpec};
+use crate::parts::{Parts, RowProgram};
+use crate::source::{Read, Source};
+use crate::time::{Progress, Watermark};
+use arrow_schema::{Schema, SchemaRef};
+use partition::{Partition, Phase};
+use prepare::{Prepared, prepare};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A table being read by all workers of the process.
+pub(super) struct Intake {
+    pub(super) spec: SourceSpec,
+    /// Index of the source in the job's list of sources.
+    pub(super) index: u32,
+    pub(super) source: Arc<dyn Source>,
+    /// Schema of the rows behind the computed columns.
+    schema: SchemaRef,
+    /// Δ of content-defined cuts, if an `arrival` sink reads this table and the table is bounded.
+    cuts: Cuts,
+    partitions: Mutex<Vec<Partition>>,
+}
+
+/// How rows are assigned to arrival cuts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cuts {
+    /// No `arrival` step reads the table.
+    None,
+    /// Bounded input: ⌊running maximum / Δ⌋.
+    Content { quantum_ms: i64 },
+    /// Unbounded input: the epoch.
+    Epoch,
+}
+
+/// Rows a peek reads at a time, looking for a partition's first valid row.
+const PEEK_ROWS: usize = 1024;
+
+impl Intake {
+    /// Opens the table and peeks into every partition: until a partition is read, it holds the watermark at what its first
+    /// row promises.
+    pub(super) fn open(
+        index: u32,
+        spec: &SourceSpec,
+        schema: &SchemaRef,
+        arrival: bool,
+        parts: &dyn Parts,
+        options: &RunOptions,
+    ) -> Result<Self, BuildError> {
+        let source = parts.source(spec, options)?;
+        let cuts = match (arrival, source.bounded()) {
+            (false, _) => Cuts::None,
+            (true, true) => Cuts::Content { quantum_ms: options.arrival_quantum_ms.max(1) },
+            (true, false) => Cuts::Epoch,
+        };
+        let partitions = source.partitions().iter().map(|_| Partition::new(spec.watermark_delay_ms)).collect();
+        let intake = Self {
+            spec: spec.clone(),
+            index,
+            source,
+            schema: schema.clone(),
+            cuts,
+            partitions: Mutex::new(partitions),
+        };
+        intake.peek(parts)?;
+        Ok(intake)
+    }
+
+    /// The program that evaluates the table's computed columns.
+    pub(super) fn program(&self, parts: &dyn Parts) -> Result<Box<dyn RowProgram>, BuildError> {
+        let physical = self.spec.read.iter().map(|&i| self.spec.physical.fields()[i].clone()).collect::<Vec<_>>();
+        parts.row_program(&self.spec.map, &Arc::new(Schema::new(physical)), &self.schema)
+    }
+
+    fn peek(&self, parts: &dyn Parts) -> Result<(), BuildError> {
+        let mut program = self.program(parts)?;
+        let fail = |error: SourceError| BuildError::new(format!("source {}: {error}", self.spec.table));
+        let mut partitions = self.lock();
+        for (i, partition) in partitions.iter_mut().enumerate() {
+            let keep = i < crate::limits::PARTITIONS_PEEKED_OPEN_MAX;
+            partition.reader = Some(self.source.open(i).map_err(fail)?);
+            partition.phase = Phase::Open;
+            let mut peeked = VecDeque::new();
+            let first_ms = loop {
+                if partition.peeked.is_none() && !partition.claim_peek().map_err(fail)? {
+                    break None;
+                }
+                let Some(split) = partition.peeked.as_mut().map(|p| &mut p.split) else { break None };
+                match split.read(PEEK_ROWS).map_err(fail)? {
+                    Read::Rows(chunk) => peeked.push_back(prepare(self, chunk, program.as_mut()).map_err(fail)?),
+                    Read::Pending(_) => break None,
+                    // An empty first split: its turn ends with the first read of the partition.
+                    Read::End => break None,
+                }
+                if let Some(first) = peeked.back().and_then(|p: &Prepared| p.times.first()) {
+                    break Some(*first);
+                }
+            };
+            partition.first_ms = first_ms;
+            match &mut partition.peeked {
+                Some(p) if keep => p.ready = peeked,
+                _ => partition.close_again(),
+            }
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Partition>> {
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The promise of all partitions together. `epoch` is the epoch being closed.
+    pub(super) fn progress(&self, epoch: u64) -> Progress {
+        let partitions = self.lock();
+        let watermark = partitions.iter().map(Partition::watermark).min().unwrap_or(Watermark::END);
+        let done = watermark == Watermark::END;
+        let cut = match self.cuts {
+            _ if done => i64::MAX,
+            Cuts::None => i64::MIN,
+            Cuts::Content { quantum_ms } => partitions.iter().map(|p| p.cut(quantum_ms)).min().unwrap_or(i64::MAX),
+            Cuts::Epoch => i64::try_from(epoch).unwrap_or(i64::MAX - 1) + 1,
+        };
+        Progress { watermark, cut }
+    }
+
+    /// Event time that reading has reached in the partition furthest behind; `i64::MAX` if nothing is left to read.
+    pub(super) fn position(&self) -> i64 {
+        self.lock().iter().filter(|p| !p.waits()).map(Partition::position).min().unwrap_or(i64::MAX)
+    }
+}

@@ -1,0 +1,110 @@
+//! One partition: what it promises and whose turn it is.
+
+use super::prepare::Prepared;
+use crate::error::SourceError;
+use crate::source::{PartitionReader, Split};
+use crate::time::Watermark;
+use std::collections::VecDeque;
+
+/// State of one partition, under the intake's lock.
+pub(super) struct Partition {
+    delay_ms: i64,
+    pub(super) phase: Phase,
+    pub(super) reader: Option<Box<dyn PartitionReader>>,
+    /// The first split, opened to find the first row and not yet taken by a worker.
+    pub(super) peeked: Option<Peeked>,
+    /// Event time of the first valid row, if the peek found one.
+    pub(super) first_ms: Option<i64>,
+    /// Largest event time of the rows emitted; `i64::MIN` before the first.
+    pub(super) max_ms: i64,
+    /// Splits handed out.
+    pub(super) handed: u64,
+    /// The split whose rows may be emitted now.
+    pub(super) turn: u64,
+    /// Whether the last read had nothing to give: such a partition holds the watermark, never alignment.
+    pub(super) pending: bool,
+}
+
+/// Where a partition stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Peeked and closed again.
+    Closed,
+    /// Has splits to hand out.
+    Open,
+    /// All splits are handed out.
+    Drained,
+}
+
+/// A split opened by the peek, with what was read of it.
+pub(super) struct Peeked {
+    pub(super) split: Box<dyn Split>,
+    pub(super) ready: VecDeque<Prepared>,
+}
+
+impl Partition {
+    pub(super) fn new(delay_ms: i64) -> Self {
+        Self {
+            delay_ms,
+            phase: Phase::Closed,
+            reader: None,
+            peeked: None,
+            first_ms: None,
+            max_ms: i64::MIN,
+            handed: 0,
+            turn: 0,
+            pending: false,
+        }
+    }
+    /// Opens the first split for the peek. `false`: the partition is empty.
+    pub(super) fn claim_peek(&mut self) -> Result<bool, SourceError> {
+        let Some(reader) = self.reader.as_mut() else { return Ok(false) };
+        match reader.next_split()? {
+            Some(split) => self.peeked = Some(Peeked { split, ready: VecDeque::new() }),
+            None => self.phase = Phase::Drained,
+        }
+        Ok(self.peeked.is_some())
+    }
+    /// Gives the file handles back after a peek; an empty partition stays drained.
+    pub(super) fn close_again(&mut self) {
+        self.reader = None;
+        self.peeked = None;
+        if self.phase == Phase::Open {
+            self.phase = Phase::Closed;
+        }
+    }
+    /// Whether all rows are emitted.
+    pub(super) fn done(&self) -> bool {
+        self.phase == Phase::Drained && self.turn == self.handed
+    }
+    /// Whether it has nothing to give now, or ever: it does not count for alignment.
+    pub(super) fn waits(&self) -> bool {
+        self.pending || self.done()
+    }
+    /// Event time that reading has reached.
+    pub(super) fn position(&self) -> i64 {
+        if self.max_ms == i64::MIN { self.first_ms.unwrap_or(i64::MIN) } else { self.max_ms }
+    }
+    /// W_p. Before the first row is emitted: min(its time, W after it), which no on-time row can be below.
+    pub(super) fn watermark(&self) -> Watermark {
+        match (self.done(), self.max_ms, self.first_ms) {
+            (true, ..) => Watermark::END,
+            (false, i64::MIN, None) => Watermark::START,
+            (false, i64::MIN, Some(first)) => Watermark::new(first.min(after(first, self.delay_ms))),
+            (false, max, _) => Watermark::new(after(max, self.delay_ms)),
+        }
+    }
+    /// The cut that is not complete yet: rows of lower cuts are all emitted.
+    pub(super) fn cut(&self, quantum_ms: i64) -> i64 {
+        match (self.done(), self.position()) {
+            (true, _) => i64::MAX,
+            (false, i64::MIN) => i64::MIN,
+            (false, at) => at.div_euclid(quantum_ms),
+        }
+    }
+}
+
+/// The watermark behind a maximum: exclusive, so one millisecond above Flink's. Never the end: only the end is.
+pub(super) fn after(max_ms: i64, delay_ms: i64) -> i64 {
+    max_ms.saturating_sub(delay_ms).saturating_add(1).min(i64::MAX - 1)
+}

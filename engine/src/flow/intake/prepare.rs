@@ -1,0 +1,101 @@
+//! A decoded chunk on its way to be tagged: computed columns evaluated, event times found, bad rows taken out.
+//!
+//! Nothing here depends on what came before in the partition, so it runs on any worker.
+
+use super::Intake;
+use crate::batch::Offsets;
+use crate::error::SourceError;
+use crate::parts::RowProgram;
+use crate::source::Chunk;
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::buffer::ScalarBuffer;
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::TimestampMillisecondType;
+
+/// A chunk whose rows all have a valid event time.
+pub(super) struct Prepared {
+    pub(super) columns: RecordBatch,
+    pub(super) times: ScalarBuffer<i64>,
+    pub(super) offsets: Offsets,
+    /// Rows that left for `t$errors`, by ascending offset.
+    pub(super) bad: Vec<Bad>,
+    pub(super) bytes: u64,
+    pub(super) decoded: std::time::Instant,
+}
+
+/// A bad row whose watermark is not known yet.
+pub(super) struct Bad {
+    pub(super) offset: i64,
+    pub(super) reason: String,
+    pub(super) raw: Option<Vec<u8>>,
+}
+
+/// Evaluates computed columns and checks NOT NULL and the range of event times.
+pub(super) fn prepare(intake: &Intake, chunk: Chunk, program: &mut dyn RowProgram) -> Result<Prepared, SourceError> {
+    let decoded = std::time::Instant::now();
+    let mut bad: Vec<Bad> =
+        chunk.bad.into_iter().map(|b| Bad { offset: b.offset, reason: b.reason, raw: b.raw }).collect();
+    let projected = program.apply(&chunk.columns).map_err(|e| SourceError::new(e.message))?;
+    for (row, reason) in projected.bad {
+        bad.push(Bad { offset: chunk.offsets.at(row), reason, raw: None });
+    }
+    let mut offsets = match projected.kept {
+        None => chunk.offsets,
+        Some(kept) => Offsets::List(kept.values().iter().map(|&i| chunk.offsets.at(i as usize)).collect()),
+    };
+    let mut columns = projected.columns;
+    let reasons = faults(intake, &columns)?;
+    if !reasons.is_empty() {
+        let rows = columns.num_rows();
+        let mut keep = vec![true; rows];
+        for (row, reason) in reasons {
+            if std::mem::replace(&mut keep[row], false) {
+                bad.push(Bad { offset: offsets.at(row), reason, raw: None });
+            }
+        }
+        offsets = Offsets::List((0..rows).filter(|&i| keep[i]).map(|i| offsets.at(i)).collect());
+        columns =
+            filter_record_batch(&columns, &BooleanArray::from(keep)).map_err(|e| SourceError::new(e.to_string()))?;
+    }
+    bad.sort_by_key(|b| b.offset);
+    let times = times(intake, &columns)?;
+    Ok(Prepared { columns, times, offsets, bad, bytes: chunk.bytes, decoded })
+}
+
+fn times(intake: &Intake, columns: &RecordBatch) -> Result<ScalarBuffer<i64>, SourceError> {
+    let column = columns.column(intake.spec.time);
+    match column.as_primitive_opt::<TimestampMillisecondType>() {
+        Some(t) => Ok(t.values().clone()),
+        None => Err(SourceError::new(format!("the event-time column is {}, not TIMESTAMP(3)", column.data_type()))),
+    }
+}
+
+/// Rows that can't enter: position and reason.
+fn faults(intake: &Intake, columns: &RecordBatch) -> Result<Vec<(usize, String)>, SourceError> {
+    let (spec, mut found) = (&intake.spec, Vec::new());
+    let schema = columns.schema();
+    let name = |i: usize| schema.field(i).name().as_str();
+    for &i in spec.not_null.iter().chain([&spec.time]) {
+        if let Some(nulls) = columns.column(i).nulls().filter(|n| n.null_count() > 0) {
+            let what = if i == spec.time { "the event time is NULL" } else { "NULL in a NOT NULL column" };
+            found.extend(
+                (0..nulls.len()).filter(|&r| nulls.is_null(r)).map(|r| (r, format!("column {}: {what}", name(i)))),
+            );
+        }
+    }
+    let column = columns.column(spec.time);
+    for (row, &t) in times(intake, columns)?.iter().enumerate() {
+        if (t < spec.time_min_ms || t > spec.time_max_ms) && column.is_valid(row) {
+            let (option, bound) =
+                if t < spec.time_min_ms { ("min", spec.time_min_ms) } else { ("max", spec.time_max_ms) };
+            found.push((
+                row,
+                format!(
+                    "column {}: event time {t} ms is beyond 'scan.event-time.{option}' ({bound} ms)",
+                    name(spec.time)
+                ),
+            ));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,207 @@
+//! Which split a worker reads next.
+//!
+//! A worker prefers the split of its own, in turn, that is furthest behind in event time; it takes a new partition if that
+//! is behind all of its own and its share of the partitions is not used up. With nothing in turn it decodes ahead: the next
+//! split of a partition that another worker is reading, kept until its turn comes, at most one such split and
+//! [`DECODED_AHEAD_ROWS_MAX`] rows. A partition further than the table's maximum drift ahead of the slowest is not read.
+
+use super::Intake;
+use super::partition::{Partition, Phase};
+use super::prepare::{Prepared, prepare};
+use super::tag::{Tagged, tag};
+use crate::error::SourceError;
+use crate::limits::{DECODED_AHEAD_ROWS_MAX, PARTITIONS_OPEN_MAX};
+use crate::parts::RowProgram;
+use crate::source::{Read, Split};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One worker's way into a table.
+pub(in super::super) struct Reader {
+    intake: Arc<Intake>,
+    program: Box<dyn RowProgram>,
+    batch_rows: usize,
+    peers: usize,
+    active: Vec<Active>,
+}
+
+/// A split that this worker decodes.
+struct Active {
+    partition: usize,
+    number: u64,
+    split: Box<dyn Split>,
+    ready: VecDeque<Prepared>,
+    ended: bool,
+}
+
+/// What one turn of a reader came to.
+pub(in super::super) enum Step {
+    /// Rows for the dataflow.
+    Rows(Box<Tagged>),
+    /// Something was done, but there are no rows to send.
+    Worked,
+    /// The input has nothing to give for about this long.
+    Pending(Duration),
+    /// Other workers or partitions must move first.
+    Rest,
+    /// Nothing is left for this worker.
+    Finished,
+}
+
+/// What to do next, decided under the lock.
+enum Plan {
+    /// Emit the next chunk of `active[i]`.
+    Emit(usize),
+    /// Decode a chunk of `active[i]` ahead of its turn.
+    Ahead(usize),
+    Wait,
+    Finished,
+}
+
+impl Reader {
+    pub(in super::super) fn new(
+        intake: Arc<Intake>,
+        program: Box<dyn RowProgram>,
+        batch_rows: usize,
+        peers: usize,
+    ) -> Self {
+        Self { intake, program, batch_rows, peers, active: Vec::new() }
+    }
+
+    /// Event time that reading has reached, for choosing between tables.
+    pub(in super::super) fn position(&self) -> i64 {
+        self.intake.position()
+    }
+
+    /// Reads at most one chunk. `slowest_ms` is the position of the slowest table of the job.
+    pub(in super::super) fn step(&mut self, epoch: u64, slowest_ms: i64) -> Result<Step, SourceError> {
+        match self.plan(slowest_ms)? {
+            Plan::Finished => Ok(Step::Finished),
+            Plan::Wait => Ok(Step::Rest),
+            Plan::Ahead(i) => match self.decode(i)? {
+                Some(pending) => Ok(Step::Pending(pending)),
+                None => Ok(Step::Worked),
+            },
+            Plan::Emit(i) => self.emit(i, epoch),
+        }
+    }
+
+    fn emit(&mut self, i: usize, epoch: u64) -> Result<Step, SourceError> {
+        if self.active[i].ready.is_empty() && !self.active[i].ended {
+            if let Some(pending) = self.decode(i)? {
+                self.intake.lock()[self.active[i].partition].pending = true;
+                return Ok(Step::Pending(pending));
+            }
+        }
+        let active = &mut self.active[i];
+        let (index, prepared) = (active.partition, active.ready.pop_front());
+        let ends = active.ended && active.ready.is_empty();
+        let mut partitions = self.intake.lock();
+        let tagged = prepared.map(|p| tag(&self.intake, index, &mut partitions[index], p, epoch));
+        if ends {
+            partitions[index].turn += 1;
+            drop(partitions);
+            self.active.swap_remove(i);
+        }
+        Ok(tagged.map_or(Step::Worked, |t| Step::Rows(Box::new(t))))
+    }
+
+    /// Decodes one chunk of a split. `Some`: nothing there for so long.
+    fn decode(&mut self, i: usize) -> Result<Option<Duration>, SourceError> {
+        let active = &mut self.active[i];
+        match active.split.read(self.batch_rows)? {
+            Read::Rows(chunk) => active.ready.push_back(prepare(&self.intake, chunk, self.program.as_mut())?),
+            Read::Pending(d) => return Ok(Some(d)),
+            Read::End => active.ended = true,
+        }
+        Ok(None)
+    }
+
+    fn plan(&mut self, slowest_ms: i64) -> Result<Plan, SourceError> {
+        let intake = self.intake.clone();
+        let mut partitions = intake.lock();
+        let unfinished = partitions.iter().filter(|p| !p.done()).count();
+        let slowest =
+            partitions.iter().filter(|p| !p.waits()).map(Partition::position).min().unwrap_or(i64::MAX).min(slowest_ms);
+        let limit = slowest.saturating_add(intake.spec.max_drift_ms);
+        let share = unfinished.div_ceil(self.peers).max(1);
+
+        let in_turn = |a: &Active, ps: &[Partition]| ps[a.partition].turn == a.number;
+        let mine = (0..self.active.len()).filter(|&i| in_turn(&self.active[i], &partitions)).min_by_key(|&i| {
+            (partitions[self.active[i].partition].pending, partitions[self.active[i].partition].position())
+        });
+        let emitting = (0..self.active.len()).filter(|&i| in_turn(&self.active[i], &partitions)).count();
+        let free = (0..partitions.len())
+            .filter(|&p| partitions[p].phase != Phase::Drained && partitions[p].turn == partitions[p].handed)
+            .min_by_key(|&p| partitions[p].position());
+        let my_position = mine.map_or(i64::MAX, |i| partitions[self.active[i].partition].position());
+        let take = free.filter(|&p| emitting < share && (mine.is_none() || partitions[p].position() <= my_position));
+        if let Some(p) = take.filter(|&p| partitions[p].position() <= limit) {
+            return Ok(if self.claim(p, &mut partitions)? { Plan::Emit(self.active.len() - 1) } else { Plan::Wait });
+        }
+        if let Some(i) = mine.filter(|_| my_position <= limit) {
+            return Ok(Plan::Emit(i));
+        }
+        self.plan_ahead(&mut partitions, unfinished)
+    }
+
+    /// Nothing is in turn: decode ahead, rest or leave.
+    fn plan_ahead(&mut self, partitions: &mut [Partition], unfinished: usize) -> Result<Plan, SourceError> {
+        let ahead = (0..self.active.len()).find(|&i| self.active[i].number > partitions[self.active[i].partition].turn);
+        if let Some(i) = ahead {
+            let rows: usize = self.active[i].ready.iter().map(|p| p.times.len()).sum();
+            let full = self.active[i].ended || rows >= DECODED_AHEAD_ROWS_MAX;
+            return Ok(if full { Plan::Wait } else { Plan::Ahead(i) });
+        }
+        if self.active.is_empty() && self.intake.source.bounded() {
+            let busy = (0..partitions.len())
+                .filter(|&p| partitions[p].phase == Phase::Open && partitions[p].turn < partitions[p].handed)
+                .min_by_key(|&p| partitions[p].position());
+            if let Some(p) = busy {
+                return Ok(if self.claim(p, partitions)? { Plan::Ahead(0) } else { Plan::Wait });
+            }
+        }
+        Ok(if unfinished == 0 { Plan::Finished } else { Plan::Wait })
+    }
+
+    /// Takes the partition's next split. `false`: it has none.
+    fn claim(&mut self, index: usize, partitions: &mut [Partition]) -> Result<bool, SourceError> {
+        let open = partitions.iter().filter(|p| p.reader.is_some() && !p.done()).count();
+        let partition = &mut partitions[index];
+        let number = partition.handed;
+        if let Some(peeked) = partition.peeked.take() {
+            partition.handed += 1;
+            self.active.push(Active {
+                partition: index,
+                number,
+                split: peeked.split,
+                ready: peeked.ready,
+                ended: false,
+            });
+            return Ok(true);
+        }
+        if partition.phase == Phase::Closed {
+            if open >= PARTITIONS_OPEN_MAX {
+                return Err(SourceError::new(format!(
+                    "more than {PARTITIONS_OPEN_MAX} partitions overlap in event time at {}: merge files, or sort them by time",
+                    self.intake.source.partitions()[index].name
+                )));
+            }
+            partition.reader = Some(self.intake.source.open(index)?);
+            partition.phase = Phase::Open;
+        }
+        let split = match partition.reader.as_mut() {
+            Some(reader) => reader.next_split()?,
+            None => None,
+        };
+        let Some(split) = split else {
+            partition.phase = Phase::Drained;
+            partition.reader = None;
+            return Ok(false);
+        };
+        partition.handed += 1;
+        self.active.push(Active { partition: index, number, split, ready: VecDeque::new(), ended: false });
+        Ok(true)
+    }
+}

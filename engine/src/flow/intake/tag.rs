@@ -1,0 +1,147 @@
+//! Tagging: the running maximum of event time, lateness, cuts, identity. In partition order.
+
+use super::partition::{Partition, after};
+use super::prepare::Prepared;
+use super::{Cuts, Intake};
+use crate::batch::{Batch, Identity, ON_TIME, Origin, Selection};
+use crate::operator::BadRow;
+use arrow::array::BooleanArray;
+use arrow::buffer::ScalarBuffer;
+use std::sync::Arc;
+
+/// Rows ready for the dataflow.
+pub(in super::super) struct Tagged {
+    /// The rows; may be empty.
+    pub(in super::super) batch: Batch,
+    /// Bad rows with their watermarks.
+    pub(in super::super) bad: Vec<BadRow>,
+    /// Rows decoded, bad ones included.
+    pub(in super::super) rows: u64,
+    /// Rows that were late.
+    pub(in super::super) late: u64,
+    /// Bytes of input.
+    pub(in super::super) bytes: u64,
+    /// Largest event time of the partition so far.
+    pub(in super::super) max_ms: i64,
+    /// When the rows were decoded.
+    pub(in super::super) decoded: std::time::Instant,
+}
+
+/// Tags a chunk whose turn it is and moves the partition's maximum.
+pub(super) fn tag(intake: &Intake, index: usize, partition: &mut Partition, p: Prepared, epoch: u64) -> Tagged {
+    let delay_ms = intake.spec.watermark_delay_ms;
+    let max_before = partition.max_ms;
+    let (tags, max_ms, late) = lateness(&p.times, max_before, delay_ms);
+    let cuts = match intake.cuts {
+        Cuts::None => None,
+        Cuts::Content { quantum_ms } => Some(cuts(&p.times, max_before, quantum_ms)),
+        Cuts::Epoch => Some(vec![i64::try_from(epoch).unwrap_or(i64::MAX - 1); p.times.len()].into()),
+    };
+    let bad = bad_rows(intake.index, index as u32, &p, max_before, delay_ms);
+    partition.max_ms = max_ms;
+    partition.pending = false;
+    let origin = Origin {
+        source: intake.index,
+        partition: index as u32,
+        offsets: p.offsets,
+        times: p.times.clone(),
+        max_before,
+        delay_ms,
+        cuts,
+    };
+    let rows = (p.times.len() + bad.len()) as u64;
+    let batch = Batch::new(p.columns, p.times)
+        .with_tags(tags)
+        .with_identity(Some(Identity::Partition(Arc::new(origin), Selection::Run(0))));
+    let batch = within_reach(intake, batch);
+    Tagged { batch, bad, rows, late, bytes: p.bytes, max_ms, decoded: p.decoded }
+}
+
+/// W_p(row) of each late row, the new maximum, and how many rows are late.
+fn lateness(times: &[i64], max_before: i64, delay_ms: i64) -> (Option<ScalarBuffer<i64>>, i64, u64) {
+    let (mut max, mut late) = (max_before, 0u64);
+    let mut watermark = if max == i64::MIN { i64::MIN } else { after(max, delay_ms) };
+    let mut tags: Option<Vec<i64>> = None;
+    for (i, &t) in times.iter().enumerate() {
+        if t > max {
+            max = t;
+            watermark = after(max, delay_ms);
+        } else if t < watermark {
+            late += 1;
+            tags.get_or_insert_with(|| vec![ON_TIME; times.len()])[i] = watermark;
+        }
+    }
+    (tags.map(ScalarBuffer::from), max, late)
+}
+
+fn cuts(times: &[i64], max_before: i64, quantum_ms: i64) -> ScalarBuffer<i64> {
+    let (mut max, mut cut) = (max_before, max_before.div_euclid(quantum_ms));
+    times
+        .iter()
+        .map(|&t| {
+            if t > max {
+                max = t;
+                cut = max.div_euclid(quantum_ms);
+            }
+            cut
+        })
+        .collect()
+}
+
+/// Gives each bad row the watermark just before it.
+fn bad_rows(source: u32, partition: u32, p: &Prepared, max_before: i64, delay_ms: i64) -> Vec<BadRow> {
+    let (mut row, mut max) = (0, max_before);
+    let watermark = |max: i64| if max == i64::MIN { i64::MIN } else { after(max, delay_ms) };
+    p.bad
+        .iter()
+        .map(|b| {
+            while row < p.times.len() && p.offsets.at(row) < b.offset {
+                max = max.max(p.times[row]);
+                row += 1;
+            }
+            let (reason, raw) = (b.reason.clone(), b.raw.clone());
+            BadRow { source, partition, offset: b.offset, reason, raw, watermark: watermark(max) }
+        })
+        .collect()
+}
+
+/// A replay of a part of history drops on-time rows outside of what it reads; late rows stay for `t$late`.
+fn within_reach(intake: &Intake, batch: Batch) -> Batch {
+    let reads = intake.spec.reads;
+    if batch.times().iter().all(|&t| reads.contains(t)) {
+        return batch;
+    }
+    let mask: BooleanArray =
+        (0..batch.rows()).map(|i| Some(reads.contains(batch.times()[i]) || batch.tag(i).is_some())).collect();
+    batch.filter(&mask)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_late_below_the_watermark_just_before_it() {
+        // Delay 5: after 100 the watermark is 96 (exclusive), so 96 is on time and 95 late.
+        let (tags, max, late) = lateness(&[100, 96, 95, 101, 96, 97], i64::MIN, 5);
+        assert_eq!(&tags.unwrap()[..], &[ON_TIME, ON_TIME, 96, ON_TIME, 97, ON_TIME]);
+        assert_eq!((max, late), (101, 2));
+    }
+
+    #[test]
+    fn lateness_does_not_depend_on_chunk_borders() {
+        let times = [50, 10, 60, 52, 54, 70, 1, 64, 65];
+        let (whole, ..) = lateness(&times, i64::MIN, 5);
+        for at in 0..=times.len() {
+            let (a, max, _) = lateness(&times[..at], i64::MIN, 5);
+            let (b, ..) = lateness(&times[at..], max, 5);
+            let part = |t: Option<ScalarBuffer<i64>>, n| t.map_or(vec![ON_TIME; n], |t| t.to_vec());
+            assert_eq!([part(a, at), part(b, times.len() - at)].concat(), whole.as_ref().unwrap().to_vec());
+        }
+    }
+
+    #[test]
+    fn a_cut_ends_before_the_row_whose_maximum_reaches_the_next_quantum() {
+        assert_eq!(&cuts(&[5, 999, 1000, 3, 2500, 1999], i64::MIN, 1000)[..], &[0, 0, 1, 1, 2, 2]);
+    }
+}

@@ -1,0 +1,57 @@
+//! What a run came to.
+
+use crate::digest::{Buckets, Digest};
+use crate::operator::BadRow;
+use arrow::array::RecordBatch;
+use hdrhistogram::Histogram;
+use std::time::Duration;
+
+/// The outcome of a run that ended well.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// From the first read to the last commit.
+    pub elapsed: Duration,
+    /// One per source table, in the graph's order.
+    pub sources: Vec<SourceReport>,
+    /// One per sink node, in the graph's order. Several nodes may write one table.
+    pub sinks: Vec<SinkReport>,
+    /// From row decoded to result handed to the sink, in microseconds, one count a result row; for a window the rows of the
+    /// epoch that completed it count. `None` if the run went as fast as it could: then it says nothing.
+    pub latency_us: Option<Histogram<u64>>,
+    /// What each operator did.
+    pub operators: crate::metrics::JobView,
+}
+
+/// What was read of a table.
+#[derive(Clone, Debug)]
+pub struct SourceReport {
+    /// The table.
+    pub table: String,
+    /// Rows read, late and bad ones included.
+    pub rows: u64,
+    /// Bytes read, where the source counts them.
+    pub bytes: u64,
+    /// Late rows: rows of `t$late`.
+    pub late: u64,
+    /// Bad rows: rows of `t$errors`.
+    pub errors: u64,
+    /// If the job does not read `t$late`: the first late rows, at most [`crate::limits::UNROUTED_ROWS_KEPT_MAX`].
+    pub unrouted_late: Vec<RecordBatch>,
+    /// If the job does not read `t$errors`: the first bad rows, each with its partition's name, likewise limited.
+    pub unrouted_errors: Vec<(String, BadRow)>,
+}
+
+/// What was written by a sink node.
+#[derive(Clone, Debug)]
+pub struct SinkReport {
+    /// The table.
+    pub table: String,
+    /// The node that wrote it.
+    pub node: String,
+    /// Rows written.
+    pub rows: u64,
+    /// Digest of the rows.
+    pub digest: Digest,
+    /// Digest per event-time bucket.
+    pub buckets: Buckets,
+}

@@ -1,0 +1,33 @@
+//! `highwater explain`: the dataflow graph of a job.
+
+use crate::args::{ExplainArgs, ExplainFormat};
+use crate::failure::Failure;
+use crate::{job, settings};
+use highwater_sql::PlannedJob;
+use serde_json::json;
+
+/// The graph, as text or as data.
+///
+/// # Errors
+/// Everything wrong with the job, each with its place.
+pub fn explain(args: &ExplainArgs) -> Result<String, Failure> {
+    let overrides = settings::load(args.job.config.as_deref(), std::env::vars(), &args.job.define)?;
+    let job = job::plan_file(&args.job.job, &overrides)?;
+    job.warnings.iter().for_each(|w| eprintln!("{w}"));
+    match args.format {
+        ExplainFormat::Text => Ok(highwater_sql::explain(&job).trim_end().to_string()),
+        ExplainFormat::Json => as_json(&job),
+    }
+}
+
+fn as_json(job: &PlannedJob) -> Result<String, Failure> {
+    let document = json!({
+        "name": job.settings.name,
+        "settings": job.settings.to_map(),
+        "reach_ms": job.reach_ms,
+        "tables": job.tables,
+        "state": job.state,
+        "nodes": job.graph.nodes,
+    });
+    serde_json::to_string_pretty(&document).map_err(|e| Failure::job(format!("the graph can't be shown: {e}")))
+}

@@ -1,0 +1,77 @@
+//! `highwater run` and `highwater replay`: plan, run, report.
+
+use crate::args::{ReplayArgs, RunArgs};
+use crate::failure::Failure;
+use crate::instant::{parse_duration_ms, parse_instant, show_duration};
+use crate::job::{self, Options};
+use crate::reach::{self, Replay};
+use crate::summary::Summary;
+use crate::{process, settings, show};
+use highwater_engine::flow::Control;
+use highwater_engine::graph::JobGraph;
+use highwater_sql::PlannedJob;
+
+/// Runs a job to the end of its inputs.
+///
+/// # Errors
+/// See [`Failure`].
+pub fn run(args: &RunArgs) -> Result<(), Failure> {
+    let job = load(args)?;
+    let graph = job.graph.clone();
+    execute(args, &job, &graph)
+}
+
+/// Runs a job over a part of history.
+///
+/// # Errors
+/// See [`Failure`].
+pub fn replay(args: &ReplayArgs) -> Result<(), Failure> {
+    let instant = |flag: &str, text: &Option<String>| match text {
+        Some(t) => parse_instant(t).map(Some).map_err(|e| Failure::usage(format!("{flag}: {e}"))),
+        None => Ok(None),
+    };
+    let warmup = match &args.warmup {
+        Some(t) => Some(parse_duration_ms(t).map_err(|e| Failure::usage(format!("--warmup: {e}")))?),
+        None => None,
+    };
+    let wanted =
+        Replay { from_ms: instant("--from", &args.from)?, to_ms: instant("--to", &args.to)?, warmup_ms: warmup };
+    let job = load(&args.run)?;
+    let replayed = reach::replay(&job.graph, wanted)?;
+    eprintln!(
+        "replay of {}: rows look back {}",
+        show::range(wanted.from_ms, wanted.to_ms),
+        show_duration(replayed.reach_ms)
+    );
+    if replayed.inexact {
+        eprintln!(
+            "warning: inexact: --warmup is shorter than the job looks back ({}), so rows near --from lack a part of \
+             their past",
+            show_duration(replayed.reach_ms)
+        );
+    }
+    execute(&args.run, &job, &replayed.graph)
+}
+
+fn load(args: &RunArgs) -> Result<PlannedJob, Failure> {
+    let mut define = args.job.define.clone();
+    define.extend(args.workers.map(|n| format!("parallelism.default={n}")));
+    let overrides = settings::load(args.job.config.as_deref(), std::env::vars(), &define)?;
+    let job = job::plan_file(&args.job.job, &overrides)?;
+    job.warnings.iter().for_each(|w| eprintln!("{w}"));
+    Ok(job)
+}
+
+fn execute(args: &RunArgs, job: &PlannedJob, graph: &JobGraph) -> Result<(), Failure> {
+    let control = Control::new();
+    process::on_interrupt(control.clone())?;
+    let options = Options { ephemeral: args.ephemeral, progress: true };
+    let outcome = job::run(graph, &job::run_options(job), &options, &control)?;
+    let summary = Summary::of(&outcome.report, process::peak_rss_bytes());
+    eprint!("{}", show::unrouted(&outcome.report.sources, &job.tables));
+    print!("{}", show::report(&outcome, &summary));
+    match &args.summary {
+        Some(path) => summary.write(path),
+        None => Ok(()),
+    }
+}
