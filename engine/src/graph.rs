@@ -3,6 +3,9 @@
 //! Nodes stand in an order in which every input comes before its user. A node's `name` is stable: it is derived from the
 //! job's text (`payments`, `alerts.over.1`), never from a position in memory, because checkpoints are stored by it.
 
+pub mod types;
+pub(crate) mod validate;
+
 use crate::expr::Expr;
 use arrow_schema::{DataType, SchemaRef};
 use serde::{Deserialize, Serialize};

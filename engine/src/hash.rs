@@ -71,6 +71,13 @@ pub fn canonical_bits(v: f64) -> u64 {
     }
 }
 
+/// Whether a column of this type can be a key.
+pub fn supports(data_type: &DataType) -> bool {
+    use DataType::*;
+    matches!(data_type, Boolean | Int8 | Int16 | Int32 | Int64 | Date32 | Time32(_) | Time64(_) | Timestamp(..))
+        || matches!(data_type, Float32 | Float64 | Decimal128(..) | Utf8 | Binary)
+}
+
 /// Hash of every row's key, columns folded left to right. No key columns: one group for all rows.
 ///
 /// # Panics

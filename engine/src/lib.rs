@@ -6,6 +6,7 @@
 //! | [`batch`] | Arrow columns with event times, lateness tags and row identity beside them |
 //! | [`hash`] | the one stable hash: key → hash → key group → worker |
 //! | [`expr`], [`graph`] | a job as plain, serialisable data |
+//! | [`builder`] | a job described in Rust |
 //! | [`source`], [`operator`], [`sink`] | the three boundaries and what each may assume |
 //! | [`state`] | snapshots by key group and their byte code |
 //! | [`digest`] | the order-independent digest of a sink's rows |
@@ -15,6 +16,7 @@
 //! This crate knows no SQL, no payments, no file format and no broker.
 
 pub mod batch;
+pub mod builder;
 pub mod digest;
 pub mod error;
 pub mod expr;

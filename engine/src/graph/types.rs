@@ -1,0 +1,198 @@
+//! The types of results: Flink's rules, in one place for the SQL front end, the builder, validation and operators.
+
+use super::{Aggregate, AggregateFunction};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use std::sync::Arc;
+
+/// `TIMESTAMP(3)`: milliseconds, without a zone.
+pub const TIMESTAMP_MS: DataType = DataType::Timestamp(TimeUnit::Millisecond, None);
+
+/// The largest precision of a DECIMAL.
+pub const PRECISION_MAX: u8 = 38;
+/// The scale that averages of DECIMAL have at least, and that arithmetic keeps where 38 digits are not enough.
+pub const SCALE_KEPT: i8 = 6;
+
+/// The result type of an aggregate; `argument` is `None` for `COUNT(*)`.
+///
+/// | | integers | DECIMAL(p, s) | FLOAT, DOUBLE | others |
+/// |---|---|---|---|---|
+/// | COUNT | BIGINT | BIGINT | BIGINT | BIGINT |
+/// | SUM | the same | DECIMAL(38, s) | the same | |
+/// | AVG, STDDEV | the same | DECIMAL(38, max(s, 6)) | the same | |
+/// | MIN, MAX | the same | the same | the same | STRING and times: the same |
+///
+/// # Errors
+/// A text that says which types the function takes.
+pub fn aggregate_type(function: AggregateFunction, argument: Option<&DataType>) -> Result<DataType, String> {
+    use AggregateFunction::*;
+    let name = function_name(function);
+    let Some(t) = argument else {
+        return if function == Count { Ok(DataType::Int64) } else { Err(format!("{name} takes an argument")) };
+    };
+    let number = t.is_signed_integer() || matches!(t, DataType::Float32 | DataType::Float64);
+    let ordered = number || t.is_temporal() || matches!(t, DataType::Utf8 | DataType::Decimal128(..));
+    match (function, t) {
+        (Count, _) => Ok(DataType::Int64),
+        (Sum, DataType::Decimal128(_, s)) => Ok(DataType::Decimal128(PRECISION_MAX, *s)),
+        (Avg | StddevSamp, DataType::Decimal128(_, s)) => Ok(DataType::Decimal128(PRECISION_MAX, (*s).max(SCALE_KEPT))),
+        (Sum | Avg | StddevSamp, t) if number => Ok(t.clone()),
+        (Sum | Avg | StddevSamp, t) => Err(format!("{name} takes a number, not {}", sql_type(t))),
+        (Min | Max, t) if ordered => Ok(t.clone()),
+        (Min | Max, t) => Err(format!("{name} of {} is not supported", sql_type(t))),
+    }
+}
+
+/// Whether the aggregate may be NULL: all but COUNT, which is 0 over no value.
+pub fn aggregate_is_nullable(function: AggregateFunction) -> bool {
+    function != AggregateFunction::Count
+}
+
+/// The function's name in SQL.
+pub fn function_name(function: AggregateFunction) -> &'static str {
+    match function {
+        AggregateFunction::Count => "COUNT",
+        AggregateFunction::Sum => "SUM",
+        AggregateFunction::Avg => "AVG",
+        AggregateFunction::Min => "MIN",
+        AggregateFunction::Max => "MAX",
+        AggregateFunction::StddevSamp => "STDDEV",
+    }
+}
+
+/// Why a trailing frame can't hold this aggregate, if it can't: eviction subtracts, and for DOUBLE that would make a result
+/// depend on history.
+pub fn refused_in_frames(a: &Aggregate, argument: Option<&DataType>) -> Option<String> {
+    use AggregateFunction::*;
+    let inexact = matches!(argument, Some(DataType::Float32 | DataType::Float64));
+    (inexact && matches!(a.function, Sum | Avg | StddevSamp)).then(|| {
+        let t = argument.map(sql_type).unwrap_or_default();
+        format!("{} of {t} over a trailing frame depends on history; CAST its argument AS DECIMAL(p, s)", a.label)
+    })
+}
+
+/// Precision and scale of a number that takes part in exact arithmetic: DECIMAL, or an integer type as DECIMAL.
+pub fn as_decimal(t: &DataType) -> Option<(u8, i8)> {
+    Some(match t {
+        DataType::Decimal128(p, s) => (*p, *s),
+        DataType::Int8 => (3, 0),
+        DataType::Int16 => (5, 0),
+        DataType::Int32 => (10, 0),
+        DataType::Int64 => (19, 0),
+        _ => return None,
+    })
+}
+
+/// `a + b` and `a - b` of DECIMALs: one digit more before the point than the wider operand.
+pub fn sum_of_decimals((p1, s1): (u8, i8), (p2, s2): (u8, i8)) -> (u8, i8) {
+    let scale = i32::from(s1.max(s2));
+    let digits = (i32::from(p1) - i32::from(s1)).max(i32::from(p2) - i32::from(s2));
+    in_limits(digits + scale + 1, scale)
+}
+
+/// `a * b` of DECIMALs.
+pub fn product_of_decimals((p1, s1): (u8, i8), (p2, s2): (u8, i8)) -> (u8, i8) {
+    in_limits(i32::from(p1) + i32::from(p2) + 1, i32::from(s1) + i32::from(s2))
+}
+
+/// `a / b` of DECIMALs: scale max(6, s1 + p2 + 1).
+pub fn quotient_of_decimals((p1, s1): (u8, i8), (p2, s2): (u8, i8)) -> (u8, i8) {
+    let scale = (i32::from(s1) + i32::from(p2) + 1).max(i32::from(SCALE_KEPT));
+    in_limits(i32::from(p1) - i32::from(s1) + i32::from(s2) + scale, scale)
+}
+
+/// Beyond 38 digits the scale gives way, down to 6.
+fn in_limits(precision: i32, scale: i32) -> (u8, i8) {
+    let max = i32::from(PRECISION_MAX);
+    if precision <= max {
+        return (precision as u8, scale as i8);
+    }
+    let whole = precision - scale;
+    (PRECISION_MAX, (max - whole).max(scale.min(i32::from(SCALE_KEPT))) as i8)
+}
+
+/// The columns that a window adds: `window_start`, `window_end`, `window_time`.
+pub fn window_fields() -> [Field; 3] {
+    ["window_start", "window_end", "window_time"].map(|name| Field::new(name, TIMESTAMP_MS, false))
+}
+
+/// The columns of `t$late` of a table.
+pub fn late_schema(table: &Schema) -> SchemaRef {
+    let mut fields: Vec<_> = table.fields().iter().cloned().collect();
+    fields.push(Arc::new(Field::new("watermark", TIMESTAMP_MS, true)));
+    fields.push(Arc::new(Field::new("lateness_ms", DataType::Int64, true)));
+    Arc::new(Schema::new(fields))
+}
+
+/// The columns of `t$errors` of any table.
+pub fn errors_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("partition", DataType::Utf8, true),
+        Field::new("position", DataType::Int64, true),
+        Field::new("reason", DataType::Utf8, true),
+        Field::new("raw", DataType::Binary, true),
+        Field::new("watermark", TIMESTAMP_MS, true),
+    ]))
+}
+
+/// A type as SQL writes it.
+pub fn sql_type(t: &DataType) -> String {
+    let digits = |u: &TimeUnit| match u {
+        TimeUnit::Second => 0,
+        TimeUnit::Millisecond => 3,
+        TimeUnit::Microsecond => 6,
+        TimeUnit::Nanosecond => 9,
+    };
+    match t {
+        DataType::Boolean => "BOOLEAN".into(),
+        DataType::Int8 => "TINYINT".into(),
+        DataType::Int16 => "SMALLINT".into(),
+        DataType::Int32 => "INT".into(),
+        DataType::Int64 => "BIGINT".into(),
+        DataType::Float32 => "FLOAT".into(),
+        DataType::Float64 => "DOUBLE".into(),
+        DataType::Utf8 => "STRING".into(),
+        DataType::Binary => "BYTES".into(),
+        DataType::Date32 => "DATE".into(),
+        DataType::Decimal128(p, s) => format!("DECIMAL({p}, {s})"),
+        DataType::Timestamp(u, None) => format!("TIMESTAMP({})", digits(u)),
+        DataType::Timestamp(u, Some(_)) => format!("TIMESTAMP_LTZ({})", digits(u)),
+        DataType::Time32(u) | DataType::Time64(u) => format!("TIME({})", digits(u)),
+        t => t.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use AggregateFunction::*;
+    use DataType::{Decimal128, Float64, Int32, Int64, Utf8};
+
+    /// Flink's `LogicalTypeMerging` for (12, 2) and wider operands; results as its documentation of arithmetic gives them.
+    #[test]
+    fn decimal_arithmetic_has_flinks_types() {
+        assert_eq!(sum_of_decimals((12, 2), (12, 2)), (13, 2));
+        assert_eq!(sum_of_decimals((10, 0), (12, 2)), (13, 2));
+        assert_eq!(sum_of_decimals((38, 2), (38, 10)), (38, 6));
+        assert_eq!(product_of_decimals((12, 2), (12, 2)), (25, 4));
+        assert_eq!(product_of_decimals((38, 6), (12, 2)), (38, 6));
+        assert_eq!(quotient_of_decimals((12, 2), (12, 2)), (27, 15));
+        assert_eq!(quotient_of_decimals((38, 2), (38, 2)), (38, 6));
+    }
+
+    #[test]
+    fn aggregates_have_flinks_types() {
+        let is = |f, t: DataType, r: DataType| assert_eq!(aggregate_type(f, Some(&t)), Ok(r));
+        is(Sum, Decimal128(12, 2), Decimal128(38, 2));
+        is(Avg, Decimal128(12, 2), Decimal128(38, 6));
+        is(Avg, Decimal128(20, 9), Decimal128(38, 9));
+        is(StddevSamp, Decimal128(12, 2), Decimal128(38, 6));
+        is(Sum, Int32, Int32);
+        is(Avg, Int64, Int64);
+        is(Avg, Float64, Float64);
+        is(Count, Utf8, Int64);
+        is(Min, Utf8, Utf8);
+        assert_eq!(aggregate_type(Count, None), Ok(Int64));
+        assert_eq!(aggregate_type(Sum, Some(&Utf8)).unwrap_err(), "SUM takes a number, not STRING");
+        assert_eq!(aggregate_type(Max, Some(&DataType::Boolean)).unwrap_err(), "MAX of BOOLEAN is not supported");
+    }
+}
