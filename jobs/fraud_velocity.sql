@@ -82,8 +82,9 @@ SELECT
   COUNT(DISTINCT country) OVER card_24h AS card_countries_24h,
   COUNT(DISTINCT card) OVER device_1h AS device_cards_1h,
   COUNT(DISTINCT card) OVER device_24h AS device_cards_24h,
-  COUNT(*) FILTER (WHERE amount <= 2.00) OVER merchant_10m AS merchant_small_10m,
-  COUNT(DISTINCT card) FILTER (WHERE amount <= 2.00) OVER merchant_10m AS merchant_small_cards_10m
+  COUNT(*) OVER merchant_10m AS merchant_count_10m,
+  COUNT(*) FILTER (WHERE amount < 5.00) OVER merchant_10m AS merchant_small_10m,
+  COUNT(DISTINCT card) FILTER (WHERE amount < 5.00) OVER merchant_10m AS merchant_small_cards_10m
 FROM payments
 WINDOW
   card_1m AS (PARTITION BY card ORDER BY ts RANGE BETWEEN INTERVAL '1' MINUTE PRECEDING AND CURRENT ROW),
@@ -105,7 +106,7 @@ SELECT
     CASE WHEN card_sum_24h > 20000 AND card_count_24h >= 40 THEN 'card_daily' END,
     CASE WHEN device_cards_1h >= 5 THEN 'device_cards' END,
     CASE WHEN device_cards_24h >= 12 THEN 'device_cards_daily' END,
-    CASE WHEN merchant_small_10m >= 8 AND merchant_small_cards_10m >= 6 THEN 'merchant_card_testing' END
+    CASE WHEN merchant_small_cards_10m >= 8 AND merchant_small_10m * 2 >= merchant_count_10m THEN 'merchant_card_testing' END
   ) AS rules
 FROM velocity;
 

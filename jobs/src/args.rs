@@ -142,7 +142,7 @@ pub enum ExplainFormat {
 #[command(after_help = "\
 Examples:
   highwater generate --rows 1000000 --out history
-  highwater generate --rows 1000000 --seed 7 --partitions 4 --format csv --out history -D late-share=0
+  highwater generate --rows 1000000 --seed 7 --partitions 4 --format csv --out history -D late=0
 
 A run over the files gives the results of a run over the generator with the same options.")]
 pub struct GenerateArgs {
@@ -150,7 +150,7 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "N")]
     pub rows: u64,
     /// Seed of everything random.
-    #[arg(long, value_name = "S", default_value_t = 1)]
+    #[arg(long, value_name = "S", default_value_t = 42)]
     pub seed: u64,
     /// Files.
     #[arg(long, value_name = "P", default_value_t = 8)]

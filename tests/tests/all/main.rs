@@ -1,0 +1,17 @@
+//! The end-to-end tests, one binary: SQL text in, rows out.
+//!
+//! | module | proves |
+//! |---|---|
+//! | `fdh` | all published features of 288,062 card payments come out exactly, however the input is cut and run |
+//! | `flink_docs` | the window examples of Flink's documentation |
+//! | `ready_jobs` | the jobs in `jobs/` against a naive model; equal digests at any setting |
+//! | `replay` | a replayed part of history is that part of the whole |
+//! | `bad_input` | every bad input is a clear error or a row of `t$errors` |
+//! | `house` | format, lints, headers, direction of dependencies |
+
+mod bad_input;
+mod fdh;
+mod flink_docs;
+mod house;
+mod ready_jobs;
+mod replay;

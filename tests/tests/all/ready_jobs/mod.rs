@@ -1,0 +1,130 @@
+//! The jobs in `jobs/`: right against a naive model of the same payments, alike at every setting.
+
+mod model;
+
+use highwater_jobs::args::GenerateArgs;
+use highwater_jobs::generate::generate;
+use highwater_jobs::job::Outcome;
+use highwater_tests::{Setting, digests, repository, rows_with_epoch_ms, run};
+use model::Payment;
+use tempfile::TempDir;
+
+/// 27 hours of event time, so that every frame is longer than nothing and shorter than everything.
+const ROWS: u64 = 200_000;
+const RATE: &str = "2";
+
+fn job_text(name: &str) -> String {
+    std::fs::read_to_string(repository().join("jobs").join(name)).unwrap()
+}
+
+/// The payments as files, one per partition, and as the model reads them.
+fn payments() -> (TempDir, Vec<Payment>) {
+    let folder = tempfile::tempdir().unwrap();
+    let args = GenerateArgs {
+        rows: ROWS,
+        seed: 42,
+        partitions: 8,
+        format: "csv".into(),
+        out: folder.path().to_path_buf(),
+        define: vec![format!("event-rate={RATE}"), "csv.header=true".into()],
+    };
+    generate(&args).unwrap();
+    let payments = model::read(folder.path());
+    assert_eq!(payments.len() as u64, ROWS);
+    (folder, payments)
+}
+
+/// The generator's options; `max-rows` of the shown tables is lifted, so that the tests see all rows.
+fn on_generator(shown: &[&str]) -> Vec<(String, String)> {
+    let mut define =
+        vec![("payments.number-of-rows".into(), ROWS.to_string()), ("payments.event-rate".into(), RATE.into())];
+    define.extend(shown.iter().map(|t| (format!("{t}.connector"), "table".into())));
+    define.extend(shown.iter().map(|t| (format!("{t}.max-rows"), "1000000".into())));
+    define
+}
+
+fn run_job(name: &str, define: &[(String, String)], setting: Setting) -> Outcome {
+    let define: Vec<(&str, &str)> = define.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    run(&job_text(name), &define, setting).unwrap_or_else(|e| panic!("{name} {setting:?}: {e}"))
+}
+
+fn settings() -> [Setting; 5] {
+    let of = |workers, batch_rows, epoch_rows| Setting { workers, batch_rows, epoch_rows };
+    [of(1, 8192, 0), of(2, 64, 1000), of(2, 8192, 0), of(4, 1000, 5000), of(4, 8192, usize::MAX)]
+}
+
+fn table(outcome: &Outcome, name: &str) -> Vec<String> {
+    rows_with_epoch_ms(outcome.table(name).unwrap_or_else(|| panic!("{name} is not shown")))
+}
+
+fn assert_rows(what: &str, found: &[String], mut expected: Vec<String>) {
+    expected.sort();
+    let first = found.iter().zip(&expected).position(|(a, b)| a != b).unwrap_or(found.len().min(expected.len()));
+    assert!(
+        found == expected,
+        "{what}: {} rows, expected {}; they differ first at row {first}:\n  found    {:?}\n  expected {:?}",
+        found.len(),
+        expected.len(),
+        found.get(first),
+        expected.get(first)
+    );
+}
+
+#[test]
+fn fraud_velocity_is_the_naive_model_at_any_setting() {
+    let (folder, payments) = payments();
+    let shown = ["alerts", "bursts_by_day", "late_payments"];
+    let define = on_generator(&shown);
+    let first = run_job("fraud_velocity.sql", &define, Setting::of_workers(1));
+    let features = model::velocity(&payments);
+    assert_rows("alerts", &table(&first, "alerts"), model::alerts(&features));
+    assert_rows("bursts_by_day", &table(&first, "bursts_by_day"), model::bursts_by_day(&features));
+    assert_rows("late_payments", &table(&first, "late_payments"), model::late_payments(&payments));
+    assert!(table(&first, "alerts").len() > 500, "the rules must fire for the comparison to say something");
+
+    for setting in settings() {
+        let again = run_job("fraud_velocity.sql", &define, setting);
+        assert_eq!(digests(&again), digests(&first), "{setting:?}");
+    }
+    let mut files = define.clone();
+    files.retain(|(k, _)| !k.starts_with("payments."));
+    files.extend(from_files(&folder));
+    let from_files = run_job("fraud_velocity.sql", &files, Setting::of_workers(2));
+    assert_eq!(digests(&from_files), digests(&first), "from the files of the same payments");
+}
+
+fn from_files(folder: &TempDir) -> Vec<(String, String)> {
+    let pair = |k: &str, v: &str| (format!("payments.{k}"), v.to_string());
+    // Without a header positions would count, and the job declares only the columns it needs.
+    vec![
+        pair("connector", "filesystem"),
+        pair("path", &folder.path().display().to_string()),
+        pair("format", "csv"),
+        pair("csv.header", "true"),
+    ]
+}
+
+#[test]
+fn fraud_velocity_answers_alike_on_arrival() {
+    let mut define = on_generator(&["alerts"]);
+    define.push(("alerts.emit".into(), "arrival".into()));
+    let first = run_job("fraud_velocity.sql", &define, Setting::of_workers(1));
+    assert!(first.report.sinks.iter().any(|s| s.table == "alerts" && s.rows > 500));
+    for setting in settings() {
+        let again = run_job("fraud_velocity.sql", &define, setting);
+        assert_eq!(digests(&again), digests(&first), "{setting:?}");
+    }
+}
+
+#[test]
+fn merchant_throughput_is_the_naive_model_at_any_setting() {
+    let (_folder, payments) = payments();
+    let define = on_generator(&["merchant_minutes", "merchant_hours", "late_payments"]);
+    let first = run_job("merchant_throughput.sql", &define, Setting::of_workers(1));
+    assert_rows("minutes", &table(&first, "merchant_minutes"), model::merchants(&payments, 60_000));
+    assert_rows("hours", &table(&first, "merchant_hours"), model::merchants(&payments, 3_600_000));
+    for setting in settings() {
+        let again = run_job("merchant_throughput.sql", &define, setting);
+        assert_eq!(digests(&again), digests(&first), "{setting:?}");
+    }
+}

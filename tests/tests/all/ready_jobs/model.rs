@@ -1,0 +1,266 @@
+//! The ready jobs once more, as simply as they can be written: all payments in memory, every frame counted anew.
+
+use highwater_jobs::instant::parse_instant;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+/// The jobs' watermark: `ts - INTERVAL '5' SECOND`.
+const DELAY_MS: i64 = 5_000;
+
+/// One payment and what its partition's watermark was when it came.
+#[derive(Clone, Debug)]
+pub struct Payment {
+    id: i64,
+    ts: i64,
+    card: i64,
+    merchant: i64,
+    device: i64,
+    country: String,
+    cents: i64,
+    status: String,
+    is_fraud: bool,
+    burst: Option<i64>,
+    /// `None` before the partition's first row.
+    watermark: Option<i64>,
+}
+
+impl Payment {
+    fn late(&self) -> bool {
+        self.watermark.is_some_and(|w| self.ts < w)
+    }
+}
+
+/// Reads generated files, each a partition in its order.
+pub fn read(folder: &Path) -> Vec<Payment> {
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    paths.sort();
+    let mut all = Vec::new();
+    for path in paths.iter().filter(|p| p.is_file()) {
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut largest = None;
+        for line in text.lines().filter(|l| l.starts_with(|c: char| c.is_ascii_digit())) {
+            let watermark = largest.map(|t: i64| t - DELAY_MS + 1);
+            let payment = parse(line, watermark);
+            largest = largest.max(Some(payment.ts));
+            all.push(payment);
+        }
+    }
+    all
+}
+
+fn parse(line: &str, watermark: Option<i64>) -> Payment {
+    let f: Vec<&str> = line.split(',').collect();
+    assert_eq!(f.len(), 13, "{line}");
+    let number = |i: usize| f[i].parse::<i64>().unwrap_or_else(|_| panic!("field {i} of {line}"));
+    let (whole, cents) = f[9].split_once('.').unwrap_or_else(|| panic!("amount of {line}"));
+    Payment {
+        id: number(0),
+        ts: parse_instant(f[1]).unwrap(),
+        card: number(2),
+        merchant: number(3),
+        device: number(4),
+        country: f[6].to_string(),
+        cents: whole.parse::<i64>().unwrap() * 100 + cents.parse::<i64>().unwrap(),
+        status: f[10].to_string(),
+        is_fraud: f[11] == "true",
+        burst: (!f[12].is_empty()).then(|| number(12)),
+        watermark,
+    }
+}
+
+/// A payment with the features the alerts show and those the rules need.
+pub struct Features<'a> {
+    payment: &'a Payment,
+    card_count_1m: i64,
+    card_sum_10m: i64,
+    card_merchants_10m: i64,
+    card_countries_1h: i64,
+    card_count_24h: i64,
+    device_cards_1h: i64,
+    merchant_small_10m: i64,
+    merchant_small_cards_10m: i64,
+    rules: String,
+}
+
+/// The rows of `key` equal to the payment's and no older than `back`, peers included.
+struct Frames<'a, K>(HashMap<K, Vec<&'a Payment>>);
+
+impl<'a, K: std::hash::Hash + Eq> Frames<'a, K> {
+    fn of(payments: &[&'a Payment], key: impl Fn(&Payment) -> K) -> Self {
+        let mut by_key: HashMap<K, Vec<&Payment>> = HashMap::new();
+        payments.iter().for_each(|p| by_key.entry(key(p)).or_default().push(p));
+        by_key.values_mut().for_each(|rows| rows.sort_by_key(|p| p.ts));
+        Self(by_key)
+    }
+    fn rows(&self, key: &K, t: i64, back: i64) -> &[&'a Payment] {
+        let rows = &self.0[key];
+        let from = rows.partition_point(|p| p.ts < t - back);
+        let to = rows.partition_point(|p| p.ts <= t);
+        &rows[from..to]
+    }
+}
+
+fn distinct<T: Ord>(rows: &[&Payment], of: impl Fn(&Payment) -> T) -> i64 {
+    rows.iter().map(|p| of(p)).collect::<BTreeSet<T>>().len() as i64
+}
+
+fn cents(rows: &[&Payment]) -> i64 {
+    rows.iter().map(|p| p.cents).sum()
+}
+
+/// `velocity` and `decided` of the fraud job: on-time payments only.
+pub fn velocity(payments: &[Payment]) -> Vec<Features<'_>> {
+    let on_time: Vec<&Payment> = payments.iter().filter(|p| !p.late()).collect();
+    let cards = Frames::of(&on_time, |p| p.card);
+    let devices = Frames::of(&on_time, |p| p.device);
+    let merchants = Frames::of(&on_time, |p| p.merchant);
+    on_time.iter().map(|p| decide(p, &cards, &devices, &merchants)).collect()
+}
+
+fn decide<'a>(
+    p: &'a Payment,
+    cards: &Frames<'a, i64>,
+    devices: &Frames<'a, i64>,
+    merchants: &Frames<'a, i64>,
+) -> Features<'a> {
+    let card = |back| cards.rows(&p.card, p.ts, back);
+    let device = |back| devices.rows(&p.device, p.ts, back);
+    let at_merchant = merchants.rows(&p.merchant, p.ts, 10 * MINUTE);
+    let small: Vec<&Payment> = at_merchant.iter().copied().filter(|q| q.cents < 500).collect();
+    let (count_1m, merchants_1m) = (card(MINUTE).len() as i64, distinct(card(MINUTE), |q| q.merchant));
+    let (count_10m, merchants_10m) = (card(10 * MINUTE).len() as i64, distinct(card(10 * MINUTE), |q| q.merchant));
+    let (count_1h, countries_1h) = (card(HOUR).len(), distinct(card(HOUR), |q| q.country.clone()));
+    let (count_24h, sum_24h) = (card(DAY).len() as i64, cents(card(DAY)));
+    let (device_1h, device_24h) = (distinct(device(HOUR), |q| q.card), distinct(device(DAY), |q| q.card));
+    let small_cards = distinct(&small, |q| q.card);
+    let fired = [
+        (count_1m >= 5 && merchants_1m >= 4, "card_rush"),
+        (count_10m >= 8 && merchants_10m >= 6, "card_spree"),
+        (countries_1h >= 4 && count_1h >= 6, "card_countries"),
+        (sum_24h > 2_000_000 && count_24h >= 40, "card_daily"),
+        (device_1h >= 5, "device_cards"),
+        (device_24h >= 12, "device_cards_daily"),
+        (small_cards >= 8 && small.len() * 2 >= at_merchant.len(), "merchant_card_testing"),
+    ];
+    let rules: Vec<&str> = fired.iter().filter(|(fires, _)| *fires).map(|(_, name)| *name).collect();
+    Features {
+        payment: p,
+        card_count_1m: count_1m,
+        card_sum_10m: cents(card(10 * MINUTE)),
+        card_merchants_10m: merchants_10m,
+        card_countries_1h: countries_1h,
+        card_count_24h: count_24h,
+        device_cards_1h: device_1h,
+        merchant_small_10m: small.len() as i64,
+        merchant_small_cards_10m: small_cards,
+        rules: rules.join(","),
+    }
+}
+
+fn money(cents: i64) -> String {
+    format!("{}.{:02}", cents / 100, cents % 100)
+}
+
+fn or_null(value: Option<i64>) -> String {
+    value.map_or_else(|| "NULL".into(), |v| v.to_string())
+}
+
+fn join(fields: &[&dyn std::fmt::Display]) -> String {
+    fields.iter().map(|f| f.to_string()).collect::<Vec<_>>().join("|")
+}
+
+/// Rows of `alerts`.
+pub fn alerts(features: &[Features]) -> Vec<String> {
+    let row = |f: &Features| {
+        let p = f.payment;
+        join(&[
+            &p.ts,
+            &p.id,
+            &p.card,
+            &p.merchant,
+            &p.device,
+            &money(p.cents),
+            &f.rules,
+            &f.card_count_1m,
+            &money(f.card_sum_10m),
+            &f.card_merchants_10m,
+            &f.card_countries_1h,
+            &f.card_count_24h,
+            &f.device_cards_1h,
+            &f.merchant_small_10m,
+            &f.merchant_small_cards_10m,
+            &or_null(p.burst),
+        ])
+    };
+    features.iter().filter(|f| !f.rules.is_empty()).map(row).collect()
+}
+
+/// Rows of `bursts_by_day`.
+pub fn bursts_by_day(features: &[Features]) -> Vec<String> {
+    let mut days: BTreeMap<i64, Vec<&Features>> = BTreeMap::new();
+    features.iter().for_each(|f| days.entry(f.payment.ts.div_euclid(DAY) * DAY).or_default().push(f));
+    let row = |(day, all): (&i64, &Vec<&Features>)| {
+        let alerts: Vec<&Features> = all.iter().copied().filter(|f| !f.rules.is_empty()).collect();
+        let bursts = |of: &[&Features]| of.iter().filter_map(|f| f.payment.burst).collect::<BTreeSet<i64>>().len();
+        join(&[
+            day,
+            &all.len(),
+            &all.iter().filter(|f| f.payment.is_fraud).count(),
+            &alerts.len(),
+            &alerts.iter().filter(|f| !f.payment.is_fraud).count(),
+            &bursts(all),
+            &bursts(&alerts),
+        ])
+    };
+    days.iter().map(row).collect()
+}
+
+/// Rows of `late_payments` of the fraud job.
+pub fn late_payments(payments: &[Payment]) -> Vec<String> {
+    let row = |p: &Payment| {
+        let watermark = p.watermark.unwrap();
+        join(&[&p.ts, &p.id, &p.card, &money(p.cents), &watermark, &(watermark - p.ts)])
+    };
+    payments.iter().filter(|p| p.late()).map(row).collect()
+}
+
+/// `numerator / denominator` with six decimals, half up.
+fn six_decimals(numerator: i64, denominator: i64) -> String {
+    let (n, d) = (i128::from(numerator) * 1_000_000, i128::from(denominator));
+    let rounded = (2 * n + d).div_euclid(2 * d);
+    format!("{}.{:06}", rounded / 1_000_000, rounded % 1_000_000)
+}
+
+/// Rows of `merchant_minutes` and `merchant_hours`: a window refuses a row whose watermark has reached the window's end.
+pub fn merchants(payments: &[Payment], size: i64) -> Vec<String> {
+    let mut windows: BTreeMap<(i64, i64), Vec<&Payment>> = BTreeMap::new();
+    for p in payments {
+        let start = p.ts.div_euclid(size) * size;
+        if p.watermark.is_none_or(|w| start + size > w) {
+            windows.entry((start, p.merchant)).or_default().push(p);
+        }
+    }
+    let row = |((start, merchant), rows): (&(i64, i64), &Vec<&Payment>)| {
+        let n = rows.len() as i64;
+        let declined = rows.iter().filter(|p| p.status == "DECLINED").count() as i64;
+        let mut fields = vec![
+            start.to_string(),
+            (start + size).to_string(),
+            merchant.to_string(),
+            n.to_string(),
+            money(cents(rows)),
+            // Cents to units: two of the six decimals.
+            six_decimals(cents(rows), 100 * n),
+            declined.to_string(),
+        ];
+        if size == HOUR {
+            fields.push(six_decimals(declined, n));
+        }
+        fields.push(distinct(rows, |p| p.card).to_string());
+        fields.join("|")
+    };
+    windows.iter().map(row).collect()
+}
