@@ -33,10 +33,6 @@ impl Span {
     pub(crate) fn at(line: u64, column: u64) -> Span {
         Span { line, column, end_line: line, end_column: column + 1 }
     }
-    /// From the start of `self` to the end of `other`.
-    pub(crate) fn to(self, other: Span) -> Span {
-        Span { end_line: other.end_line, end_column: other.end_column, ..self }
-    }
 }
 
 /// How bad it is.

@@ -14,14 +14,36 @@
 //!
 //! This crate alone names the SQL planner; nothing of it appears in the graph. It never touches a running job.
 
+mod bounds;
+mod catalog;
+mod checks;
+mod ddl;
 mod diagnostic;
+mod dialect;
+mod explain;
+mod frames;
+mod functions;
+mod intervals;
+mod job;
+mod prune;
+mod repair;
+mod scalars;
+mod session;
 mod settings;
+mod syntax;
+mod tables;
+mod tokens;
+mod translate;
+mod tvf;
+mod types;
 
 pub use diagnostic::{Diagnostic, Severity, Span};
+pub use explain::{explain, render};
 use highwater_engine::graph::{JobGraph, NodeId};
 use serde::Serialize;
 pub use settings::{KEYS as SETTING_KEYS, RESERVED as RESERVED_TABLE_NAMES, Settings};
 use std::collections::BTreeMap;
+pub use types::sql_type;
 
 /// What the command line, the environment and the TOML file say, layered by precedence by the caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,21 +112,25 @@ pub struct TableInfo {
 /// # Errors
 /// Everything that is wrong, as far as it can be found in one go, in the order of the text.
 pub fn plan(file_name: &str, text: &str, overrides: &Overrides) -> Result<PlannedJob, Vec<Diagnostic>> {
-    let _ = (text, overrides);
-    Err(vec![Diagnostic {
-        severity: Severity::Error,
-        message: "the planner is being written".into(),
-        file: file_name.into(),
-        line: 1,
-        column: 1,
-        span: None,
-        source_line: String::new(),
-        hint: None,
-    }])
+    let work = || job::plan(file_name, text, overrides);
+    let planned = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("plan".into()).stack_size(STACK_BYTES).spawn_scoped(scope, work);
+        thread.map(std::thread::ScopedJoinHandle::join)
+    });
+    let failed = |message: String| {
+        let text = diagnostic::Text { file: file_name, text };
+        vec![text.diagnose(diagnostic::Fault::new(message), Severity::Error, diagnostic::Span::at(1, 1))]
+    };
+    match planned {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(panic)) => {
+            let what = panic.downcast_ref::<String>().cloned();
+            let what = what.or(panic.downcast_ref::<&str>().map(|s| s.to_string())).unwrap_or_default();
+            Err(failed(format!("the planner panicked: {what}; this is a bug, please report it with the job file")))
+        }
+        Err(e) => Err(failed(format!("no thread for the planner: {e}"))),
+    }
 }
 
-/// The job as text: every step with its inputs, keys, exchange, `W_out` and state bound.
-pub fn explain(job: &PlannedJob) -> String {
-    let _ = job;
-    String::new()
-}
+/// Stack of the planning thread: only touched pages cost memory. Limits in `tokens` keep the recursion far below.
+const STACK_BYTES: usize = 256 << 20;

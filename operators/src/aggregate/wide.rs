@@ -12,12 +12,14 @@ pub trait Exact: Copy + Default + PartialEq + Send {
     fn minus(self, other: Self) -> Option<Self>;
     /// The same value, wider.
     fn widen(self) -> Self::Wider;
-    /// The same value from the wider type, if it fits.
-    fn narrow(wide: Self::Wider) -> Option<Self>;
+    /// The same value in 256 bits.
+    fn to_i256(self) -> i256;
+    /// The same value in 128 bits, if it fits.
+    fn to_i128(self) -> Option<i128>;
 }
 
 macro_rules! exact {
-    ($t:ty, $wider:ty, $widen:expr, $narrow:expr) => {
+    ($t:ty, $wider:ty, $widen:expr) => {
         impl Exact for $t {
             type Wider = $wider;
             #[inline(always)]
@@ -34,13 +36,16 @@ macro_rules! exact {
                 f(self)
             }
             #[inline(always)]
-            fn narrow(wide: $wider) -> Option<Self> {
-                let f: fn($wider) -> Option<$t> = $narrow;
-                f(wide)
+            fn to_i256(self) -> i256 {
+                i256::from(self)
+            }
+            #[inline(always)]
+            fn to_i128(self) -> Option<i128> {
+                i256::from(self).to_i128()
             }
         }
     };
 }
-exact!(i64, i128, i128::from, |w| i64::try_from(w).ok());
-exact!(i128, i256, i256::from_i128, i256::to_i128);
-exact!(i256, i256, |v| v, Some);
+exact!(i64, i128, i128::from);
+exact!(i128, i256, i256::from_i128);
+exact!(i256, i256, |v| v);

@@ -35,7 +35,6 @@ mod long;
 mod measure;
 mod operator;
 mod plan;
-mod prefetch;
 mod small;
 mod snapshot;
 mod waiting;

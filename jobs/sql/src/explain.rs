@@ -1,0 +1,171 @@
+//! A planned job as text.
+
+use crate::PlannedJob;
+use crate::bounds::label;
+use crate::intervals::show_ms;
+use crate::types::sql_type;
+use arrow_schema::Schema;
+use highwater_engine::expr::Expr;
+use highwater_engine::graph::{
+    Emission, Frame, MapSpec, Node, OverSpec, PseudoColumn, SourceSpec, Step, WindowKind, WindowSpec,
+};
+use std::fmt::Write;
+
+/// The job as text: every step with its inputs, keys, exchange, `W_out` and state bound.
+pub fn explain(job: &PlannedJob) -> String {
+    let mut out = format!("job {}\n", job.graph.name);
+    for (key, value) in job.settings.to_map() {
+        // writing to a String can't fail
+        let _ = writeln!(out, "  {key} = {value}");
+    }
+    let _ = writeln!(out, "  reach = {}", show_ms(job.reach_ms));
+    for (i, node) in job.graph.nodes.iter().enumerate() {
+        let _ = writeln!(out, "\n{}", step(node, &job.graph.nodes));
+        if let Some(bound) = job.state.iter().find(|b| b.node == i) {
+            let _ = writeln!(out, "  state: {}", bound.text);
+        }
+    }
+    out
+}
+
+/// The graph alone, compactly.
+pub fn render(nodes: &[Node]) -> String {
+    nodes.iter().map(|n| step(n, nodes) + "\n").collect()
+}
+
+fn step(n: &Node, nodes: &[Node]) -> String {
+    let inputs: Vec<&str> = n.inputs.iter().map(|i| nodes[*i].name.as_str()).collect();
+    let from = if inputs.is_empty() { String::new() } else { format!(" <- {}", inputs.join(", ")) };
+    let input = n.inputs.first().map(|i| nodes[*i].schema.as_ref());
+    let empty = Schema::empty();
+    let input = input.unwrap_or(&empty);
+    let (kind, lines) = match &n.step {
+        Step::Source(s) => (format!("source {}", s.connector), source(n, s)),
+        Step::Late => ("late rows".into(), vec![]),
+        Step::Errors => ("bad rows".into(), vec![]),
+        Step::Map(m) => (if m.filter.is_some() { "filter" } else { "map" }.into(), map(n, m, input)),
+        Step::TimeRange(r) => (format!("time range [{}, {})", r.from_ms, r.to_ms), vec![]),
+        Step::AssignWindow(w) => (format!("windows {}", window_kind(w)), vec![]),
+        Step::Window(w) => (window_kind(&w.window), window(n, w, input)),
+        Step::Over(o) => ("over".into(), over(n, o, input)),
+        Step::Union => ("union".into(), vec![]),
+        Step::Sink(s) => (format!("sink {}{}", s.connector, if s.arrival { " at arrival" } else { "" }), vec![]),
+    };
+    let mut out = format!("{}: {kind}{from}", n.name);
+    for line in lines {
+        let _ = write!(out, "\n  {line}");
+    }
+    if matches!(n.step, Step::Sink(_)) {
+        let columns: Vec<String> = n.schema.fields().iter().map(|f| typed(f)).collect();
+        let _ = write!(out, "\n  {}", columns.join(", "));
+    }
+    out
+}
+
+fn typed(f: &arrow_schema::Field) -> String {
+    format!("{} {}", f.name(), sql_type(f.data_type()))
+}
+
+fn text(e: &Expr, schema: &Schema) -> String {
+    crate::scalars::text(e, schema)
+}
+
+fn source(n: &Node, s: &SourceSpec) -> Vec<String> {
+    let columns: Vec<String> = n.schema.fields().iter().map(|f| typed(f)).collect();
+    let read: Vec<String> = s.read.iter().map(|i| s.physical.field(*i).clone()).map(|f| typed(&f)).collect();
+    let decoded =
+        std::sync::Arc::new(Schema::new(s.read.iter().map(|i| s.physical.field(*i).clone()).collect::<Vec<_>>()));
+    let time = n.schema.field(s.time).name();
+    let mut lines = vec![columns.join(", ")];
+    if read != columns {
+        lines.push(format!("decodes {}", read.join(", ")));
+        for (f, e) in n.schema.fields().iter().zip(&s.map.columns) {
+            if !matches!(e, Expr::Column(_)) {
+                lines.push(format!("{} = {}", f.name(), text(e, &decoded)));
+            }
+        }
+    }
+    let delay = if s.watermark_delay_ms == 0 { String::new() } else { format!(" - {}", show_ms(s.watermark_delay_ms)) };
+    lines.push(format!("event time {time}, watermark {time}{delay}; W_out = W"));
+    if !s.not_null.is_empty() {
+        let names: Vec<&str> = s.not_null.iter().map(|i| n.schema.field(*i).name().as_str()).collect();
+        lines.push(format!("not null {}", names.join(", ")));
+    }
+    lines
+}
+
+fn map(n: &Node, m: &MapSpec, input: &Schema) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(f) = &m.filter {
+        lines.push(format!("where {}", text(f, input)));
+    }
+    let column = |(f, e): (&std::sync::Arc<arrow_schema::Field>, &Expr)| {
+        let e = text(e, input);
+        if e == *f.name() { e } else { format!("{e} AS {}", f.name()) }
+    };
+    let columns: Vec<String> = n.schema.fields().iter().zip(&m.columns).map(column).collect();
+    lines.push(columns.join(", "));
+    lines
+}
+
+fn window_kind(w: &WindowKind) -> String {
+    let shift = |ms: i64| if ms == 0 { String::new() } else { format!(" offset {}", show_ms(ms)) };
+    match *w {
+        WindowKind::Tumble { size_ms, offset_ms } => format!("tumble {}{}", show_ms(size_ms), shift(offset_ms)),
+        WindowKind::Hop { slide_ms, size_ms, offset_ms } => {
+            format!("hop {} every {}{}", show_ms(size_ms), show_ms(slide_ms), shift(offset_ms))
+        }
+    }
+}
+
+fn names(columns: &[usize], schema: &Schema) -> String {
+    let names: Vec<&str> = columns.iter().map(|c| schema.field(*c).name().as_str()).collect();
+    names.join(", ")
+}
+
+fn exchange(keys: &[usize], input: &Schema) -> String {
+    match keys {
+        [] => "keys none: all rows on one worker".into(),
+        keys => format!("keys {}; exchange by their hash", names(keys, input)),
+    }
+}
+
+fn call(a: &highwater_engine::graph::Aggregate, input: &Schema) -> String {
+    let filter = a.filter.map_or(String::new(), |f| format!(" where {}", input.field(f).name()));
+    format!("{}{filter} {}", label(a), sql_type(&a.returns))
+}
+
+fn window(n: &Node, w: &WindowSpec, input: &Schema) -> Vec<String> {
+    let _ = n;
+    let calls: Vec<String> = w.aggregates.iter().map(|a| call(a, input)).collect();
+    vec![exchange(&w.keys, input), calls.join(", "), "fires once, when W >= window_end; W_out = W".into()]
+}
+
+fn frame(f: &Frame) -> String {
+    let end = if f.end_ms == 0 { "current row".into() } else { format!("{} preceding", show_ms(f.end_ms)) };
+    let start = if f.start_ms == 0 { "current row".into() } else { format!("{} preceding", show_ms(f.start_ms)) };
+    format!("{start} to {end}")
+}
+
+fn over(n: &Node, o: &OverSpec, input: &Schema) -> Vec<String> {
+    let mut lines = vec![exchange(&o.keys, input)];
+    for (i, f) in o.frames.iter().enumerate() {
+        let calls = o.calls.iter().enumerate().filter(|(_, c)| c.frame == i);
+        let calls: Vec<String> = calls
+            .map(|(k, c)| {
+                format!("{} AS {}", call(&c.aggregate, input), n.schema.field(input.fields().len() + k).name())
+            })
+            .collect();
+        lines.push(format!("{}: {}", frame(f), calls.join(", ")));
+    }
+    lines.push(match o.emission {
+        Emission::Final => "final: at the watermark, in event-time order; W_out = W".into(),
+        Emission::Arrival { late_horizon_ms } => {
+            let marks: Vec<&str> =
+                o.pseudo.iter().map(|p| if *p == PseudoColumn::IsLate { "is_late" } else { "is_incomplete" }).collect();
+            let marks = if marks.is_empty() { String::new() } else { format!("; {}", marks.join(", ")) };
+            format!("arrival: at once, late rows back to {}; W_out = W{marks}", show_ms(late_horizon_ms))
+        }
+    });
+    lines
+}

@@ -1,0 +1,275 @@
+//! The functions a job may call. An allow-list: the planner's own functions share names with Flink's, not meanings.
+//!
+//! Scalar functions come from the operators, which evaluate them. Aggregates are computed by our operators, so the planner
+//! gets stubs that know names and Flink's result types only. `is_late` and `is_incomplete` are read as calls of a marker.
+
+use crate::diagnostic::Fault;
+use arrow_schema::DataType;
+use datafusion_common::{Result, ScalarValue, plan_err};
+use datafusion_expr::expr::ScalarFunction;
+use datafusion_expr::function::AccumulatorArgs;
+use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
+use datafusion_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, Volatility,
+};
+use highwater_engine::expr::BinaryOp;
+use highwater_engine::graph::AggregateFunction;
+use highwater_engine::graph::types::{self, as_decimal};
+use sqlparser::ast;
+use std::sync::Arc;
+
+/// Name of the marker for pseudo-columns: `__pseudo('is_late', line, column)`.
+pub(crate) const PSEUDO: &str = "__pseudo";
+/// Arithmetic of decimals while a query is planned: its types are Flink's.
+const ARITHMETIC: [(&str, ast::BinaryOperator, BinaryOp); 4] = [
+    ("__add", ast::BinaryOperator::Plus, BinaryOp::Add),
+    ("__subtract", ast::BinaryOperator::Minus, BinaryOp::Subtract),
+    ("__multiply", ast::BinaryOperator::Multiply, BinaryOp::Multiply),
+    ("__divide", ast::BinaryOperator::Divide, BinaryOp::Divide),
+];
+
+/// The operator that a stub stands for.
+pub(crate) fn arithmetic(name: &str) -> Option<BinaryOp> {
+    ARITHMETIC.iter().find(|(n, ..)| *n == name).map(|(_, _, op)| *op)
+}
+
+/// Aggregates and their names.
+const AGGREGATES: [(&str, AggregateFunction); 8] = [
+    ("count", AggregateFunction::Count),
+    ("sum", AggregateFunction::Sum),
+    ("avg", AggregateFunction::Avg),
+    ("min", AggregateFunction::Min),
+    ("max", AggregateFunction::Max),
+    ("stddev", AggregateFunction::StddevSamp),
+    ("stddev_samp", AggregateFunction::StddevSamp),
+    ("mean", AggregateFunction::Avg),
+];
+
+/// Window functions that Flink has and this version has not.
+pub(crate) const LATER: [&str; 20] = [
+    "row_number",
+    "rank",
+    "dense_rank",
+    "lag",
+    "lead",
+    "first_value",
+    "last_value",
+    "nth_value",
+    "ntile",
+    "percent_rank",
+    "cume_dist",
+    "stddev_pop",
+    "var_pop",
+    "var_samp",
+    "variance",
+    "listagg",
+    "collect",
+    "percentile",
+    "approx_count_distinct",
+    "grouping",
+];
+
+/// Functions that read the wall clock or a random number.
+pub(crate) const NOT_REPLAYABLE: [&str; 14] = [
+    "current_timestamp",
+    "current_date",
+    "current_time",
+    "localtimestamp",
+    "localtime",
+    "now",
+    "proctime",
+    "current_row_timestamp",
+    "unix_timestamp",
+    "rand",
+    "random",
+    "rand_integer",
+    "uuid",
+    "current_watermark",
+];
+
+/// What a job may call.
+pub(crate) struct Functions {
+    scalars: Vec<Arc<ScalarUDF>>,
+    aggregates: Vec<Arc<AggregateUDF>>,
+}
+
+impl Functions {
+    pub fn new() -> Self {
+        let mut scalars = crate::scalars::all();
+        scalars.push(Arc::new(ScalarUDF::from(Stub::new(PSEUDO))));
+        let stub = |&(name, function): &(&'static str, AggregateFunction)| {
+            let signature = Signature::user_defined(Volatility::Immutable);
+            Arc::new(AggregateUDF::new_from_impl(Aggregate { name, kind: function as u8, signature }))
+        };
+        Self { scalars, aggregates: AGGREGATES.iter().filter(|(n, _)| *n != "mean").map(stub).collect() }
+    }
+    pub fn scalar(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        self.scalars.iter().find(|u| u.name() == name || u.aliases().iter().any(|a| a == name)).cloned()
+    }
+    pub fn aggregate(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        self.aggregates.iter().find(|u| u.name() == name).cloned()
+    }
+    /// Names for "the nearest is".
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let scalars = self
+            .scalars
+            .iter()
+            .map(|u| u.name())
+            .chain(self.scalars.iter().flat_map(|u| u.aliases().iter().map(String::as_str)));
+        scalars.chain(self.aggregates.iter().map(|u| u.name())).filter(|n| !n.starts_with("__"))
+    }
+}
+
+/// The aggregate of a planned call.
+pub(crate) fn aggregate_function(name: &str) -> Option<AggregateFunction> {
+    AGGREGATES.iter().find(|(n, _)| *n == name).map(|(_, f)| *f)
+}
+
+/// Flink's result type of an aggregate.
+fn aggregate_type(name: &str, arg: &DataType) -> Result<DataType> {
+    let Some(function) = aggregate_function(name) else { return plan_err!("there is no aggregate {name}") };
+    match (function, arg) {
+        (AggregateFunction::Count, _) => Ok(DataType::Int64),
+        (_, DataType::Null) => Ok(DataType::Null),
+        (f, t) => types::aggregate_type(f, Some(t)).map_err(|what| Fault::new(what).into()),
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Aggregate {
+    name: &'static str,
+    kind: u8,
+    signature: Signature,
+}
+
+impl AggregateUDFImpl for Aggregate {
+    fn name(&self) -> &str {
+        self.name
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn coerce_types(&self, args: &[DataType]) -> Result<Vec<DataType>> {
+        match args {
+            [arg] => aggregate_type(self.name, arg).map(|_| args.to_vec()),
+            _ => plan_err!("{} takes one argument, not {}", self.name.to_uppercase(), args.len()),
+        }
+    }
+    fn return_type(&self, args: &[DataType]) -> Result<DataType> {
+        match args {
+            [arg] => aggregate_type(self.name, arg),
+            _ => plan_err!("{} takes one argument, not {}", self.name.to_uppercase(), args.len()),
+        }
+    }
+    fn is_nullable(&self) -> bool {
+        self.name != "count"
+    }
+    fn default_value(&self, data_type: &DataType) -> Result<ScalarValue> {
+        if self.name == "count" { Ok(ScalarValue::Int64(Some(0))) } else { ScalarValue::try_from(data_type) }
+    }
+    fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        plan_err!("{} is computed by the operators", self.name)
+    }
+}
+
+/// A scalar function that exists while a query is planned, never in a graph.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Stub {
+    name: &'static str,
+    signature: Signature,
+}
+
+impl Stub {
+    // Volatile: nothing may fold it.
+    fn new(name: &'static str) -> Self {
+        Self { name, signature: Signature::user_defined(Volatility::Volatile) }
+    }
+}
+
+impl ScalarUDFImpl for Stub {
+    fn name(&self) -> &str {
+        self.name
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn coerce_types(&self, args: &[DataType]) -> Result<Vec<DataType>> {
+        if self.name == PSEUDO {
+            return Ok(args.to_vec());
+        }
+        Ok(args.iter().map(|t| as_decimal(t).map_or(t.clone(), |(p, s)| DataType::Decimal128(p, s))).collect())
+    }
+    fn return_type(&self, args: &[DataType]) -> Result<DataType> {
+        if self.name == PSEUDO {
+            return Ok(DataType::Boolean);
+        }
+        let [Some(l), Some(r)] = [0, 1].map(|i| args.get(i).and_then(as_decimal)) else {
+            return plan_err!("{}: the operands are no exact numbers", self.name);
+        };
+        let (p, s) = match arithmetic(self.name) {
+            Some(BinaryOp::Multiply) => types::product_of_decimals(l, r),
+            Some(BinaryOp::Divide) => types::quotient_of_decimals(l, r),
+            _ => types::sum_of_decimals(l, r),
+        };
+        Ok(DataType::Decimal128(p, s))
+    }
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        plan_err!("{} is a marker", self.name)
+    }
+}
+
+/// What the planner asks about operators and special syntax.
+#[derive(Debug)]
+pub(crate) struct Operators {
+    arithmetic: Vec<(ast::BinaryOperator, Arc<ScalarUDF>)>,
+    functions: Vec<(&'static str, Option<Arc<ScalarUDF>>)>,
+}
+
+impl Operators {
+    pub fn new(functions: &Functions) -> Self {
+        let named = ["date_part", "extract", "strpos", "position", "substr", "substring", "overlay"];
+        Self {
+            arithmetic: ARITHMETIC.map(|(n, op, _)| (op, Arc::new(ScalarUDF::from(Stub::new(n))))).to_vec(),
+            functions: named.into_iter().map(|n| (n, functions.scalar(n))).collect(),
+        }
+    }
+    fn call(&self, names: [&str; 2], args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        let udf = names.iter().find_map(|n| self.functions.iter().find(|(m, _)| m == n)?.1.clone());
+        Ok(match udf {
+            Some(udf) => PlannerResult::Planned(Expr::ScalarFunction(ScalarFunction::new_udf(udf, args))),
+            None => PlannerResult::Original(args),
+        })
+    }
+}
+
+impl ExprPlanner for Operators {
+    /// Arithmetic with a DECIMAL in it has Flink's type. DataFusion's quotients have fewer digits and are truncated, and
+    /// beyond 38 digits its sums and products keep another scale.
+    fn plan_binary_op(
+        &self,
+        op: RawBinaryExpr,
+        schema: &datafusion_common::DFSchema,
+    ) -> Result<PlannerResult<RawBinaryExpr>> {
+        let Some((_, udf)) = self.arithmetic.iter().find(|(o, _)| *o == op.op) else {
+            return Ok(PlannerResult::Original(op));
+        };
+        let (l, r) = (op.left.get_type(schema)?, op.right.get_type(schema)?);
+        if as_decimal(&l).is_some() && as_decimal(&r).is_some() && (l.is_decimal() || r.is_decimal()) {
+            return Ok(PlannerResult::Planned(udf.call(vec![op.left, op.right])));
+        }
+        Ok(PlannerResult::Original(op))
+    }
+    fn plan_extract(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        self.call(["extract", "date_part"], args)
+    }
+    fn plan_position(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        self.call(["position", "strpos"], args)
+    }
+    fn plan_substring(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        self.call(["substring", "substr"], args)
+    }
+    fn plan_overlay(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        self.call(["overlay", "overlay"], args)
+    }
+}

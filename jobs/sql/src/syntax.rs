@@ -1,0 +1,389 @@
+//! One pass over a query's syntax tree: what is refused is refused here, with its place; what the planner would read
+//! otherwise than Flink is rewritten.
+//!
+//! Rewritten: numbers with an exponent (DOUBLE), intervals (milliseconds or months), names of select items (`EXPR$0`,
+//! `card0`), the pseudo-columns `is_late` and `is_incomplete` (calls of a marker that knows its place).
+
+use crate::catalog::Catalog;
+use crate::ddl::{name, place};
+use crate::diagnostic::{Fault, Span, nearest_text};
+use crate::dialect::Flink;
+use crate::functions::{LATER, NOT_REPLAYABLE, PSEUDO};
+use crate::{frames, intervals};
+use sqlparser::ast::{self, Expr, Query, Select, SelectItem, SetExpr, TableFactor, Value, VisitMut, VisitorMut};
+use sqlparser::parser::Parser;
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+/// The pseudo-columns of `arrival`.
+pub(crate) const PSEUDO_COLUMNS: [&str; 2] = ["is_late", "is_incomplete"];
+
+/// Window functions of FROM and their parts, which the function check leaves to the relation planner.
+const RELATIONAL: [&str; 6] = ["tumble", "hop", "cumulate", "session", "descriptor", PSEUDO];
+
+/// Group windows of Flink's old syntax.
+const GROUP_WINDOWS: [&str; 12] = [
+    "tumble_start",
+    "tumble_end",
+    "tumble_rowtime",
+    "tumble_proctime",
+    "hop_start",
+    "hop_end",
+    "hop_rowtime",
+    "hop_proctime",
+    "session_start",
+    "session_end",
+    "session_rowtime",
+    "session_proctime",
+];
+
+/// Checks and rewrites a query. An empty answer: it can be planned.
+pub(crate) fn check(query: &mut Query, catalog: &Catalog) -> Vec<Fault> {
+    let mut pass = Syntax { catalog, ctes: HashSet::new(), faults: Vec::new() };
+    let _ = VisitMut::visit(query, &mut pass);
+    pass.faults
+}
+
+struct Syntax<'a> {
+    catalog: &'a Catalog,
+    ctes: HashSet<String>,
+    faults: Vec<Fault>,
+}
+
+impl Syntax<'_> {
+    fn refuse(&mut self, what: impl Into<String>, at: Option<Span>, hint: &str) {
+        let fault = Fault::new(what).at(at);
+        self.faults.push(if hint.is_empty() { fault } else { fault.hint(hint) });
+    }
+
+    fn query(&mut self, q: &Query) {
+        let here = place(q);
+        if let Some(with) = &q.with {
+            if with.recursive {
+                self.refuse("WITH RECURSIVE is not supported", here, "");
+            }
+            self.ctes.extend(with.cte_tables.iter().map(|c| c.alias.name.value.clone()));
+        }
+        if let Some(order) = &q.order_by {
+            let hint = "final results leave in event-time order per key; sort what the job wrote";
+            self.refuse("ORDER BY of a stream needs all of it: state without bound", place(order).or(here), hint);
+        }
+        if let Some(limit) = &q.limit_clause {
+            let hint = "bound the input: 'number-of-rows' of the generator, or highwater run --to";
+            self.refuse("LIMIT of a stream depends on timing, not on its rows", place(limit).or(here), hint);
+        }
+        if q.fetch.is_some() {
+            self.refuse("FETCH of a stream depends on timing, not on its rows", here, "");
+        }
+        if !q.locks.is_empty() || q.for_clause.is_some() || !q.pipe_operators.is_empty() || q.settings.is_some() {
+            self.refuse("a clause behind the query that Flink has not", here, "");
+        }
+        self.set_expr(&q.body);
+    }
+
+    fn set_expr(&mut self, body: &SetExpr) {
+        let mut todo = vec![body];
+        while let Some(e) = todo.pop() {
+            match e {
+                SetExpr::SetOperation { op, set_quantifier, left, right } => {
+                    todo.extend([left.as_ref(), right.as_ref()]);
+                    let at = place(right.as_ref());
+                    match (op, set_quantifier) {
+                        (ast::SetOperator::Union, ast::SetQuantifier::All) => {}
+                        (ast::SetOperator::Union, ast::SetQuantifier::None | ast::SetQuantifier::Distinct) => {
+                            let hint = "write UNION ALL";
+                            self.refuse("UNION removes duplicates: it must remember every row", at, hint);
+                        }
+                        (op, _) => self.refuse(format!("{op} is not supported"), at, "only UNION ALL is"),
+                    }
+                }
+                SetExpr::Select(_) | SetExpr::Query(_) => {}
+                SetExpr::Values(v) => {
+                    self.refuse("VALUES have no event time", place(v), "read a table: CREATE TABLE .. WITH (..)");
+                }
+                other => self.refuse("expected SELECT", place(other), ""),
+            }
+        }
+    }
+
+    fn select(&mut self, s: &mut Select) {
+        let here = place(&s.select_token.0);
+        match &s.distinct {
+            Some(ast::Distinct::On(_)) => self.refuse("DISTINCT ON is not supported", here, ""),
+            Some(_) | None => {}
+        }
+        if let Some(q) = &s.qualify {
+            self.refuse("QUALIFY is not supported in this version", place(q).or(here), "filter an outer query");
+        }
+        if s.top.is_some() || s.into.is_some() || s.prewhere.is_some() || s.exclude.is_some() {
+            self.refuse("a clause of SELECT that Flink has not", here, "");
+        }
+        let more = [&s.cluster_by, &s.distribute_by];
+        if more.iter().any(|l| !l.is_empty()) || !s.sort_by.is_empty() || !s.connect_by.is_empty() {
+            self.refuse("a clause of SELECT that Flink has not", here, "");
+        }
+        if s.from.is_empty() {
+            self.refuse("SELECT without FROM: a stream comes from a table", here, "");
+        }
+        for lateral in &s.lateral_views {
+            self.refuse("LATERAL VIEW is not supported", place(lateral).or(here), "");
+        }
+        self.joins(s);
+        self.group_by(&s.group_by, here);
+        let mut named: Vec<&str> = Vec::new();
+        for ast::NamedWindowDefinition(ident, window) in &mut s.named_window {
+            let at = Span::of(ident.span);
+            if let ast::NamedWindowExpr::WindowSpec(spec) = window {
+                self.faults.extend(frames::check(spec, at));
+            }
+            named.push(&ident.value);
+        }
+        let named: Vec<String> = named.into_iter().map(str::to_string).collect();
+        self.window_names(s, &named);
+        name_items(s);
+    }
+
+    fn joins(&mut self, s: &Select) {
+        let hint = "joins come in a later version; several keys and windows of one table need none: use OVER";
+        for from in &s.from {
+            for join in &from.joins {
+                self.refuse("JOIN is not supported in this version", place(&join.relation), hint);
+            }
+        }
+        if let Some(second) = s.from.get(1) {
+            self.refuse("a join (two tables in FROM) is not supported in this version", place(&second.relation), hint);
+        }
+    }
+
+    fn group_by(&mut self, g: &ast::GroupByExpr, here: Option<Span>) {
+        match g {
+            ast::GroupByExpr::All(_) => self.refuse("GROUP BY ALL is not supported", here, "name the keys"),
+            ast::GroupByExpr::Expressions(keys, modifiers) => {
+                if !modifiers.is_empty() {
+                    self.refuse("WITH ROLLUP, CUBE or TOTALS is not supported", here, "");
+                }
+                for key in keys {
+                    let grouping = matches!(key, Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_));
+                    if grouping {
+                        let hint = "write one INSERT per set of keys; they share the source";
+                        self.refuse("GROUPING SETS are not supported in this version", place(key).or(here), hint);
+                    }
+                    if let Expr::Function(f) = key
+                        && ["tumble", "hop", "session"].contains(&f.name.to_string().to_lowercase().as_str())
+                    {
+                        let hint = "FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end";
+                        self.refuse("GROUP BY TUMBLE(..) is the old syntax of group windows", place(f), hint);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Every `OVER w` names a window of this SELECT.
+    fn window_names(&mut self, s: &Select, named: &[String]) {
+        let mut unknown: Vec<(String, Option<Span>)> = Vec::new();
+        for item in &s.projection {
+            let (SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. }) = item else { continue };
+            let _ = ast::visit_expressions(e, |e| {
+                if let Expr::Function(f) = e
+                    && let Some(ast::WindowType::NamedWindow(n)) = &f.over
+                    && !named.contains(&n.value)
+                {
+                    unknown.push((n.value.clone(), Span::of(n.span)));
+                }
+                ControlFlow::<()>::Continue(())
+            });
+        }
+        for (n, at) in unknown {
+            let near = nearest_text(&n, named.iter().map(String::as_str));
+            self.refuse(format!("there is no window {n}{near}"), at, "WINDOW w AS (PARTITION BY .. ORDER BY ..)");
+        }
+    }
+
+    fn table_factor(&mut self, t: &TableFactor) {
+        match t {
+            TableFactor::Table { version: Some(_), name, .. } => {
+                let hint = "temporal joins come in a later version";
+                self.refuse("FOR SYSTEM_TIME AS OF is not supported in this version", place(name), hint);
+            }
+            TableFactor::Table { sample: Some(_), name, .. } => {
+                self.refuse("TABLESAMPLE depends on chance", place(name), "");
+            }
+            TableFactor::Derived { lateral: true, .. } => self.refuse("LATERAL is not supported", place(t), ""),
+            TableFactor::TableFunction { expr, .. } if !matches!(expr, Expr::Function(_)) => {
+                let hint = "like TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE))";
+                self.refuse("expected a window function in TABLE(..)", place(expr), hint);
+            }
+            TableFactor::Table { .. } | TableFactor::Derived { .. } | TableFactor::TableFunction { .. } => {}
+            TableFactor::NestedJoin { .. } => {
+                self.refuse("JOIN is not supported in this version", place(t), "");
+            }
+            TableFactor::MatchRecognize { .. } => {
+                self.refuse("MATCH_RECOGNIZE is not supported in this version", place(t), "");
+            }
+            other => self.refuse("this kind of relation is not supported", place(other), ""),
+        }
+    }
+
+    fn relation(&mut self, n: &ast::ObjectName) {
+        let at = place(n);
+        let [ast::ObjectNamePart::Identifier(ident)] = n.0.as_slice() else {
+            return self.refuse(format!("{n}: tables have one name; there are no catalogs and databases"), at, "");
+        };
+        let known = self.ctes.contains(&ident.value) || self.catalog.has(&ident.value);
+        if !known && !RELATIONAL.contains(&ident.value.to_lowercase().as_str()) {
+            self.faults.push(self.catalog.unknown(&ident.value).at(at));
+        }
+    }
+
+    fn function(&mut self, f: &mut ast::Function) {
+        let at = place(&f.name);
+        let lower = f.name.to_string().to_lowercase();
+        let aggregate = self.catalog.functions.aggregate(&lower).is_some();
+        let upper = lower.to_uppercase();
+        if NOT_REPLAYABLE.contains(&lower.as_str()) {
+            let hint = "use the event time; results are a function of the input";
+            self.refuse(format!("{upper} makes a replay differ"), at, hint);
+        } else if LATER.contains(&lower.as_str()) {
+            self.refuse(format!("{upper} is not supported in this version"), at, "");
+        } else if GROUP_WINDOWS.contains(&lower.as_str()) {
+            let hint = "window_start, window_end and window_time are columns of TABLE(TUMBLE(..))";
+            self.refuse(format!("{upper} is the old syntax of group windows"), at, hint);
+        } else if !aggregate && self.catalog.functions.scalar(&lower).is_none() && !RELATIONAL.contains(&lower.as_str())
+        {
+            let near = nearest_text(&lower, self.catalog.functions.names()).to_uppercase();
+            let near = near.replace("; THE NEAREST IS ", "; the nearest is ");
+            self.refuse(format!("there is no function {upper}{near}"), at, "");
+        } else if f.over.is_some() && !aggregate {
+            self.refuse(format!("{upper} is no aggregate: it takes no OVER"), at, "");
+        } else if f.filter.is_some() && !aggregate {
+            self.refuse(format!("{upper} is no aggregate: it takes no FILTER"), at, "");
+        }
+        let clauses = matches!(&f.args, ast::FunctionArguments::List(l) if !l.clauses.is_empty());
+        if clauses || !f.within_group.is_empty() || f.null_treatment.is_some() {
+            self.refuse(format!("{upper}: this clause of the call is not supported"), at, "");
+        }
+        if let Some(ast::WindowType::WindowSpec(spec)) = &mut f.over {
+            self.faults.extend(frames::check(spec, at));
+        }
+    }
+
+    fn expr(&mut self, e: &mut Expr) {
+        match e {
+            Expr::Function(f) => self.function(f),
+            Expr::Exists { .. }
+            | Expr::Subquery(_)
+            | Expr::InSubquery { .. }
+            | Expr::AnyOp { .. }
+            | Expr::AllOp { .. } => {
+                let hint = "subqueries in expressions are joins, which come in a later version";
+                self.refuse("a subquery in an expression is not supported in this version", place(e), hint);
+            }
+            Expr::Value(v) => {
+                if let Value::DoubleQuotedString(s) = &v.value {
+                    let what = format!("\"{s}\": names stand in `backticks`, strings in 'single quotes'");
+                    self.refuse(what, Span::of(v.span), "");
+                }
+            }
+            Expr::ILike { .. } => self.refuse("ILIKE is not supported", place(e), "LOWER(x) LIKE .."),
+            Expr::AtTimeZone { .. } => self.refuse("AT TIME ZONE is not supported", place(e), ""),
+            _ => {}
+        }
+    }
+
+    /// Rewrites, from the leaves up.
+    fn rewrite(&mut self, e: &mut Expr) {
+        match e {
+            Expr::Value(v) => {
+                if let Value::Number(n, _) = &v.value
+                    && n.contains(['e', 'E'])
+                {
+                    let text = Value::SingleQuotedString(n.clone()).with_span(v.span);
+                    *e = cast(Expr::Value(text), ast::DataType::Double(ast::ExactNumberInfo::None));
+                }
+            }
+            Expr::Interval(i) if i.leading_field.is_some() || i.last_field.is_some() => match intervals::evaluate(e) {
+                Ok(c) => *e = Expr::Interval(intervals::normal(c)),
+                Err(fault) => self.faults.push(fault),
+            },
+            Expr::Identifier(i) => self.pseudo_column(e_of(i), e),
+            Expr::CompoundIdentifier(parts) if parts.len() == 2 => self.pseudo_column(e_of(&parts[1]), e),
+            _ => {}
+        }
+    }
+
+    fn pseudo_column(&mut self, (column, at): (String, Span), e: &mut Expr) {
+        let wanted = PSEUDO_COLUMNS.contains(&column.as_str()) && !self.catalog.declares(&column);
+        if wanted {
+            let text = format!("{PSEUDO}('{column}', {}, {})", at.line, at.column);
+            if let Ok(call) = Parser::new(&Flink).try_with_sql(&text).and_then(|mut p| p.parse_expr()) {
+                *e = call;
+            }
+        }
+    }
+}
+
+fn e_of(i: &ast::Ident) -> (String, Span) {
+    let n = name(i.clone(), Span::at(1, 1));
+    (n.value, n.at)
+}
+
+fn cast(expr: Expr, data_type: ast::DataType) -> Expr {
+    Expr::Cast { kind: ast::CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
+}
+
+/// Flink's names: `EXPR$0` for expressions, `card0` for the second `card`. The planner refuses equal names.
+fn name_items(s: &mut Select) {
+    let mut seen: HashSet<String> = HashSet::new();
+    for (i, item) in s.projection.iter_mut().enumerate() {
+        let SelectItem::UnnamedExpr(e) = item else {
+            if let SelectItem::ExprWithAlias { alias, .. } = item {
+                seen.insert(alias.value.clone());
+            }
+            continue;
+        };
+        let own = match e {
+            Expr::Identifier(n) => n.value.clone(),
+            Expr::CompoundIdentifier(parts) => parts.last().map(|n| n.value.clone()).unwrap_or_default(),
+            _ => format!("EXPR${i}"),
+        };
+        let mut alias = own.clone();
+        let mut k = 0;
+        while !seen.insert(alias.clone()) {
+            alias = format!("{own}{k}");
+            k += 1;
+        }
+        if alias != own || own.starts_with("EXPR$") || PSEUDO_COLUMNS.contains(&own.as_str()) {
+            *item = SelectItem::ExprWithAlias { expr: e.clone(), alias: ast::Ident::with_quote('`', alias) };
+        }
+    }
+}
+
+impl VisitorMut for Syntax<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, q: &mut Query) -> ControlFlow<()> {
+        self.query(q);
+        ControlFlow::Continue(())
+    }
+    fn pre_visit_select(&mut self, s: &mut Select) -> ControlFlow<()> {
+        self.select(s);
+        ControlFlow::Continue(())
+    }
+    fn pre_visit_table_factor(&mut self, t: &mut TableFactor) -> ControlFlow<()> {
+        self.table_factor(t);
+        ControlFlow::Continue(())
+    }
+    fn pre_visit_relation(&mut self, n: &mut ast::ObjectName) -> ControlFlow<()> {
+        self.relation(n);
+        ControlFlow::Continue(())
+    }
+    fn pre_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<()> {
+        self.expr(e);
+        ControlFlow::Continue(())
+    }
+    fn post_visit_expr(&mut self, e: &mut Expr) -> ControlFlow<()> {
+        self.rewrite(e);
+        ControlFlow::Continue(())
+    }
+}

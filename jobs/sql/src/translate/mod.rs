@@ -1,0 +1,247 @@
+//! Analyzed plans to steps of the graph.
+//!
+//! A relation is translated into a [`Rel`]: a node, and a filter and columns over it that are not a step yet. So filters
+//! and projections fuse until something needs their rows: a stateful step, a union or a sink. Equal steps over equal
+//! inputs are one node, whoever asks for them: sources, views and trailing frames are shared by all queries of a job.
+
+pub(crate) mod expr;
+mod insert;
+mod over;
+mod source;
+mod union;
+mod window;
+
+pub(crate) use insert::{Insert, projection};
+
+use crate::catalog::Catalog;
+use crate::diagnostic::{Fault, Result};
+use crate::tvf::WindowTvf;
+use arrow_schema::{Field, Fields, Schema, SchemaRef};
+use datafusion_expr::{Distinct, LogicalPlan};
+use expr::{Scope, filter_and, may_fail};
+use highwater_engine::expr::Expr;
+use highwater_engine::graph::{Emission, MapSpec, Node, NodeId, Step, WindowKind};
+use std::sync::Arc;
+
+/// Rows and what is to become of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Rel {
+    /// The step that gives the rows.
+    node: NodeId,
+    /// A window function over them that is no step yet. Its columns stand behind those of the node.
+    window: Option<WindowKind>,
+    /// Conditions, in order.
+    filter: Vec<Expr>,
+    /// The columns, over the node's schema (and the window's columns).
+    columns: Vec<Expr>,
+    /// Their names and types.
+    fields: Vec<Field>,
+    /// Which of them are the event time of the rows.
+    time: Vec<bool>,
+    /// `is_late` and `is_incomplete`, behind an OVER with emission at arrival.
+    pseudo: Option<[Expr; 2]>,
+}
+
+/// Where a plan stands in the job.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// First part of the names of its steps: the sink, or the view.
+    pub prefix: String,
+    /// How errors name the query.
+    pub query: String,
+    /// When its sink's rows are answered.
+    pub emission: Emission,
+}
+
+/// Builds the nodes of a job.
+pub(crate) struct Translator<'a> {
+    pub catalog: &'a Catalog,
+    pub nodes: Vec<Node>,
+}
+
+/// A schema of these fields, all nullable: what is declared NOT NULL is checked at the source.
+pub(crate) fn schema_of(fields: impl IntoIterator<Item = Field>) -> SchemaRef {
+    Arc::new(Schema::new(fields.into_iter().map(|f| f.with_nullable(true)).collect::<Fields>()))
+}
+
+impl<'a> Translator<'a> {
+    pub fn new(catalog: &'a Catalog) -> Self {
+        Self { catalog, nodes: Vec::new() }
+    }
+
+    /// The node of this step: an equal one if there is one. Maps that can't fail are equal whatever query they are of.
+    pub(crate) fn node(&mut self, name: &str, step: Step, inputs: Vec<NodeId>, schema: SchemaRef) -> NodeId {
+        let same = |n: &Node| {
+            n.inputs == inputs
+                && n.schema == schema
+                && match (&n.step, &step) {
+                    (Step::Sink(_), _) => false,
+                    (Step::Map(a), Step::Map(b)) => {
+                        a.filter == b.filter
+                            && a.columns == b.columns
+                            && (a.query == b.query || !a.columns.iter().chain(&a.filter).any(may_fail))
+                    }
+                    (a, b) => a == b,
+                }
+        };
+        if let Some(i) = self.nodes.iter().position(same) {
+            return i;
+        }
+        let name = unique(name, &self.nodes);
+        self.nodes.push(Node { name, inputs, step, schema });
+        self.nodes.len() - 1
+    }
+
+    /// Translates a plan.
+    pub fn rel(&mut self, plan: &LogicalPlan, at: &Place) -> Result<Rel> {
+        match plan {
+            LogicalPlan::TableScan(scan) => self.scan(scan.table_name.table()),
+            LogicalPlan::SubqueryAlias(s) => {
+                let view = s.alias.table();
+                if self.catalog.is_view(view) {
+                    let (prefix, query) = (view.to_string(), format!("VIEW {view}"));
+                    return self.rel(&s.input, &Place { prefix, query, ..at.clone() });
+                }
+                self.rel(&s.input, at)
+            }
+            LogicalPlan::Projection(p) => {
+                let rel = self.rel(&p.input, at)?;
+                let scope = Scope { schema: p.input.schema(), columns: &rel.columns, pseudo: rel.pseudo.as_ref() };
+                let columns = p.expr.iter().map(|e| scope.expr(e)).collect::<Result<Vec<_>>>()?;
+                let fields = p.schema.fields().iter().map(|f| f.as_ref().clone()).collect();
+                Ok(self.project(rel, columns, fields, at))
+            }
+            LogicalPlan::Filter(f) => {
+                let mut rel = self.rel(&f.input, at)?;
+                let scope = Scope { schema: f.input.schema(), columns: &rel.columns, pseudo: rel.pseudo.as_ref() };
+                let mut conditions = Vec::new();
+                for e in datafusion_expr::utils::split_conjunction(&f.predicate) {
+                    conditions.push(scope.expr(e)?);
+                }
+                rel.filter.extend(conditions);
+                Ok(rel)
+            }
+            LogicalPlan::Window(_) => self.over(plan, at),
+            LogicalPlan::Aggregate(a) => {
+                let rel = self.rel(&a.input, at)?;
+                self.aggregate(rel, a, at)
+            }
+            LogicalPlan::Distinct(Distinct::All(input)) => {
+                let rel = self.rel(input, at)?;
+                self.distinct(rel, at)
+            }
+            LogicalPlan::Union(u) => self.union(u, at),
+            LogicalPlan::Extension(e) => match e.node.as_any().downcast_ref::<WindowTvf>() {
+                Some(tvf) => self.tvf(tvf, at),
+                None => Err(Fault::new(format!("{} is not supported", e.node.name()))),
+            },
+            other => {
+                let what = other.display().to_string();
+                let what = what.split(':').next().unwrap_or_default().to_string();
+                Err(Fault::new(format!("this query needs {what}, which is not supported in this version")))
+            }
+        }
+    }
+
+    /// New columns over a relation. They are substituted into one another unless that would repeat work.
+    fn project(&mut self, rel: Rel, columns: Vec<Expr>, fields: Vec<Field>, at: &Place) -> Rel {
+        let time = columns.iter().map(|e| rel.is_time(e)).collect();
+        let size: usize = columns.iter().map(size_of).sum();
+        let rel = Rel { columns, fields, time, ..rel };
+        if size > SUBSTITUTED_MAX { self.settled(rel, at) } else { rel }
+    }
+
+    /// The relation as a node whose schema is exactly its columns, plus the pseudo-columns if it has them.
+    fn settled(&mut self, rel: Rel, at: &Place) -> Rel {
+        let rel = self.window_assigned(rel, at);
+        let mut columns = rel.columns.clone();
+        let mut fields = rel.fields.clone();
+        if let Some(pseudo) = &rel.pseudo {
+            columns.extend(pseudo.iter().cloned());
+            fields.extend(crate::syntax::PSEUDO_COLUMNS.map(|n| Field::new(n, arrow_schema::DataType::Boolean, true)));
+        }
+        let n = rel.columns.len();
+        let node = self.map(rel.node, rel.filter, columns, fields, at);
+        let pseudo = rel.pseudo.map(|_| [Expr::Column(n), Expr::Column(n + 1)]);
+        Rel { node, window: None, filter: vec![], columns: (0..n).map(Expr::Column).collect(), pseudo, ..rel }
+    }
+
+    /// A filter and projection over a node; the node itself if they change nothing.
+    fn map(&mut self, input: NodeId, filter: Vec<Expr>, columns: Vec<Expr>, fields: Vec<Field>, at: &Place) -> NodeId {
+        let schema = schema_of(fields);
+        let same = columns.iter().enumerate().all(|(i, e)| *e == Expr::Column(i));
+        if filter.is_empty() && same && self.nodes[input].schema == schema {
+            return input;
+        }
+        let name = format!("{}.{}", at.prefix, if filter.is_empty() { "map" } else { "filter" });
+        let filter = filter.into_iter().reduce(filter_and);
+        let spec = MapSpec { filter, columns, query: at.query.clone() };
+        self.node(&name, Step::Map(spec), vec![input], schema)
+    }
+
+    /// The schema of a relation's node.
+    fn schema(&self, rel: &Rel) -> &SchemaRef {
+        &self.nodes[rel.node].schema
+    }
+}
+
+/// Nodes of the expressions of one projection, after which it becomes a step before it is substituted further.
+const SUBSTITUTED_MAX: usize = 20_000;
+
+fn size_of(e: &Expr) -> usize {
+    let mut n = 0;
+    e.visit(&mut |_| n += 1);
+    n
+}
+
+impl Rel {
+    /// Whether an expression over the node is the event time as it stands.
+    fn is_time(&self, e: &Expr) -> bool {
+        self.columns.iter().zip(&self.time).any(|(c, time)| *time && c == e)
+    }
+}
+
+/// A name that no node has: with `.2`, `.3`, … behind it if need be.
+pub(crate) fn unique(name: &str, nodes: &[Node]) -> String {
+    let taken = |n: &str| nodes.iter().any(|node| node.name == n);
+    if !taken(name) {
+        return name.to_string();
+    }
+    (2..).map(|i| format!("{name}.{i}")).find(|n| !taken(n)).unwrap_or_else(|| name.to_string())
+}
+
+/// Columns that a step needs from its input, each once: where it stands in the step's input.
+#[derive(Default)]
+struct Slots {
+    columns: Vec<Expr>,
+    fields: Vec<Field>,
+}
+
+impl Slots {
+    /// The position of this expression.
+    fn put(&mut self, e: Expr, field: Field) -> usize {
+        match self.columns.iter().position(|c| *c == e) {
+            Some(i) => i,
+            None => {
+                self.columns.push(e);
+                self.fields.push(field);
+                self.columns.len() - 1
+            }
+        }
+    }
+}
+
+/// The position, if the expression is a bare column.
+fn bare(e: &Expr) -> Option<usize> {
+    match e {
+        Expr::Column(i) => Some(*i),
+        _ => None,
+    }
+}
+
+/// A step's name with the names of its keys: `alerts.over.card`.
+fn named(base: &str, keys: &[&str]) -> String {
+    let plain = |k: &&str| k.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let keys: Vec<&str> = keys.iter().map(|k| if plain(k) { k } else { "expression" }).collect();
+    if keys.is_empty() { base.to_string() } else { format!("{base}.{}", keys.join("_")) }
+}

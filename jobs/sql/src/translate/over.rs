@@ -1,0 +1,229 @@
+//! OVER: trailing frames of any number of keys. Calls of one PARTITION BY are one step; the steps form a chain, ordered by
+//! the names of their keys, so that the order of the text does not matter.
+
+use super::expr::Scope;
+use super::window::{Call, unaliased};
+use super::{Place, Rel, Slots, Translator, bare, named, schema_of};
+use crate::diagnostic::{Fault, Result};
+use crate::intervals::show_ms;
+use arrow_schema::{DataType, Field};
+use datafusion_common::ScalarValue;
+use datafusion_expr::expr::WindowFunction;
+use datafusion_expr::{
+    Expr as Planned, ExprSchemable, LogicalPlan, Window, WindowFrame, WindowFrameBound, WindowFrameUnits,
+    WindowFunctionDefinition,
+};
+use highwater_engine::expr::Expr;
+use highwater_engine::graph::types::refused_in_frames;
+use highwater_engine::graph::{Aggregate, Emission, Frame, OverCall, OverSpec, PseudoColumn, Step};
+
+/// One call of the query.
+struct Trailing {
+    keys: Vec<(Expr, Field)>,
+    frame: Frame,
+    call: Call,
+    returns: DataType,
+    field: Field,
+}
+
+/// One step to be: its keys and its calls, with their positions among all calls of the query.
+struct Group {
+    keys: Vec<usize>,
+    calls: Vec<(usize, Frame, Aggregate, Field)>,
+}
+
+impl Translator<'_> {
+    /// A stack of window nodes: the calls of one SELECT.
+    pub(super) fn over(&mut self, plan: &LogicalPlan, at: &Place) -> Result<Rel> {
+        let mut stack: Vec<&Window> = Vec::new();
+        let mut input = plan;
+        while let LogicalPlan::Window(w) = input {
+            stack.push(w);
+            input = &w.input;
+        }
+        let rel = self.rel(input, at)?;
+        let rel = self.window_assigned(rel, at);
+        let mut calls = Vec::new();
+        let mut columns = rel.columns.clone();
+        for w in stack.into_iter().rev() {
+            let scope = Scope { schema: w.input.schema(), columns: &columns, pseudo: rel.pseudo.as_ref() };
+            let n = w.input.schema().fields().len();
+            for (i, e) in w.window_expr.iter().enumerate() {
+                calls.push(trailing(e, &scope, &rel, w.schema.field(n + i))?);
+            }
+            // The calls of one SELECT never read one another.
+            columns.resize(n + w.window_expr.len(), Expr::Column(usize::MAX));
+        }
+        self.frames(rel, calls, at)
+    }
+
+    fn frames(&mut self, rel: Rel, calls: Vec<Trailing>, at: &Place) -> Result<Rel> {
+        let visible = rel.columns.len();
+        let (mut fields, mut time) = (rel.fields.clone(), rel.time.clone());
+        fields.extend(calls.iter().map(|c| c.field.clone()));
+        time.resize(fields.len(), false);
+        let mut results = vec![0; calls.len()];
+
+        let mut slots = Slots { columns: rel.columns.clone(), fields: rel.fields.clone() };
+        for (e, name) in rel.pseudo.iter().flatten().zip(crate::syntax::PSEUDO_COLUMNS) {
+            slots.put(e.clone(), Field::new(name, DataType::Boolean, true));
+        }
+        let groups = grouped(calls, &mut slots);
+        let (mut node, mut columns, position) = self.rows_before(rel, slots, visible, at);
+        let mut pseudo = None;
+        let last = groups.len() - 1;
+        for (k, (group, keys)) in groups.into_iter().enumerate() {
+            let n = self.nodes[node].schema.fields().len();
+            for (j, (i, ..)) in group.calls.iter().enumerate() {
+                results[*i] = n + j;
+            }
+            let tells = k == last && matches!(at.emission, Emission::Arrival { .. });
+            if tells {
+                let p = n + group.calls.len();
+                pseudo = Some([Expr::Column(p), Expr::Column(p + 1)]);
+            }
+            node = self.over_node(node, group, &keys, &position, tells, at);
+        }
+        columns.extend(results.into_iter().map(Expr::Column));
+        Ok(Rel { node, window: None, filter: vec![], columns, fields, time, pseudo })
+    }
+
+    /// The rows that the frames read: the node itself if all that is wanted are its columns, else a step before it, so
+    /// that a row that fails there is a row of `t$errors` and in no frame. Answers the node, the visible columns over it,
+    /// and where each slot stands in it.
+    fn rows_before(&mut self, rel: Rel, slots: Slots, visible: usize, at: &Place) -> (usize, Vec<Expr>, Vec<usize>) {
+        let direct: Option<Vec<usize>> = slots.columns.iter().map(bare).collect();
+        match direct.filter(|_| rel.filter.is_empty()) {
+            Some(position) => (rel.node, rel.columns, position),
+            None => {
+                let position = (0..slots.columns.len()).collect();
+                let node = self.map(rel.node, rel.filter, slots.columns, slots.fields, at);
+                (node, (0..visible).map(Expr::Column).collect(), position)
+            }
+        }
+    }
+
+    fn over_node(
+        &mut self,
+        input: usize,
+        group: Group,
+        keys: &[String],
+        position: &[usize],
+        tells: bool,
+        at: &Place,
+    ) -> usize {
+        let mut frames: Vec<Frame> = group.calls.iter().map(|c| c.1).collect();
+        frames.sort_by_key(|f| (f.start_ms, f.end_ms));
+        frames.dedup();
+        let frame_of = |f: &Frame| frames.iter().position(|g| g == f).unwrap_or_default();
+        let columns = self.nodes[input].schema.fields().iter().map(|f| f.as_ref().clone());
+        let results = group.calls.iter().map(|(.., field)| field.clone());
+        let pseudo = if tells { vec![PseudoColumn::IsLate, PseudoColumn::IsIncomplete] } else { vec![] };
+        let marks = crate::syntax::PSEUDO_COLUMNS.into_iter().take(pseudo.len());
+        let marks = marks.map(|n| Field::new(n, DataType::Boolean, true));
+        let schema = schema_of(columns.chain(results).chain(marks));
+        let calls = group.calls.iter().map(|(_, frame, a, _)| OverCall {
+            frame: frame_of(frame),
+            aggregate: Aggregate {
+                argument: a.argument.map(|i| position[i]),
+                filter: a.filter.map(|i| position[i]),
+                ..a.clone()
+            },
+        });
+        let spec = OverSpec {
+            keys: group.keys.iter().map(|k| position[*k]).collect(),
+            calls: calls.collect(),
+            frames: frames.clone(),
+            emission: at.emission,
+            pseudo,
+        };
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        self.node(&named(&format!("{}.over", at.prefix), &keys), Step::Over(spec), vec![input], schema)
+    }
+}
+
+/// Calls by their keys, in the order of the keys' names.
+fn grouped(calls: Vec<Trailing>, slots: &mut Slots) -> Vec<(Group, Vec<String>)> {
+    let mut groups: Vec<Group> = Vec::new();
+    for (i, c) in calls.into_iter().enumerate() {
+        let mut keys: Vec<usize> = c.keys.into_iter().map(|(e, f)| slots.put(e, f)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let entry = (i, c.frame, c.call.placed(slots, c.returns), c.field);
+        match groups.iter_mut().find(|g| g.keys == keys) {
+            Some(g) => g.calls.push(entry),
+            None => groups.push(Group { keys, calls: vec![entry] }),
+        }
+    }
+    let name = |g: &Group| g.keys.iter().map(|k| slots.fields[*k].name().clone()).collect::<Vec<_>>();
+    let mut named: Vec<(Group, Vec<String>)> = groups.into_iter().map(|g| (name(&g), g)).map(|(n, g)| (g, n)).collect();
+    named.sort_by(|(a, m), (b, n)| m.cmp(n).then(a.keys.cmp(&b.keys)));
+    named
+}
+
+/// Reads one call of OVER.
+fn trailing(e: &Planned, scope: &Scope, rel: &Rel, field: &Field) -> Result<Trailing> {
+    let Planned::WindowFunction(w) = unaliased(e) else {
+        return Err(Fault::new(format!("{e} is not supported")));
+    };
+    let WindowFunction { fun, params } = w.as_ref();
+    let WindowFunctionDefinition::AggregateUDF(udaf) = fun else {
+        return Err(Fault::new(format!("{} is not supported in this version", fun.name())));
+    };
+    let call = Call::new(udaf.name(), &params.args, params.distinct, params.filter.as_deref(), scope)?;
+    let returns = field.data_type().clone();
+    if let Some(what) = refused_in_frames(&call.as_aggregate(returns.clone()), Some(&call.argument_type)) {
+        return Err(Fault::new(what));
+    }
+    let [order] = params.order_by.as_slice() else {
+        return Err(Fault::new("OVER is ordered by the event time alone"));
+    };
+    let time = scope.expr(&order.expr)?;
+    if !rel.is_time(&time) {
+        let what = format!("OVER is ordered by the event time; {} is not the time attribute of its rows", order.expr);
+        let hint = "the column of WATERMARK FOR, passed on as it is; behind a window, window_time";
+        return Err(Fault::new(what).hint(hint));
+    }
+    let mut keys = Vec::new();
+    for e in &params.partition_by {
+        let name = match e {
+            Planned::Column(c) => c.name.clone(),
+            other => other.human_display().to_string(),
+        };
+        let data_type = e.get_type(scope.schema).map_err(|e| Fault::new(e.strip_backtrace()))?;
+        keys.push((scope.expr(e)?, Field::new(name, data_type, true)));
+    }
+    let frame = frame(&params.window_frame)?;
+    let field = Field::new(named_by(&call.label, frame), field.data_type().clone(), true);
+    Ok(Trailing { keys, frame, call, returns, field })
+}
+
+/// `SUM(amount) over 1 h`: the column of a call until the query names it.
+fn named_by(label: &str, f: Frame) -> String {
+    match f.end_ms {
+        0 => format!("{label} over {}", show_ms(f.start_ms)),
+        _ => format!("{label} over {} to {}", show_ms(f.start_ms), show_ms(f.end_ms)),
+    }
+}
+
+/// The frame in milliseconds. The syntax pass has refused all others; this is the second lock.
+fn frame(f: &WindowFrame) -> Result<Frame> {
+    let wrong = || Fault::new(format!("frame {f} is not supported"));
+    let ms = |b: &WindowFrameBound| match b {
+        WindowFrameBound::CurrentRow => Ok(0),
+        WindowFrameBound::Preceding(ScalarValue::IntervalMonthDayNano(Some(i)))
+            if i.months == 0 && i.nanoseconds % 1_000_000 == 0 =>
+        {
+            Ok(i64::from(i.days) * 86_400_000 + i.nanoseconds / 1_000_000)
+        }
+        _ => Err(wrong()),
+    };
+    if f.units != WindowFrameUnits::Range {
+        return Err(wrong());
+    }
+    let (start_ms, end_ms) = (ms(&f.start_bound)?, ms(&f.end_bound)?);
+    if start_ms < end_ms || end_ms < 0 {
+        return Err(wrong());
+    }
+    Ok(Frame { start_ms, end_ms })
+}

@@ -1,0 +1,301 @@
+//! Window functions and the aggregation over them.
+
+use super::expr::Scope;
+use super::{Place, Rel, Slots, Translator, bare, schema_of};
+use crate::diagnostic::{Fault, Result};
+use crate::functions::aggregate_function;
+use crate::tvf::{WINDOW_COLUMNS, WindowTvf};
+use crate::types::TIMESTAMP_MS;
+use arrow_schema::{DataType, Field};
+use datafusion_expr::{Aggregate as Grouping, Expr as Planned, ExprSchemable};
+use highwater_engine::expr::Expr;
+use highwater_engine::graph::{Aggregate, Step, WindowSpec};
+
+/// An aggregate call of a plan, over columns of its input.
+pub(super) struct Call {
+    pub function: highwater_engine::graph::AggregateFunction,
+    pub argument: Option<Expr>,
+    pub argument_type: DataType,
+    pub distinct: bool,
+    pub filter: Option<Expr>,
+    pub label: String,
+}
+
+impl Call {
+    /// Reads name, arguments, DISTINCT and FILTER.
+    pub fn new(name: &str, args: &[Planned], distinct: bool, filter: Option<&Planned>, scope: &Scope) -> Result<Call> {
+        let function = aggregate_function(name).ok_or_else(|| Fault::new(format!("{name} is not supported")))?;
+        let filter = filter.map(|f| scope.expr(f)).transpose()?;
+        let upper = if name.starts_with("stddev") { "STDDEV".into() } else { name.to_uppercase() };
+        let [arg] = args else {
+            return Err(Fault::new(format!("{upper} takes one argument, not {}", args.len())));
+        };
+        if name == "count" && !distinct && every_row(arg) {
+            let label = "COUNT(*)".to_string();
+            let argument_type = DataType::Null;
+            return Ok(Call { function, argument: None, argument_type, distinct, filter, label });
+        }
+        let argument_type = arg.get_type(scope.schema).map_err(|e| Fault::new(e.strip_backtrace()))?;
+        let label = format!("{upper}({}{})", if distinct { "DISTINCT " } else { "" }, shown(arg));
+        Ok(Call { function, argument: Some(scope.expr(arg)?), argument_type, distinct, filter, label })
+    }
+
+    /// The call without its columns.
+    pub fn as_aggregate(&self, returns: DataType) -> Aggregate {
+        let Call { function, distinct, ref label, .. } = *self;
+        Aggregate { function, argument: None, distinct, filter: None, returns, label: label.clone() }
+    }
+
+    /// Puts the arguments into slots.
+    pub fn placed(self, slots: &mut Slots, returns: DataType) -> Aggregate {
+        let argument = self.argument.map(|e| slots.put(e, Field::new(&self.label, self.argument_type.clone(), true)));
+        let filter = self.filter.map(|e| slots.put(e, Field::new("filter", DataType::Boolean, true)));
+        let Call { function, distinct, label, .. } = self;
+        Aggregate { function, argument, distinct, filter, returns, label }
+    }
+}
+
+/// `COUNT(*)`, `COUNT(1)`.
+#[allow(deprecated)]
+fn every_row(arg: &Planned) -> bool {
+    match arg {
+        Planned::Wildcard { .. } => true,
+        Planned::Literal(v, _) => !v.is_null(),
+        _ => false,
+    }
+}
+
+/// An argument as the text has it, without qualifiers.
+fn shown(e: &Planned) -> String {
+    match e {
+        Planned::Column(c) => c.name.clone(),
+        Planned::Alias(a) => shown(&a.expr),
+        Planned::Cast(c) => shown(&c.expr),
+        other => {
+            let text = other.human_display().to_string();
+            if text.len() > 60 { "…".into() } else { text }
+        }
+    }
+}
+
+/// Which of the window's columns an expression is: `window_time` of a TIMESTAMP_LTZ stands in a cast.
+fn window_column(e: &Expr, base: usize) -> Option<usize> {
+    match e {
+        Expr::Column(i) => i.checked_sub(base),
+        Expr::Cast { expr, to: DataType::Timestamp(_, Some(_)), .. } => bare(expr)?.checked_sub(base),
+        _ => None,
+    }
+}
+
+/// What an expression reads: (columns of the node, columns of the window).
+fn reads(e: &Expr, base: usize) -> (bool, bool) {
+    let mut found = (false, false);
+    e.visit(&mut |e| {
+        if let Expr::Column(i) = e {
+            if *i < base { found.0 = true } else { found.1 = true }
+        }
+    });
+    found
+}
+
+/// Moves references to the window's columns from behind `base` to behind `keys`.
+fn moved(e: &Expr, base: usize, keys: usize) -> Expr {
+    crate::prune::rewrite(e, &|i| i - base + keys)
+}
+
+const MIXED: &str = "an expression of window columns and other columns before the aggregation is not supported";
+
+impl Translator<'_> {
+    pub(super) fn tvf(&mut self, tvf: &WindowTvf, at: &Place) -> Result<Rel> {
+        let rel = self.rel(&tvf.input, at)?;
+        let mut rel = if rel.window.is_some() { self.window_assigned(rel, at) } else { rel };
+        let i = tvf.input.schema().index_of_column(&tvf.time).map_err(|e| Fault::new(e.strip_backtrace()))?;
+        if !rel.time[i] {
+            let what = format!("{} is not the time attribute of its rows", tvf.time.name);
+            let hint = "the column of WATERMARK FOR, passed on as it is; behind a window, window_time";
+            return Err(Fault::new(what).at(tvf.at).hint(hint));
+        }
+        let base = self.schema(&rel).fields().len();
+        let zone = rel.fields[i].data_type().clone();
+        for (k, name) in WINDOW_COLUMNS.iter().enumerate() {
+            let column = Expr::Column(base + k);
+            let (column, data_type) = if k == 2 && zone != TIMESTAMP_MS {
+                (Expr::Cast { expr: Box::new(column), to: zone.clone(), or_null: false }, zone.clone())
+            } else {
+                (column, TIMESTAMP_MS)
+            };
+            rel.columns.push(column);
+            rel.fields.push(Field::new(*name, data_type, true));
+            rel.time.push(false);
+        }
+        rel.window = Some(tvf.kind.window());
+        Ok(rel)
+    }
+
+    /// The window function as a step of its own, where no aggregation follows.
+    pub(super) fn window_assigned(&mut self, rel: Rel, at: &Place) -> Rel {
+        let Some(kind) = rel.window.clone() else { return rel };
+        let input = self.schema(&rel).fields().iter().map(|f| f.as_ref().clone());
+        let added = WINDOW_COLUMNS.map(|n| Field::new(n, TIMESTAMP_MS, true));
+        let schema = schema_of(input.chain(added));
+        let node = self.node(&format!("{}.windows", at.prefix), Step::AssignWindow(kind), vec![rel.node], schema);
+        Rel { node, window: None, ..rel }
+    }
+
+    /// GROUP BY.
+    pub(super) fn aggregate(&mut self, rel: Rel, a: &Grouping, at: &Place) -> Result<Rel> {
+        let scope = Scope { schema: a.input.schema(), columns: &rel.columns, pseudo: rel.pseudo.as_ref() };
+        let mut groups = Vec::new();
+        for (i, e) in a.group_expr.iter().enumerate() {
+            if matches!(e, Planned::GroupingSet(_)) {
+                return Err(Fault::new("GROUPING SETS are not supported in this version"));
+            }
+            groups.push((scope.expr(e)?, a.schema.field(i).as_ref().clone()));
+        }
+        let mut calls = Vec::new();
+        for (k, e) in a.aggr_expr.iter().enumerate() {
+            let Planned::AggregateFunction(f) = unaliased(e) else {
+                return Err(Fault::new(format!("{e} is not supported")));
+            };
+            if !f.params.order_by.is_empty() {
+                return Err(Fault::new(format!("{}: ORDER BY in a call is not supported", f.func.name())));
+            }
+            let call = Call::new(f.func.name(), &f.params.args, f.params.distinct, f.params.filter.as_deref(), &scope)?;
+            calls.push((call, a.schema.field(a.group_expr.len() + k).data_type().clone()));
+        }
+        self.grouped(rel, groups, calls, at)
+    }
+
+    /// SELECT DISTINCT: all columns are keys.
+    pub(super) fn distinct(&mut self, rel: Rel, at: &Place) -> Result<Rel> {
+        let groups: Vec<_> = rel.columns.iter().cloned().zip(rel.fields.iter().cloned()).collect();
+        let base = self.schema(&rel).fields().len();
+        let windowed = rel.window.is_some() && groups.iter().any(|(e, _)| window_column(e, base).is_some());
+        if !windowed {
+            let hint = "SELECT DISTINCT window_start, window_end, .. FROM TABLE(TUMBLE(..))";
+            return Err(Fault::new("DISTINCT of a stream must remember every row: state without bound").hint(hint));
+        }
+        self.grouped(rel, groups, Vec::new(), at)
+    }
+
+    fn grouped(
+        &mut self,
+        rel: Rel,
+        groups: Vec<(Expr, Field)>,
+        calls: Vec<(Call, DataType)>,
+        at: &Place,
+    ) -> Result<Rel> {
+        let hint = "FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end, ..; \
+                    or a trailing frame: OVER (PARTITION BY .. ORDER BY ts RANGE ..)";
+        let Some(window) = rel.window.clone() else {
+            let what = "GROUP BY without a window keeps every key for ever: state without bound";
+            return Err(Fault::new(what).hint(hint));
+        };
+        let base = self.schema(&rel).fields().len();
+        if !groups.iter().any(|(e, _)| window_column(e, base).is_some_and(|k| k < 2)) {
+            let what = "GROUP BY over a window function needs window_start and window_end among its keys";
+            return Err(Fault::new(what).hint("GROUP BY window_start, window_end, .."));
+        }
+        let (before, after): (Vec<Expr>, Vec<Expr>) = rel.filter.into_iter().partition(|e| !reads(e, base).1);
+        let mut slots = Slots::default();
+        let mut keys = Vec::new();
+        for (e, field) in &groups {
+            match reads(e, base) {
+                (true, true) => return Err(Fault::new(MIXED)),
+                (_, false) => keys.push(slots.put(e.clone(), field.clone())),
+                (false, true) => {}
+            }
+        }
+        let key_slots: Vec<usize> = keys.iter().copied().fold(Vec::new(), |mut all, k| {
+            if !all.contains(&k) {
+                all.push(k);
+            }
+            all
+        });
+        let mut aggregates = Vec::new();
+        for (call, returns) in calls {
+            let over_window = call.argument.iter().chain(&call.filter).any(|e| reads(e, base).1);
+            if over_window {
+                let hint = "window_start and window_end are the same for all rows of a group: aggregate other columns";
+                return Err(Fault::new(format!("{} reads a column of the window", call.label)).hint(hint));
+            }
+            aggregates.push(call.placed(&mut slots, returns));
+        }
+        let after = after.iter().map(|e| match reads(e, base) {
+            (true, _) => Err(Fault::new(MIXED)),
+            _ => Ok(moved(e, base, key_slots.len())),
+        });
+        let after = after.collect::<Result<Vec<_>>>()?;
+        let n = key_slots.len();
+        let columns: Vec<Expr> = groups
+            .iter()
+            .map(|(e, _)| match reads(e, base).1 {
+                true => moved(e, base, n),
+                false => Expr::Column(key_slots.iter().position(|k| slots.columns[*k] == *e).unwrap_or_default()),
+            })
+            .chain((0..aggregates.len()).map(|i| Expr::Column(n + 3 + i)))
+            .collect();
+        let time = columns.iter().map(|e| window_column(e, n) == Some(2)).collect();
+        let fields: Vec<Field> = groups
+            .into_iter()
+            .map(|(_, f)| f)
+            .chain(aggregates.iter().map(|a| Field::new(&a.label, a.returns.clone(), true)))
+            .collect();
+        let node = self.window_node(rel.node, before, slots, key_slots, aggregates, window, at);
+        Ok(Rel { node, window: None, filter: after, columns, fields, time, pseudo: None })
+    }
+
+    /// The step that computes keys and arguments, if they are more than columns, and the aggregation.
+    #[allow(clippy::too_many_arguments)]
+    fn window_node(
+        &mut self,
+        input: usize,
+        filter: Vec<Expr>,
+        mut slots: Slots,
+        keys: Vec<usize>,
+        aggregates: Vec<Aggregate>,
+        window: highwater_engine::graph::WindowKind,
+        at: &Place,
+    ) -> usize {
+        let key_fields: Vec<Field> = keys.iter().map(|k| slots.fields[*k].clone()).collect();
+        let direct: Option<Vec<usize>> =
+            if filter.is_empty() { slots.columns.iter().map(bare).collect() } else { None };
+        let (input, position): (usize, Vec<usize>) = match direct {
+            Some(positions) => (input, positions),
+            None => {
+                if slots.columns.is_empty() {
+                    // COUNT(*) without keys: a batch needs a column to have rows
+                    slots.put(Expr::Column(0), self.nodes[input].schema.field(0).clone());
+                }
+                let all = (0..slots.columns.len()).collect();
+                (self.map(input, filter, slots.columns, slots.fields, at), all)
+            }
+        };
+        let spec = WindowSpec {
+            window,
+            keys: keys.iter().map(|k| position[*k]).collect(),
+            aggregates: aggregates
+                .into_iter()
+                .map(|a| Aggregate {
+                    argument: a.argument.map(|i| position[i]),
+                    filter: a.filter.map(|i| position[i]),
+                    ..a
+                })
+                .collect(),
+        };
+        let borders = WINDOW_COLUMNS.map(|n| Field::new(n, TIMESTAMP_MS, true));
+        let results = spec.aggregates.iter().map(|a| Field::new(&a.label, a.returns.clone(), true));
+        let schema = schema_of(key_fields.iter().cloned().chain(borders).chain(results));
+        let names: Vec<&str> = key_fields.iter().map(|f| f.name().as_str()).collect();
+        let name = super::named(&format!("{}.window", at.prefix), &names);
+        self.node(&name, Step::Window(spec), vec![input], schema)
+    }
+}
+
+/// The expression under its aliases.
+pub(super) fn unaliased(e: &Planned) -> &Planned {
+    match e {
+        Planned::Alias(a) => unaliased(&a.expr),
+        other => other,
+    }
+}

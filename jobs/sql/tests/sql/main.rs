@@ -1,0 +1,3 @@
+//! Texts in, graphs or errors out.
+
+mod jobs;
