@@ -1,1 +1,0 @@
-//! Own expressions evaluated on batches.

@@ -1,0 +1,451 @@
+//! From the engine's plain expressions to physical ones, with every type checked.
+//!
+//! What Flink and DataFusion agree on becomes DataFusion's expression (checked arithmetic of integers, comparison, CASE,
+//! IN, LIKE), everything else a kernel of ours. Where the graph's contract allows operands of different DECIMAL types they
+//! are brought to one here; every other difference of types is a build error that names both.
+
+use super::calendar;
+use super::cast;
+use super::decimal::{self, Digits, Operation};
+use super::functions::{Argument, function};
+use super::functions_internal as internal;
+use super::kernel::{Args, Compute, Failure, Kernel};
+use super::lazy::{FirstValue, Guarded};
+use super::text::{self, type_name};
+use arrow::array::{ArrayRef, AsArray, BooleanArray};
+use arrow::datatypes::{
+    ArrowPrimitiveType, DataType, Float32Type, Float64Type, IntervalMonthDayNano, IntervalUnit, Schema, TimeUnit,
+};
+use datafusion_common::ScalarValue;
+use datafusion_expr::Operator;
+use datafusion_physical_expr::PhysicalExpr;
+use datafusion_physical_expr::expressions as df;
+use highwater_engine::error::BuildError;
+use highwater_engine::expr::{BinaryOp, Expr, IsTest, Literal};
+use std::sync::Arc;
+
+/// A lowered expression: how to compute it, its type, and whether some row may fail.
+#[derive(Clone, Debug)]
+pub struct Lowered {
+    /// How to compute it.
+    pub physical: Arc<dyn PhysicalExpr>,
+    /// What it returns.
+    pub data_type: DataType,
+    /// Whether some row may fail.
+    pub fallible: bool,
+    /// Its value, if it is a constant.
+    constant: Option<ScalarValue>,
+}
+
+impl Lowered {
+    fn new(physical: Arc<dyn PhysicalExpr>, data_type: DataType, fallible: bool) -> Self {
+        Self { physical, data_type, fallible, constant: None }
+    }
+    fn constant(value: ScalarValue) -> Self {
+        let data_type = value.data_type();
+        Self { physical: Arc::new(df::Literal::new(value.clone())), data_type, fallible: false, constant: Some(value) }
+    }
+    fn argument(&self) -> Result<Argument, String> {
+        let constant = self.constant.as_ref().map(|c| c.to_array_of_size(1)).transpose();
+        Ok(Argument { data_type: self.data_type.clone(), constant: constant.map_err(|e| e.to_string())? })
+    }
+}
+
+/// Lowers expressions over one input schema.
+pub struct Lowering<'a> {
+    schema: &'a Schema,
+}
+
+impl<'a> Lowering<'a> {
+    /// Over columns of `schema`.
+    pub fn new(schema: &'a Schema) -> Self {
+        Self { schema }
+    }
+
+    /// Lowers `e`; the error names the smallest part that is wrong.
+    pub fn lower(&self, e: &Expr) -> Result<Lowered, BuildError> {
+        match e {
+            Expr::Column(i) => self.column(*i),
+            Expr::Literal(l) => literal(l).map(Lowered::constant).map_err(|m| self.error(e, &m)),
+            Expr::Binary { op, left, right } => {
+                let (l, r) = (self.lower(left)?, self.lower(right)?);
+                self.binary(*op, l, r).map_err(|m| self.error(e, &m))
+            }
+            Expr::Not(x) => {
+                let x = self.boolean(x)?;
+                Ok(Lowered::new(Arc::new(df::NotExpr::new(x.physical)), DataType::Boolean, x.fallible))
+            }
+            Expr::Negate(x) => negate(self.lower(x)?).map_err(|m| self.error(e, &m)),
+            Expr::Is { expr, what, negated } => self.is(expr, *what, *negated),
+            Expr::Case { branches, otherwise } => {
+                let branches = branches
+                    .iter()
+                    .map(|(when, then)| Ok((self.boolean(when)?, self.lower(then)?)))
+                    .collect::<Result<Vec<_>, BuildError>>()?;
+                let otherwise = otherwise.as_ref().map(|x| self.lower(x)).transpose()?;
+                case(branches, otherwise).map_err(|m| self.error(e, &m))
+            }
+            Expr::Cast { expr, to, or_null } => cast_to(self.lower(expr)?, to, *or_null).map_err(|m| self.error(e, &m)),
+            Expr::In { expr, list, negated } => {
+                let list = list.iter().map(|x| self.lower(x)).collect::<Result<Vec<_>, _>>()?;
+                self.in_list(self.lower(expr)?, list, *negated).map_err(|m| self.error(e, &m))
+            }
+            Expr::Like { expr, pattern, escape, negated } => {
+                like(self.lower(expr)?, self.lower(pattern)?, *escape, *negated).map_err(|m| self.error(e, &m))
+            }
+            Expr::Call { function, args, returns } => {
+                let args = args.iter().map(|x| self.lower(x)).collect::<Result<Vec<_>, _>>()?;
+                call(function, args, returns).map_err(|m| self.error(e, &m))
+            }
+        }
+    }
+
+    fn error(&self, e: &Expr, message: &str) -> BuildError {
+        BuildError::new(format!("{}: {message}", text::expression(e, self.schema)))
+    }
+
+    fn column(&self, i: usize) -> Result<Lowered, BuildError> {
+        let fields = self.schema.fields();
+        let field = fields
+            .get(i)
+            .ok_or_else(|| BuildError::new(format!("column {i} does not exist: the input has {}", fields.len())))?;
+        let physical = Arc::new(df::Column::new(field.name(), i));
+        Ok(Lowered::new(physical, field.data_type().clone(), false))
+    }
+
+    fn boolean(&self, e: &Expr) -> Result<Lowered, BuildError> {
+        let x = self.lower(e)?;
+        match x.data_type {
+            DataType::Boolean => Ok(x),
+            ref t => Err(self.error(e, &format!("a condition must be BOOLEAN, this is {}", type_name(t)))),
+        }
+    }
+
+    fn is(&self, e: &Expr, what: IsTest, negated: bool) -> Result<Lowered, BuildError> {
+        let x = if what == IsTest::Null { self.lower(e)? } else { self.boolean(e)? };
+        let fallible = x.fallible;
+        let physical: Arc<dyn PhysicalExpr> = match (what, negated) {
+            (IsTest::Null, false) => Arc::new(df::IsNullExpr::new(x.physical)),
+            (IsTest::Null, true) => Arc::new(df::IsNotNullExpr::new(x.physical)),
+            (what, negated) => {
+                let value = Arc::new(df::Literal::new(ScalarValue::from(what == IsTest::True)));
+                let op = if negated { Operator::IsDistinctFrom } else { Operator::IsNotDistinctFrom };
+                Arc::new(df::BinaryExpr::new(x.physical, op, value))
+            }
+        };
+        Ok(Lowered::new(physical, DataType::Boolean, fallible))
+    }
+
+    fn binary(&self, op: BinaryOp, l: Lowered, r: Lowered) -> Result<Lowered, String> {
+        match op {
+            BinaryOp::And | BinaryOp::Or => logical(op, l, r),
+            BinaryOp::Concat => call("concat", vec![l, r], &DataType::Utf8),
+            BinaryOp::Add | BinaryOp::Subtract | BinaryOp::Multiply | BinaryOp::Divide | BinaryOp::Modulo => {
+                arithmetic(op, l, r)
+            }
+            _ => compare(op, l, r),
+        }
+    }
+
+    fn in_list(&self, x: Lowered, list: Vec<Lowered>, negated: bool) -> Result<Lowered, String> {
+        let common = list.iter().try_fold(x.data_type.clone(), |t, item| comparable(&t, &item.data_type))?;
+        let x = to_type(x, &common)?;
+        let list = list.into_iter().map(|i| to_type(i, &common)).collect::<Result<Vec<_>, _>>()?;
+        let fallible = x.fallible || list.iter().any(|i| i.fallible);
+        let list = list.into_iter().map(|i| i.physical).collect();
+        let physical = df::in_list(x.physical, list, &negated, self.schema).map_err(|e| e.strip_backtrace())?;
+        Ok(Lowered::new(physical, DataType::Boolean, fallible))
+    }
+}
+
+/// A constant.
+pub fn literal(l: &Literal) -> Result<ScalarValue, String> {
+    let misfit = |v: i64, t: &DataType| format!("{v} does not fit {}", type_name(t));
+    Ok(match l {
+        Literal::Null(t) => ScalarValue::try_from(t).map_err(|e| e.strip_backtrace())?,
+        Literal::Boolean(b) => ScalarValue::from(*b),
+        Literal::Integer(v, t) => match t {
+            DataType::Int8 => ScalarValue::Int8(Some(i8::try_from(*v).map_err(|_| misfit(*v, t))?)),
+            DataType::Int16 => ScalarValue::Int16(Some(i16::try_from(*v).map_err(|_| misfit(*v, t))?)),
+            DataType::Int32 => ScalarValue::Int32(Some(i32::try_from(*v).map_err(|_| misfit(*v, t))?)),
+            DataType::Int64 => ScalarValue::Int64(Some(*v)),
+            t => return Err(format!("{} is no integer type", type_name(t))),
+        },
+        Literal::Decimal(v, p, s) => ScalarValue::Decimal128(Some(*v), *p, *s),
+        Literal::Double(bits) => ScalarValue::Float64(Some(f64::from_bits(*bits))),
+        Literal::Text(s) => ScalarValue::Utf8(Some(s.clone())),
+        Literal::Bytes(b) => ScalarValue::Binary(Some(b.clone())),
+        Literal::Timestamp(v, DataType::Timestamp(unit, zone)) => match unit {
+            TimeUnit::Second => ScalarValue::TimestampSecond(Some(*v), zone.clone()),
+            TimeUnit::Millisecond => ScalarValue::TimestampMillisecond(Some(*v), zone.clone()),
+            TimeUnit::Microsecond => ScalarValue::TimestampMicrosecond(Some(*v), zone.clone()),
+            TimeUnit::Nanosecond => ScalarValue::TimestampNanosecond(Some(*v), zone.clone()),
+        },
+        Literal::Timestamp(_, t) => return Err(format!("{} is no timestamp type", type_name(t))),
+        Literal::Date(d) => ScalarValue::Date32(Some(*d)),
+        Literal::Interval { months, days, ms } => {
+            let ns = ms.checked_mul(1_000_000).ok_or("the interval is longer than 292 years of milliseconds")?;
+            ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(*months, *days, ns)))
+        }
+    })
+}
+
+// ---- logic and comparison
+
+fn logical(op: BinaryOp, l: Lowered, r: Lowered) -> Result<Lowered, String> {
+    if l.data_type != DataType::Boolean || r.data_type != DataType::Boolean {
+        return Err("AND and OR take BOOLEAN".to_owned());
+    }
+    let and = op == BinaryOp::And;
+    let fallible = l.fallible || r.fallible;
+    let physical: Arc<dyn PhysicalExpr> = if r.fallible {
+        Arc::new(Guarded { and, left: l.physical, right: r.physical })
+    } else {
+        let op = if and { Operator::And } else { Operator::Or };
+        Arc::new(df::BinaryExpr::new(l.physical, op, r.physical))
+    };
+    Ok(Lowered::new(physical, DataType::Boolean, fallible))
+}
+
+/// The type in which two values compare: the same, or the DECIMAL that holds both.
+fn comparable(l: &DataType, r: &DataType) -> Result<DataType, String> {
+    if l == r {
+        return Ok(l.clone());
+    }
+    if let (Some(a), Some(b)) = (Digits::of(l), Digits::of(r))
+        && (l.is_decimal() || r.is_decimal())
+    {
+        let scale = a.scale.max(b.scale);
+        let precision = (a.precision - a.scale).max(b.precision - b.scale) + scale;
+        if precision <= 38 {
+            return Ok(Digits { precision, scale }.data_type());
+        }
+    }
+    Err(format!("{} cannot be compared with {}; write CAST(.. AS ..)", type_name(l), type_name(r)))
+}
+
+/// A cast where the types differ; a constant is cast now.
+fn to_type(x: Lowered, to: &DataType) -> Result<Lowered, String> {
+    if x.data_type == *to {
+        return Ok(x);
+    }
+    let cast = cast_to(x.clone(), to, false)?;
+    let Some(value) = &x.constant else { return Ok(cast) };
+    let array = value.to_array_of_size(1).map_err(|e| e.strip_backtrace())?;
+    let compute = cast::bind(&x.data_type, to)?;
+    let result = compute(&Args::new(&[array], &[true], 1)).map_err(|f| f.0)?;
+    Ok(Lowered::constant(ScalarValue::try_from_array(&result, 0).map_err(|e| e.strip_backtrace())?))
+}
+
+fn compare(op: BinaryOp, l: Lowered, r: Lowered) -> Result<Lowered, String> {
+    let common = comparable(&l.data_type, &r.data_type)?;
+    let (l, r) = (to_type(l, &common)?, to_type(r, &common)?);
+    let fallible = l.fallible || r.fallible;
+    let op = match op {
+        BinaryOp::Equal => Operator::Eq,
+        BinaryOp::NotEqual => Operator::NotEq,
+        BinaryOp::Less => Operator::Lt,
+        BinaryOp::LessOrEqual => Operator::LtEq,
+        BinaryOp::Greater => Operator::Gt,
+        BinaryOp::GreaterOrEqual => Operator::GtEq,
+        BinaryOp::IsDistinctFrom => Operator::IsDistinctFrom,
+        _ => Operator::IsNotDistinctFrom,
+    };
+    let distinct = matches!(op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom);
+    let physical: Arc<dyn PhysicalExpr> = match common {
+        DataType::Float64 if !distinct => ieee::<Float64Type>(op, l, r),
+        DataType::Float32 if !distinct => ieee::<Float32Type>(op, l, r),
+        _ => Arc::new(df::BinaryExpr::new(l.physical, op, r.physical)),
+    };
+    Ok(Lowered::new(physical, DataType::Boolean, fallible))
+}
+
+/// Comparison of DOUBLE by IEEE 754, as in Flink: −0 equals 0, NaN equals nothing. Arrow's kernels order totally.
+fn ieee<T: ArrowPrimitiveType>(op: Operator, l: Lowered, r: Lowered) -> Arc<dyn PhysicalExpr>
+where
+    T::Native: PartialOrd,
+{
+    let test: fn(T::Native, T::Native) -> bool = match op {
+        Operator::Eq => |a, b| a == b,
+        Operator::NotEq => |a, b| a != b,
+        Operator::Lt => |a, b| a < b,
+        Operator::LtEq => |a, b| a <= b,
+        Operator::Gt => |a, b| a > b,
+        _ => |a, b| a >= b,
+    };
+    let compute: Compute = Arc::new(move |args: &Args<'_>| {
+        let (l, r) = (args.values::<T>(0), args.values::<T>(1));
+        let out = match (l.constant(), r.constant()) {
+            (None, Some(b)) if !args.is_scalar(0) => BooleanArray::from_unary(l.array(), |a| test(a, b)),
+            (Some(a), None) if !args.is_scalar(1) => BooleanArray::from_unary(r.array(), |b| test(a, b)),
+            _ => (0..args.rows()).map(|i| Some(test(l.get(i)?, r.get(i)?))).collect(),
+        };
+        Ok(Arc::new(out) as ArrayRef)
+    });
+    Kernel::call(op.to_string(), vec![l.physical, r.physical], DataType::Boolean, compute)
+}
+
+fn like(x: Lowered, pattern: Lowered, escape: Option<char>, negated: bool) -> Result<Lowered, String> {
+    if x.data_type != DataType::Utf8 || pattern.data_type != DataType::Utf8 {
+        return Err("LIKE takes STRING".to_owned());
+    }
+    let pattern = match &pattern.constant {
+        Some(ScalarValue::Utf8(Some(p))) => {
+            Lowered::constant(ScalarValue::Utf8(Some(internal::like_pattern(p, escape).map_err(|f| f.0)?)))
+        }
+        Some(_) => pattern,
+        None => {
+            let translate: Compute = Arc::new(move |a: &Args<'_>| {
+                let texts = a.array(0).as_string::<i32>().iter();
+                let out: arrow::array::StringArray = texts
+                    .map(|p| p.map(|p| internal::like_pattern(p, escape)).transpose())
+                    .collect::<Result<_, Failure>>()?;
+                Ok(Arc::new(out) as ArrayRef)
+            });
+            let physical = Kernel::call("like_pattern", vec![pattern.physical], DataType::Utf8, translate);
+            Lowered::new(physical, DataType::Utf8, pattern.fallible || escape.is_some())
+        }
+    };
+    let fallible = x.fallible || pattern.fallible;
+    let physical = Arc::new(df::LikeExpr::new(negated, false, x.physical, pattern.physical));
+    Ok(Lowered::new(physical, DataType::Boolean, fallible))
+}
+
+// ---- arithmetic
+
+fn negate(x: Lowered) -> Result<Lowered, String> {
+    let t = x.data_type.clone();
+    // a DECIMAL's range is symmetric; an integer's is not, so 0 - x, checked
+    let physical: Arc<dyn PhysicalExpr> = match &t {
+        t if t.is_signed_integer() => {
+            let zero = ScalarValue::new_zero(t).map_err(|e| e.strip_backtrace())?;
+            let zero = Arc::new(df::Literal::new(zero));
+            Arc::new(df::BinaryExpr::new(zero, Operator::Minus, x.physical).with_fail_on_overflow(true))
+        }
+        DataType::Decimal128(..) | DataType::Float64 | DataType::Float32 => Arc::new(df::NegativeExpr::new(x.physical)),
+        t => return Err(format!("- takes a number, not {}", type_name(t))),
+    };
+    let fallible = x.fallible || t.is_integer();
+    Ok(Lowered::new(physical, t, fallible))
+}
+
+fn arithmetic(op: BinaryOp, l: Lowered, r: Lowered) -> Result<Lowered, String> {
+    let interval = |t: &DataType| matches!(t, DataType::Interval(IntervalUnit::MonthDayNano));
+    let time = |t: &DataType| matches!(t, DataType::Timestamp(..) | DataType::Date32);
+    match (op, &l.data_type, &r.data_type) {
+        (BinaryOp::Add, t, i) if time(t) && interval(i) => shift(l, r, false),
+        (BinaryOp::Add, i, t) if time(t) && interval(i) => shift(r, l, false),
+        (BinaryOp::Subtract, t, i) if time(t) && interval(i) => shift(l, r, true),
+        (BinaryOp::Subtract, a @ DataType::Timestamp(..), b) if a == b => difference(l, r),
+        (_, a, b) if a.is_decimal() || b.is_decimal() => decimals(op, l, r),
+        (_, a, b) if a == b && (a.is_signed_integer() || a.is_floating()) => {
+            let t = a.clone();
+            let fallible = l.fallible || r.fallible || t.is_integer();
+            let op = match op {
+                BinaryOp::Add => Operator::Plus,
+                BinaryOp::Subtract => Operator::Minus,
+                BinaryOp::Multiply => Operator::Multiply,
+                BinaryOp::Divide => Operator::Divide,
+                _ => Operator::Modulo,
+            };
+            let physical = df::BinaryExpr::new(l.physical, op, r.physical).with_fail_on_overflow(true);
+            Ok(Lowered::new(Arc::new(physical), t, fallible))
+        }
+        (_, a, b) => Err(format!("no such operation on {} and {}", type_name(a), type_name(b))),
+    }
+}
+
+fn decimals(op: BinaryOp, l: Lowered, r: Lowered) -> Result<Lowered, String> {
+    let op = match op {
+        BinaryOp::Add => Operation::Add,
+        BinaryOp::Subtract => Operation::Subtract,
+        BinaryOp::Multiply => Operation::Multiply,
+        BinaryOp::Divide => Operation::Divide,
+        _ => Operation::Remainder,
+    };
+    let digits = |x: &Lowered| {
+        Digits::of(&x.data_type).ok_or_else(|| format!("no such operation on {} and DECIMAL", type_name(&x.data_type)))
+    };
+    let (a, b) = (digits(&l)?, digits(&r)?);
+    let returns = decimal::result(op, a, b).data_type();
+    let (l, r) = (to_type(l, &a.data_type())?, to_type(r, &b.data_type())?);
+    let physical =
+        Kernel::call(format!("{op:?}"), vec![l.physical, r.physical], returns.clone(), decimal::bind(op, a, b));
+    Ok(Lowered::new(physical, returns, true))
+}
+
+fn shift(time: Lowered, interval: Lowered, negative: bool) -> Result<Lowered, String> {
+    let t = time.data_type.clone();
+    let compute = internal::plus_interval(&t, negative)?;
+    let physical = Kernel::call("plus_interval", vec![time.physical, interval.physical], t.clone(), compute);
+    Ok(Lowered::new(physical, t, true))
+}
+
+/// The time between two timestamps of one type, as a duration in milliseconds.
+fn difference(l: Lowered, r: Lowered) -> Result<Lowered, String> {
+    let DataType::Timestamp(unit, _) = l.data_type else { return Err("takes timestamps".to_owned()) };
+    let per = calendar::per_second(unit);
+    let compute: Compute = Arc::new(move |a: &Args<'_>| internal::duration(a, per));
+    let returns = DataType::Duration(TimeUnit::Millisecond);
+    let physical = Kernel::call("difference", vec![l.physical, r.physical], returns.clone(), compute);
+    Ok(Lowered::new(physical, returns, true))
+}
+
+// ---- CASE, casts, calls
+
+fn case(branches: Vec<(Lowered, Lowered)>, otherwise: Option<Lowered>) -> Result<Lowered, String> {
+    let results = branches.iter().map(|(_, then)| then).chain(&otherwise);
+    let mut types = results.map(|x| &x.data_type);
+    let Some(first) = types.next().cloned() else { return Err("CASE without WHEN".to_owned()) };
+    if let Some(other) = types.find(|t| **t != first) {
+        return Err(format!("the results are {} and {}; write CAST(.. AS ..)", type_name(&first), type_name(other)));
+    }
+    let fallible = branches.iter().any(|(w, t)| w.fallible || t.fallible) || otherwise.iter().any(|x| x.fallible);
+    let branches = branches.into_iter().map(|(w, t)| (w.physical, t.physical)).collect();
+    let physical = df::case(None, branches, otherwise.map(|x| x.physical)).map_err(|e| e.strip_backtrace())?;
+    Ok(Lowered::new(physical, first, fallible))
+}
+
+fn cast_to(x: Lowered, to: &DataType, or_null: bool) -> Result<Lowered, String> {
+    if x.data_type == *to {
+        return Ok(x);
+    }
+    if matches!(&x.constant, Some(c) if c.is_null()) {
+        return Ok(Lowered::constant(ScalarValue::try_from(to).map_err(|e| e.strip_backtrace())?));
+    }
+    let compute = cast::bind(&x.data_type, to)?;
+    let compute = if or_null { cast::or_null(compute, to.clone()) } else { compute };
+    let fallible = x.fallible || (!or_null && cast::fallible(&x.data_type, to));
+    let physical = Kernel::call("cast", vec![x.physical], to.clone(), compute);
+    Ok(Lowered::new(physical, to.clone(), fallible))
+}
+
+fn call(name: &str, args: Vec<Lowered>, returns: &DataType) -> Result<Lowered, String> {
+    let f = function(name).ok_or_else(|| format!("unknown function {}", name.to_uppercase()))?;
+    let arguments = args.iter().map(Lowered::argument).collect::<Result<Vec<_>, _>>()?;
+    let typing = f.typing(&arguments)?;
+    if typing.returns != *returns {
+        let (expected, found) = (type_name(returns), type_name(&typing.returns));
+        return Err(format!("{} returns {found}, the graph says {expected}", name.to_uppercase()));
+    }
+    let casts = args.into_iter().zip(&typing.args).map(|(x, t)| to_type(x, t));
+    let mut args = casts.collect::<Result<Vec<_>, _>>()?;
+    let any = args.iter().any(|a| a.fallible);
+    match f.name() {
+        "coalesce" | "ifnull" => {
+            let args = args.into_iter().map(|a| a.physical).collect();
+            Ok(Lowered::new(Arc::new(FirstValue { args, returns: returns.clone() }), returns.clone(), any))
+        }
+        "if" => {
+            let otherwise = args.pop();
+            let then = args.pop().into_iter();
+            case(args.into_iter().zip(then).collect(), otherwise)
+        }
+        _ => {
+            let arguments = args.iter().map(Lowered::argument).collect::<Result<Vec<_>, _>>()?;
+            let compute = f.bind(&arguments, returns)?;
+            let args = args.into_iter().map(|a| a.physical).collect();
+            Ok(Lowered::new(Kernel::call(name, args, returns.clone(), compute), returns.clone(), true))
+        }
+    }
+}
