@@ -5,6 +5,7 @@ use crate::compare::{Verdict, compare};
 use crate::explain::explain;
 use crate::failure::Failure;
 use crate::generate::generate;
+use crate::process::say;
 use crate::run::{replay, run};
 use crate::validate::validate;
 use clap::Parser;
@@ -37,23 +38,17 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(verb: &Verb) -> Result<ExitCode, Failure> {
-    let say = |text: String| {
-        println!("{text}");
-        ExitCode::SUCCESS
-    };
+    let say = |text: String| say(&format!("{text}\n")).map(|()| ExitCode::SUCCESS);
     match verb {
         Verb::Run(args) => run(args).map(|()| ExitCode::SUCCESS),
         Verb::Replay(args) => replay(args).map(|()| ExitCode::SUCCESS),
-        Verb::Validate(args) => validate(args).map(say),
-        Verb::Explain(args) => explain(args).map(say),
-        Verb::Generate(args) => generate(args).map(say),
-        Verb::Compare(args) => Ok(match compare(args)? {
+        Verb::Validate(args) => validate(args).and_then(say),
+        Verb::Explain(args) => explain(args).and_then(say),
+        Verb::Generate(args) => generate(args).and_then(say),
+        Verb::Compare(args) => match compare(args)? {
             Verdict::Equal(text) => say(format!("equal: {text}")),
-            Verdict::Different(text) => {
-                println!("different: {text}");
-                ExitCode::from(1)
-            }
-        }),
+            Verdict::Different(text) => say(format!("different: {}", text.trim_end())).map(|_| ExitCode::from(1)),
+        },
     }
 }
 

@@ -4,6 +4,7 @@
 
 use crate::failure::Failure;
 use highwater_engine::flow::Control;
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 /// Makes a file size limit an error of the write instead of the end of the process, and a closed pipe a quiet end.
@@ -28,6 +29,16 @@ pub fn peak_rss_bytes() -> u64 {
     };
     let kib_or_bytes = usage.ru_maxrss.max(0) as u64;
     if cfg!(target_os = "macos") { kib_or_bytes } else { kib_or_bytes * 1024 }
+}
+
+/// Writes a text to stdout.
+///
+/// # Errors
+/// A full device, where `print!` would panic.
+pub fn say(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|e| Failure::job(format!("stdout can't be written: {e}")))
 }
 
 /// Ctrl-C asks the job to end; a second one ends the process at once.

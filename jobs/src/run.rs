@@ -69,9 +69,8 @@ fn execute(args: &RunArgs, job: &PlannedJob, graph: &JobGraph) -> Result<(), Fai
     let outcome = job::run(graph, &job::run_options(job), &options, &control)?;
     let summary = Summary::of(&outcome.report, process::peak_rss_bytes());
     eprint!("{}", show::unrouted(&outcome.report.sources, &job.tables));
-    print!("{}", show::report(&outcome, &summary));
-    match &args.summary {
-        Some(path) => summary.write(path),
-        None => Ok(()),
+    if let Some(path) = &args.summary {
+        summary.write(path)?;
     }
+    process::say(&show::report(&outcome, &summary))
 }

@@ -80,7 +80,8 @@ fn a_library_is_known_in_one_place() {
         for (library, places) in KNOWN_ONLY_IN {
             let used = text.lines().any(|l| {
                 let code = l.trim_start();
-                !code.starts_with("//") && (code.contains(&format!("use {library}")) || code.contains(&format!(" {library}")))
+                !code.starts_with("//")
+                    && (code.contains(&format!("use {library}")) || code.contains(&format!(" {library}")))
             });
             assert!(!used || places.iter().any(|p| path.starts_with(p)), "{path} must not use {library}");
         }
@@ -89,8 +90,12 @@ fn a_library_is_known_in_one_place() {
 
 fn cargo(arguments: &[&str], environment: &[(&str, &str)]) {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let output =
-        Command::new(cargo).args(arguments).envs(environment.iter().copied()).current_dir(repository()).output().unwrap();
+    let output = Command::new(cargo)
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .current_dir(repository())
+        .output()
+        .unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "cargo {}:\n{text}", arguments.join(" "));
 }

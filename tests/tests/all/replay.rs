@@ -43,8 +43,7 @@ fn run(wanted: Replay, workers: &str) -> Outcome {
 
 fn table(outcome: &Outcome, name: &str) -> Vec<Vec<i64>> {
     let integers = |row: String| row.split('|').map(|f| f.replace('.', "").parse().unwrap()).collect();
-    let mut rows: Vec<Vec<i64>> =
-        rows_with_epoch_ms(outcome.table(name).unwrap()).into_iter().map(integers).collect();
+    let mut rows: Vec<Vec<i64>> = rows_with_epoch_ms(outcome.table(name).unwrap()).into_iter().map(integers).collect();
     rows.sort();
     rows
 }

@@ -1,0 +1,301 @@
+//! The binary as users meet it: output, exit codes, Ctrl-C, full disks.
+
+#![allow(unsafe_code)] // a signal to a child, a file size limit in a child: libc calls without a safe wrapper here
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const JOB: &str = "
+CREATE TABLE payments (
+  payment_id BIGINT, ts TIMESTAMP(3), card BIGINT, merchant BIGINT, amount DECIMAL(12, 2),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'generator', 'number-of-rows' = '50000', 'cards' = '1000');
+CREATE TABLE minutes (window_start TIMESTAMP(3), window_end TIMESTAMP(3), merchant BIGINT, n BIGINT)
+  WITH ('connector' = 'blackhole');
+CREATE TABLE velocity (ts TIMESTAMP(3), payment_id BIGINT, n BIGINT) WITH ('connector' = 'table', 'max-rows' = '3');
+INSERT INTO minutes SELECT window_start, window_end, merchant, COUNT(*)
+  FROM TABLE(TUMBLE(TABLE payments, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end, merchant;
+INSERT INTO velocity SELECT ts, payment_id, COUNT(*) OVER (PARTITION BY card ORDER BY ts
+  RANGE BETWEEN INTERVAL '1' HOUR PRECEDING AND CURRENT ROW) FROM payments;
+";
+
+fn highwater(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_highwater"));
+    command.current_dir(folder).args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    ended(highwater(folder, arguments).output().unwrap())
+}
+
+fn ended(output: Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("job.sql"), JOB).unwrap();
+    folder
+}
+
+#[test]
+fn a_run_ends_with_tables_and_digests_and_writes_its_summary() {
+    let folder = folder();
+    let (code, out, err) = run(folder.path(), &["run", "job.sql", "--summary", "a.json"]);
+    assert_eq!(code, 0, "{err}");
+    for words in ["velocity: the first 3 of", "payment_id", "payments", "digest", "rows/s"] {
+        assert!(out.contains(words), "expected {words:?} in:\n{out}");
+    }
+    assert!(err.contains("late rows of payments") && err.contains("payments$late"), "{err}");
+    assert!(!err.contains("rows/s"), "progress is quiet where stderr is no terminal: {err}");
+    let summary: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(folder.path().join("a.json")).unwrap()).unwrap();
+    let keys: Vec<&String> = summary.as_object().unwrap().keys().collect();
+    for key in ["elapsed_s", "rows_per_s", "peak_rss_bytes", "sources", "sinks", "latency_ms"] {
+        assert!(keys.iter().any(|k| *k == key), "{key} is missing");
+    }
+    assert_eq!(keys.len(), 6, "{keys:?}");
+    assert!(summary["latency_ms"].is_null(), "a bounded run as fast as it can has no latency");
+    let source = &summary["sources"][0];
+    assert_eq!((source["name"].as_str(), source["rows"].as_u64()), (Some("payments"), Some(50_000)));
+    assert!(source["late"].as_u64() > Some(0) && source["errors"].as_u64() == Some(0) && source["bytes"].is_u64());
+    let sink = &summary["sinks"].as_array().unwrap().iter().find(|s| s["name"] == "minutes").unwrap();
+    let digest = sink["digest"].as_str().unwrap();
+    assert!(digest.len() == 32 && digest.bytes().all(|b| b.is_ascii_hexdigit()), "{digest}");
+    let width = sink["buckets"]["width_ms"].as_i64().unwrap();
+    assert!(width % 1000 == 0 && (width / 1000).count_ones() == 1);
+    let buckets = sink["buckets"]["rows"].as_array().unwrap();
+    let rows: u64 = buckets.iter().map(|b| b[1].as_u64().unwrap()).sum();
+    assert_eq!(Some(rows), sink["rows"].as_u64());
+    assert!(buckets.iter().all(|b| b[2].as_str().unwrap().len() == 32));
+}
+
+#[test]
+fn compare_finds_two_settings_equal_and_two_seeds_different() {
+    let folder = folder();
+    let sets = [
+        &["run", "job.sql", "--summary", "a.json"][..],
+        &["run", "job.sql", "--summary", "b.json", "--workers", "2", "-D", "pipeline.batch-size=100"],
+        &["run", "job.sql", "--summary", "c.json", "-D", "payments.seed=7"],
+    ];
+    for arguments in sets {
+        let (code, _, err) = run(folder.path(), arguments);
+        assert_eq!(code, 0, "{err}");
+    }
+    let (code, out, err) = run(folder.path(), &["compare", "a.json", "b.json"]);
+    assert_eq!((code, out.starts_with("equal: ")), (0, true), "{out}{err}");
+    let (code, out, _) = run(folder.path(), &["compare", "a.json", "c.json"]);
+    assert_eq!(code, 1);
+    assert!(out.starts_with("different: sink ") && out.contains("event time 2026-01-01 00:00:"), "{out}");
+    let (code, _, err) = run(folder.path(), &["compare", "a.json", "b.json", "--from", "2026-01-01T00:00:00.500"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("folders"), "{err}");
+}
+
+#[test]
+fn folders_of_outputs_compare_row_by_row_on_any_range() {
+    let folder = folder();
+    for (out, format, workers, more) in [
+        ("a", "csv", "1", ""),
+        ("b", "csv", "2", ""),
+        ("c", "csv", "1", "payments.seed=7"),
+        ("p", "parquet", "1", ""),
+        ("q", "parquet", "2", ""),
+    ] {
+        let path = format!("minutes.path={out}");
+        let format = format!("minutes.format={format}");
+        let mut arguments =
+            vec!["run", "job.sql", "-w", workers, "-D", "minutes.connector=filesystem", "-D", &path, "-D", &format];
+        if !more.is_empty() {
+            arguments.extend(["-D", more]);
+        }
+        let (code, _, err) = run(folder.path(), &arguments);
+        assert_eq!(code, 0, "{err}");
+    }
+    let range = ["--from", "2026-01-01T00:01:30", "--to", "2026-01-01T00:05:30"];
+    for (a, b) in [("a", "b"), ("p", "q")] {
+        let (code, out, err) = run(folder.path(), &["compare", a, b]);
+        assert_eq!(code, 0, "{out}{err}");
+        let all: u64 = out.split_whitespace().nth(1).unwrap().parse().unwrap();
+        let (code, out, err) = run(folder.path(), &[&["compare", a, b], &range[..]].concat());
+        assert_eq!(code, 0, "{out}{err}");
+        let part: u64 = out.split_whitespace().nth(1).unwrap().parse().unwrap();
+        assert!(0 < part && part < all, "{part} of {all}");
+    }
+    let (code, out, _) = run(folder.path(), &["compare", "a", "c"]);
+    assert_eq!(code, 1);
+    assert!(out.contains("only in A") && out.contains("2026-01-01 00:00:00"), "{out}");
+}
+
+#[test]
+fn files_of_generated_payments_give_what_the_generator_gives() {
+    let folder = folder();
+    for format in ["parquet", "csv"] {
+        let generate = ["generate", "--rows", "50000", "--partitions", "8", "--format", format, "--out", format];
+        let more: &[&str] = if format == "csv" { &["-D", "csv.header=true"] } else { &[] };
+        let (code, out, err) = run(folder.path(), &[&generate[..], &["-D", "cards=1000"], more].concat());
+        assert_eq!(code, 0, "{err}");
+        assert!(out.starts_with("50,000 payments in 8 files"), "{out}");
+        assert_eq!(std::fs::read_dir(folder.path().join(format)).unwrap().count(), 8);
+    }
+    let (code, ..) = run(folder.path(), &["run", "job.sql", "--summary", "generator.json"]);
+    assert_eq!(code, 0);
+    for format in ["parquet", "csv"] {
+        let path = format!("payments.path={format}");
+        let option = format!("payments.format={format}");
+        let summary = format!("{format}.json");
+        let mut arguments = vec!["run", "job.sql", "--summary", &summary, "-D", "payments.connector=filesystem"];
+        arguments.extend(["-D", &path, "-D", &option]);
+        if format == "csv" {
+            arguments.extend(["-D", "payments.csv.header=true"]);
+        }
+        let (code, _, err) = run(folder.path(), &arguments);
+        assert_eq!(code, 0, "{err}");
+        let (code, out, err) = run(folder.path(), &["compare", "generator.json", &summary]);
+        assert_eq!(code, 0, "{format}: {out}{err}");
+    }
+}
+
+#[test]
+fn settings_come_from_flag_environment_file_and_toml_in_that_order() {
+    let folder = folder();
+    std::fs::write(folder.path().join("highwater.toml"), "[parallelism]\ndefault = 300\n").unwrap();
+    let (code, _, err) = run(folder.path(), &["validate", "job.sql"]);
+    assert!(code == 2 && err.contains("300"), "TOML is read: {err}");
+    let (code, _, err) = ended(
+        highwater(folder.path(), &["validate", "job.sql"])
+            .env("HIGHWATER_PARALLELISM_DEFAULT", "400")
+            .output()
+            .unwrap(),
+    );
+    assert!(code == 2 && err.contains("400"), "the environment beats it: {err}");
+    let (code, _, err) = run(folder.path(), &["validate", "job.sql", "-D", "parallelism.default=2"]);
+    assert_eq!(code, 0, "the flag beats both: {err}");
+    std::fs::write(folder.path().join("set.sql"), format!("SET 'parallelism.default' = '2';{JOB}")).unwrap();
+    let (code, _, err) = run(folder.path(), &["validate", "set.sql"]);
+    assert_eq!(code, 0, "SET in the file beats TOML: {err}");
+}
+
+#[test]
+fn bad_usage_and_bad_sql_are_exit_code_two() {
+    let folder = folder();
+    std::fs::write(folder.path().join("bad.sql"), JOB.replace("COUNT(*) OVER", "COUNTT(*) OVER")).unwrap();
+    std::fs::write(folder.path().join("latin1.sql"), b"-- caf\xe9\nSELECT 1;").unwrap();
+    for (arguments, says) in [
+        (&["run"][..], "JOB.sql"),
+        (&["run", "nothing.sql"], "nothing.sql"),
+        (&["run", "."], "give a file"),
+        (&["run", "bad.sql"], "bad.sql:11:"),
+        (&["run", "latin1.sql"], "latin1.sql:1"),
+        (&["run", "job.sql", "-D", "payments.nubmer-of-rows=1"], "number-of-rows"),
+        (&["run", "job.sql", "-D", "paymnts.seed=1"], "paymnts"),
+        (&["run", "job.sql", "--workers", "0"], "parallelism.default"),
+        (&["replay", "job.sql", "--from", "yesterday"], "yesterday"),
+        (&["replay", "job.sql", "--from", "2", "--to", "1"], "not before"),
+        (&["replay", "job.sql", "--warmup", "1 h"], "--from"),
+        (&["compare", "job.sql", "job.sql"], "not a summary"),
+        (&["compare", "job.sql", "."], "two summaries or two folders"),
+        (&["generate", "--rows", "1", "--out", "x", "-D", "nothing=1"], "nothing"),
+        (&["generate", "--rows", "1", "--out", "x", "--format", "xml"], "xml"),
+        (&["explode"], "explode"),
+    ] {
+        let (code, out, err) = run(folder.path(), arguments);
+        assert_eq!(code, 2, "{arguments:?}: {out}{err}");
+        assert!(err.contains(says), "{arguments:?}: expected {says:?} in:\n{err}");
+    }
+    assert!(!folder.path().join("x").exists(), "a refused generate makes no folder");
+}
+
+#[test]
+fn validate_and_explain_show_the_job() {
+    let folder = folder();
+    let (code, out, err) = run(folder.path(), &["validate", "job.sql"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("a valid job"), "{out}");
+    let (code, out, err) = run(folder.path(), &["explain", "job.sql"]);
+    assert_eq!(code, 0, "{err}");
+    for words in ["payments", "card", "merchant", "W"] {
+        assert!(out.contains(words), "{out}");
+    }
+    let (code, out, err) = run(folder.path(), &["explain", "job.sql", "--format", "json"]);
+    assert_eq!(code, 0, "{err}");
+    let graph: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert!(graph["nodes"].as_array().unwrap().len() >= 5);
+    for verb in ["run", "replay", "validate", "explain", "generate", "compare"] {
+        let (code, out, _) = run(folder.path(), &[verb, "--help"]);
+        assert!(code == 0 && out.contains("Example"), "{verb} --help has examples");
+    }
+}
+
+#[test]
+fn an_endless_job_needs_a_word_and_ends_on_ctrl_c() {
+    let folder = folder();
+    std::fs::write(folder.path().join("endless.sql"), JOB.replace("'number-of-rows' = '50000', ", "")).unwrap();
+    let (code, _, err) = run(folder.path(), &["run", "endless.sql"]);
+    assert!(code == 2 && err.contains("--ephemeral"), "{err}");
+    let endless = ["run", "endless.sql", "--ephemeral", "--workers", "2", "-D", "minutes.connector=filesystem"];
+    let more = ["-D", "minutes.path=out", "-D", "minutes.format=csv"];
+    let child = highwater(folder.path(), &[&endless[..], &more].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(700));
+    // SAFETY: the child has not been waited for, so its id is its own.
+    unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
+    let asked = Instant::now();
+    let (code, _, err) = ended(child.wait_with_output().unwrap());
+    assert_eq!(code, 130, "{err}");
+    assert!(err.contains("interrupted"), "{err}");
+    assert!(asked.elapsed() < Duration::from_secs(60), "it ends when asked, it doesn't hang");
+    assert_nothing_is_shown(&folder.path().join("out"));
+}
+
+fn assert_nothing_is_shown(out: &Path) {
+    if let Ok(entries) = std::fs::read_dir(out) {
+        let left: Vec<_> = entries.map(|e| e.unwrap().file_name()).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_nothing_is_shown() {
+    let folder = folder();
+    for format in ["csv", "parquet"] {
+        let option = format!("velocity.format={format}");
+        let mut command = highwater(folder.path(), &["run", "job.sql", "-D", "velocity.connector=filesystem"]);
+        command.args(["-D", "velocity.path=out", "-D", &option]);
+        // SAFETY: only async-signal-safe calls between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                let limit = libc::rlimit { rlim_cur: 20_000, rlim_max: 20_000 };
+                match libc::setrlimit(libc::RLIMIT_FSIZE, &limit) {
+                    0 => Ok(()),
+                    _ => Err(std::io::Error::last_os_error()),
+                }
+            })
+        };
+        let (code, _, err) = ended(command.output().unwrap());
+        assert_eq!(code, 1, "{format}: {err}");
+        assert!(err.contains("sink velocity") && err.contains("out"), "{format}: {err}");
+        assert_nothing_is_shown(&folder.path().join("out"));
+    }
+}
+
+#[test]
+fn a_full_device_is_an_error() {
+    let folder = folder();
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let printing = ["run", "job.sql", "-D", "velocity.connector=print"];
+    let (code, _, err) = ended(highwater(folder.path(), &printing).stdout(full()).output().unwrap());
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("velocity"), "{err}");
+    let (code, _, err) = ended(highwater(folder.path(), &["run", "job.sql"]).stdout(full()).output().unwrap());
+    assert_eq!(code, 1, "the report can't be written: {err}");
+    let (code, _, err) = run(folder.path(), &["run", "job.sql", "--summary", "/dev/full"]);
+    assert!(code == 1 && err.contains("/dev/full"), "{err}");
+}
