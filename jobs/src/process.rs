@@ -1,21 +1,20 @@
 //! What the binary asks of the operating system: signals, peak memory.
 
-#![allow(unsafe_code)] // three calls of libc without a safe wrapper among our dependencies
+#![allow(unsafe_code)] // two calls of libc without a safe wrapper among our dependencies
 
 use crate::failure::Failure;
 use highwater_engine::flow::Control;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-/// Makes a file size limit an error of the write instead of the end of the process, and a closed pipe a quiet end.
+/// Makes a file size limit an error of the write instead of the end of the process.
 ///
-/// Rust ignores SIGPIPE, so `highwater explain … | head` would report an error; with the default action it just ends. A
-/// job's own outputs are files: nothing of theirs is lost by it.
+/// SIGPIPE stays ignored, as Rust has it: the default action would end a job between two of its files. Who writes to a
+/// closed pipe gets an error, which [`say`] takes for a reader that has seen enough.
 pub fn set_signal_actions() {
-    // SAFETY: called once, before any thread is started; both are actions the system defines.
+    // SAFETY: called once, before any thread is started; the action is one the system defines.
     unsafe {
         libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
     }
 }
 
@@ -31,14 +30,16 @@ pub fn peak_rss_bytes() -> u64 {
     if cfg!(target_os = "macos") { kib_or_bytes } else { kib_or_bytes * 1024 }
 }
 
-/// Writes a text to stdout.
+/// Writes a text to stdout. A closed pipe is no error: `highwater explain … | head`.
 ///
 /// # Errors
 /// A full device, where `print!` would panic.
 pub fn say(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    written.map_err(|e| Failure::job(format!("stdout can't be written: {e}")))
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Failure::job(format!("stdout can't be written: {e}"))),
+        _ => Ok(()),
+    }
 }
 
 /// Ctrl-C asks the job to end; a second one ends the process at once.
