@@ -41,8 +41,9 @@ pub fn replay(graph: &JobGraph, wanted: Replay) -> Result<Replayed, Failure> {
     }
     let reach = reaches(graph);
     let reach_ms = sources(graph).map(|id| reach[id]).max().unwrap_or(0);
-    let mut graph = emit_between(graph, TimeRange { from_ms: from, to_ms: to })?;
-    limit_reads(&mut graph, TimeRange { from_ms: from, to_ms: to }, wanted.warmup_ms);
+    let range = TimeRange { from_ms: from, to_ms: to };
+    let mut graph = if range == TimeRange::ALL { graph.clone() } else { emit_between(graph, range)? };
+    limit_reads(&mut graph, range, wanted.warmup_ms);
     Ok(Replayed { graph, reach_ms, inexact: wanted.warmup_ms.is_some_and(|w| w < reach_ms) })
 }
 
@@ -181,4 +182,93 @@ fn insert_cuts(graph: &JobGraph, cuts: &[(NodeId, usize, TimeRange)]) -> JobGrap
         moved.push(nodes.len() - 1);
     }
     JobGraph { name: graph.name.clone(), nodes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use highwater_engine::builder::*;
+
+    const FROM: i64 = 1_000_000_000;
+    const TO: i64 = 2_000_000_000;
+    const PART: Replay = Replay { from_ms: Some(FROM), to_ms: Some(TO), warmup_ms: None };
+
+    fn payments(job: &Job) -> Stream {
+        let table = Table::new("payments", "generator").column("card", BIGINT).column("ts", TIMESTAMP);
+        job.source(table.watermark("ts", seconds(5)))
+    }
+    fn out(name: &str) -> Table {
+        Table::new(name, "blackhole")
+    }
+    fn reads(graph: &JobGraph) -> TimeRange {
+        let source = |n: &Node| if let Step::Source(s) = &n.step { Some(s.reads) } else { None };
+        graph.nodes.iter().find_map(source).unwrap()
+    }
+    /// The range in front of each sink, or above the branches that lead to it.
+    fn ranges(graph: &JobGraph) -> Vec<(i64, i64)> {
+        let range = |n: &Node| if let Step::TimeRange(r) = &n.step { Some((r.from_ms, r.to_ms)) } else { None };
+        graph.nodes.iter().filter_map(range).collect()
+    }
+
+    #[test]
+    fn the_reach_is_the_longest_sum_of_frames_and_windows() {
+        let job = Job::new("j");
+        let minutes_of_cards = payments(&job).key_by(["card"]).tumble(minutes(1)).aggregate([count().named("n")]);
+        minutes_of_cards.key_by(["card"]).trailing([over(minutes(10)).sum("n")]).sink(out("a"));
+        let graph = job.build().unwrap();
+        let replayed = replay(&graph, PART).unwrap();
+        assert_eq!(replayed.reach_ms, 11 * 60_000);
+        assert_eq!(reads(&replayed.graph), TimeRange { from_ms: FROM - 11 * 60_000 - 5_000, to_ms: TO });
+        // Rows of a frame over windows are windows still: one that began before the range is not wholly inside.
+        assert_eq!(ranges(&replayed.graph), [(FROM + 59_999, TO)]);
+        replayed.graph.validate().unwrap();
+    }
+
+    #[test]
+    fn rows_are_cut_at_their_time_and_windows_at_their_start() {
+        let job = Job::new("j");
+        let source = payments(&job);
+        source.clone().key_by(["card"]).trailing([over(hours(1)).count()]).sink(out("rows"));
+        source.clone().key_by(["card"]).hop(minutes(1), minutes(5)).aggregate([count()]).sink(out("windows"));
+        source.late().sink(out("late"));
+        let replayed = replay(&job.build().unwrap(), PART).unwrap();
+        assert_eq!(ranges(&replayed.graph), [(FROM, TO), (FROM + 299_999, TO), (FROM, TO)]);
+        assert_eq!(reads(&replayed.graph).from_ms, FROM - 3_600_000 - 5_000);
+    }
+
+    #[test]
+    fn a_union_of_windows_is_cut_branch_by_branch() {
+        let job = Job::new("j");
+        let source = payments(&job);
+        let of = |size| source.clone().key_by(["card"]).tumble(size).aggregate([count().named("n")]);
+        of(minutes(1)).union(of(hours(1))).sink(out("both"));
+        let replayed = replay(&job.build().unwrap(), PART).unwrap();
+        assert_eq!(ranges(&replayed.graph), [(FROM + 59_999, TO), (FROM + 3_599_999, TO)]);
+
+        let job = Job::new("j");
+        let source = payments(&job);
+        let of = |size| source.clone().key_by(["card"]).tumble(size).aggregate([count().named("n")]);
+        of(minutes(1)).union(of(hours(1))).key_by(["card"]).trailing([over(hours(2)).sum("n")]).sink(out("mixed"));
+        assert!(replay(&job.build().unwrap(), PART).unwrap_err().to_string().contains("several sizes"));
+    }
+
+    #[test]
+    fn bad_rows_are_read_beyond_the_range() {
+        let job = Job::new("j");
+        payments(&job).errors().sink(out("errors"));
+        let replayed = replay(&job.build().unwrap(), PART).unwrap();
+        assert_eq!(reads(&replayed.graph).to_ms, i64::MAX);
+    }
+
+    #[test]
+    fn without_a_range_everything_is_read_and_emitted() {
+        let job = Job::new("j");
+        payments(&job).key_by(["card"]).tumble(minutes(1)).aggregate([count()]).sink(out("a"));
+        let replayed = replay(&job.build().unwrap(), Replay::default()).unwrap();
+        assert_eq!(reads(&replayed.graph), TimeRange::ALL);
+        assert_eq!(ranges(&replayed.graph), []);
+        assert!(!replayed.inexact);
+        let backwards = Replay { from_ms: Some(2), to_ms: Some(1), warmup_ms: None };
+        assert_eq!(replay(&job.build().unwrap(), backwards).unwrap_err().exit_code(), 2);
+    }
 }
