@@ -3,6 +3,8 @@
 //! | connector | reads | writes |
 //! |---|---|---|
 //! | `generator` | card payments with planted fraud, reproducible | |
+//! | `filesystem` | files, folders and globs of CSV or Parquet | a folder, complete or absent |
+//! | `print` | | lines on standard output |
 //! | `table` | | the first rows, kept for whoever ran the job |
 //! | `blackhole` | | nothing |
 //!
@@ -11,8 +13,11 @@
 
 pub mod blackhole;
 pub mod calendar;
+pub mod files;
+pub mod format;
 pub mod generator;
 pub mod options;
+pub mod print;
 pub mod table;
 pub mod types;
 

@@ -1,8 +1,10 @@
 //! The connectors by name.
 
 use crate::blackhole::Blackhole;
+use crate::files::{FileOptions, FileSource, FileTable, SinkOptions};
 use crate::generator::{Generator, GeneratorOptions};
 use crate::options::{OptionError, Options, one_of};
+use crate::print::Print;
 use crate::table::{self, TableOptions};
 use arrow_schema::SchemaRef;
 use highwater_engine::error::BuildError;
@@ -12,8 +14,8 @@ use highwater_engine::source::Source;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const SOURCES: [&str; 1] = ["generator"];
-const SINKS: [&str; 2] = ["blackhole", table::NAME];
+const SOURCES: [&str; 2] = ["filesystem", "generator"];
+const SINKS: [&str; 4] = ["blackhole", "filesystem", "print", table::NAME];
 
 /// What a table is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +26,18 @@ pub enum Usage {
     Sink,
 }
 
-/// A connector with its options read.
-enum Table {
+/// An input table with its options read.
+enum Input {
     Generator(GeneratorOptions),
+    Files(FileOptions),
+}
+
+/// An output table with its options read.
+enum Target {
     Blackhole,
+    Print(Print),
     Table(TableOptions),
+    Files(SinkOptions),
 }
 
 /// What is wrong with a table's options: empty if [`source`] or [`sink`] would accept them. `options` are the connector's
@@ -40,43 +49,60 @@ pub fn check(
     options: &BTreeMap<String, String>,
     schema: &SchemaRef,
 ) -> Vec<OptionError> {
-    parse(connector, usage, options, schema).err().unwrap_or_default()
+    match usage {
+        Usage::Source => input(connector, options, schema).err(),
+        Usage::Sink => target(connector, options, schema).err(),
+    }
+    .unwrap_or_default()
 }
 
 /// Opens an input table.
 pub fn source(spec: &SourceSpec, _options: &RunOptions) -> Result<Arc<dyn Source>, BuildError> {
-    let table = parse(&spec.connector, Usage::Source, &spec.options, &spec.physical);
-    match table.map_err(|e| joined(&spec.table, &e))? {
-        Table::Generator(options) => Ok(Arc::new(Generator::new(&options, &spec.physical, &spec.read)?)),
-        Table::Blackhole | Table::Table(_) => unreachable!("parse has refused it as a source"),
-    }
+    let parsed = input(&spec.connector, &spec.options, &spec.physical).map_err(|e| joined(&spec.table, &e))?;
+    Ok(match parsed {
+        Input::Generator(options) => Arc::new(Generator::new(&options, &spec.physical, &spec.read)?),
+        Input::Files(options) => Arc::new(FileSource::new(&options, spec)?),
+    })
 }
 
 /// Opens an output table whose rows have this schema.
 pub fn sink(spec: &SinkSpec, schema: &SchemaRef) -> Result<Arc<dyn SinkTable>, BuildError> {
-    let table = parse(&spec.connector, Usage::Sink, &spec.options, schema);
-    match table.map_err(|e| joined(&spec.table, &e))? {
-        Table::Blackhole => Ok(Arc::new(Blackhole)),
-        Table::Table(options) => Ok(Arc::new(table::Table::new(options, schema))),
-        Table::Generator(_) => unreachable!("parse has refused it as a sink"),
-    }
+    let parsed = target(&spec.connector, &spec.options, schema).map_err(|e| joined(&spec.table, &e))?;
+    Ok(match parsed {
+        Target::Blackhole => Arc::new(Blackhole),
+        Target::Print(print) => Arc::new(print),
+        Target::Table(options) => Arc::new(table::Table::new(options, schema)),
+        Target::Files(options) => {
+            let opened = FileTable::new(&options, schema);
+            Arc::new(opened.map_err(|e| BuildError::new(format!("table {}: {}", spec.table, e.message)))?)
+        }
+    })
 }
 
-fn parse(
-    connector: &str,
-    usage: Usage,
-    given: &BTreeMap<String, String>,
-    schema: &SchemaRef,
-) -> Result<Table, Vec<OptionError>> {
+fn input(connector: &str, given: &BTreeMap<String, String>, schema: &SchemaRef) -> Result<Input, Vec<OptionError>> {
     let mut o = Options::new(connector, given);
-    let table = match (connector, usage) {
-        ("generator", Usage::Source) => Table::Generator(GeneratorOptions::parse(&mut o, schema)),
-        ("blackhole", Usage::Sink) => Table::Blackhole,
-        (table::NAME, Usage::Sink) => Table::Table(TableOptions::parse(&mut o)),
-        _ => return Err(vec![unknown(connector, usage)]),
+    let parsed = match connector {
+        "generator" => Input::Generator(GeneratorOptions::parse(&mut o, schema)),
+        "filesystem" => Input::Files(FileOptions::parse(&mut o, schema)),
+        _ => return Err(vec![unknown(connector, Usage::Source)]),
     };
-    let errors = o.finish();
-    if errors.is_empty() { Ok(table) } else { Err(errors) }
+    no_errors(o.finish(), parsed)
+}
+
+fn target(connector: &str, given: &BTreeMap<String, String>, schema: &SchemaRef) -> Result<Target, Vec<OptionError>> {
+    let mut o = Options::new(connector, given);
+    let parsed = match connector {
+        "blackhole" => Target::Blackhole,
+        "print" => Target::Print(Print::parse(&mut o, schema)),
+        table::NAME => Target::Table(TableOptions::parse(&mut o)),
+        "filesystem" => Target::Files(SinkOptions::parse(&mut o, schema)),
+        _ => return Err(vec![unknown(connector, Usage::Sink)]),
+    };
+    no_errors(o.finish(), parsed)
+}
+
+fn no_errors<T>(errors: Vec<OptionError>, parsed: T) -> Result<T, Vec<OptionError>> {
+    if errors.is_empty() { Ok(parsed) } else { Err(errors) }
 }
 
 fn unknown(connector: &str, usage: Usage) -> OptionError {

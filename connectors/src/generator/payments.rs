@@ -127,7 +127,7 @@ impl Payments {
             merchants: Skewed::new(o.merchants, o.merchants_skew),
             merchant_count: o.merchants,
             devices: o.devices,
-            amounts: Amounts::new(),
+            amounts: Amounts::default(),
         }
     }
 
@@ -224,7 +224,7 @@ impl Draft<'_> {
     /// Positions in [`COUNTRIES`].
     fn countries(&self) -> Vec<u8> {
         let (abroad, home) = (threshold(ABROAD), self.p.stream(Draw::HomeOfCard));
-        let anywhere = |d: u64| ((d & 0xFFFF_FFFF) * COUNTRIES.len() as u64 >> 32) as u8;
+        let anywhere = |d: u64| (((d & 0xFFFF_FFFF) * COUNTRIES.len() as u64) >> 32) as u8;
         let mut out = self.each(Draw::Country, |d| if (d >> 32) < abroad { anywhere(d) } else { u8::MAX });
         for (country, card) in out.iter_mut().zip(self.cards()) {
             if *country == u8::MAX {

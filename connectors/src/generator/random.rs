@@ -72,13 +72,7 @@ impl Amounts {
     /// Mean of the sum of four uniform 16-bit numbers.
     const MEAN: f64 = 131_070.0;
     /// log2(e) / standard deviation of the sum: σ of the logarithm is 1.
-    const OCTAVES: f64 = 1.442_695_040_888_963_4 / 37_837.2;
-
-    /// The table.
-    pub fn new() -> Self {
-        let cents = |k: usize| exp2((k as f64 * 256.0 - Self::MEAN) * Self::OCTAVES) * Self::MEDIAN_CENTS;
-        Self { points: (0..=CELLS + 1).map(|k| (cents(k) * 1024.0) as u64).collect() }
-    }
+    const OCTAVES: f64 = std::f64::consts::LOG2_E / 37_837.2;
 
     /// The amount that a draw falls on.
     #[inline(always)]
@@ -87,6 +81,13 @@ impl Amounts {
         let (cell, rest) = ((sum >> 8) as usize, sum & 0xFF);
         let (a, b) = (self.points[cell], self.points[cell + 1]);
         ((a + (((b - a) * rest) >> 8)) >> 10) as i64
+    }
+}
+
+impl Default for Amounts {
+    fn default() -> Self {
+        let cents = |k: usize| exp2((k as f64 * 256.0 - Self::MEAN) * Self::OCTAVES) * Self::MEDIAN_CENTS;
+        Self { points: (0..=CELLS + 1).map(|k| (cents(k) * 1024.0) as u64).collect() }
     }
 }
 
@@ -172,7 +173,7 @@ mod tests {
 
     #[test]
     fn amounts_are_log_normal_around_35() {
-        let amounts = Amounts::new();
+        let amounts = Amounts::default();
         let mut cents: Vec<_> = (0..100_000).map(|i| amounts.cents(mix(7, i))).collect();
         cents.sort_unstable();
         let at = |q: f64| cents[(q * 100_000.0) as usize] as f64 / 3500.0;

@@ -1,0 +1,44 @@
+//! The `filesystem` connector: files, folders and globs of CSV or Parquet.
+//!
+//! | option | default | |
+//! |---|---|---|
+//! | `path` | needed | source: a file, a folder (read with its subfolders) or a glob; sink: a folder |
+//! | `format` | needed | `csv` or `parquet`; `csv.*` as in [`crate::format::csv`] |
+//! | `sink.overwrite` | `false` | sink: replace a folder that holds something |
+//!
+//! Every file is a partition, in path order; files and folders whose name begins with `.` or `_` are skipped. A sink's
+//! folder is complete or absent: see [`write`].
+
+pub mod listing;
+mod options;
+pub mod read;
+pub mod write;
+
+pub use options::{FileOptions, Format, SinkOptions};
+pub use read::FileSource;
+pub use write::FileTable;
+
+use std::io::{Error, ErrorKind};
+use std::path::Path;
+
+/// An I/O error as a sentence: what was tried, where, what happened, what to do.
+pub fn io_error(tried: &str, path: impl AsRef<Path>, error: &Error) -> String {
+    let path = path.as_ref().display();
+    let what = match error.kind() {
+        ErrorKind::NotFound => "it does not exist; check the path".to_owned(),
+        ErrorKind::PermissionDenied => "permission denied; change its owner or mode, or choose another path".to_owned(),
+        ErrorKind::ReadOnlyFilesystem => "the file system is read-only; choose another path".to_owned(),
+        ErrorKind::StorageFull => "the device is full; free space or choose another path".to_owned(),
+        ErrorKind::QuotaExceeded => "the disk quota is used up; free space or choose another path".to_owned(),
+        ErrorKind::FileTooLarge => {
+            "the file would exceed the limit on file sizes; raise it (ulimit -f) or choose another path".to_owned()
+        }
+        ErrorKind::AlreadyExists => "a file of that name is in the way; remove it or choose another path".to_owned(),
+        ErrorKind::NotADirectory => "a part of the path is a file, not a folder; choose another path".to_owned(),
+        _ => error.to_string(),
+    };
+    format!("can't {tried} {path}: {what}")
+}
+
+#[cfg(test)]
+mod tests;

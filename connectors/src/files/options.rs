@@ -1,0 +1,79 @@
+//! The options of file tables.
+
+use crate::format::csv::CsvOptions;
+use crate::options::Options;
+use crate::types;
+use arrow_schema::Schema;
+
+/// A format with its options.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Comma-separated values.
+    Csv(CsvOptions),
+    /// Apache Parquet.
+    Parquet,
+}
+
+/// What a table of files asks for, read or written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileOptions {
+    /// A file, folder or glob.
+    pub path: String,
+    /// The format.
+    pub format: Format,
+}
+
+/// What a written table asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinkOptions {
+    /// Folder and format.
+    pub file: FileOptions,
+    /// Replace a folder that holds something.
+    pub overwrite: bool,
+}
+
+impl FileOptions {
+    /// Reads the options; what is wrong is noted in `o`.
+    pub fn parse(o: &mut Options, schema: &Schema) -> Self {
+        let path = o.required("path", "/data/payments");
+        let path = match path.split_once("://") {
+            Some(("file", local)) => local,
+            Some((scheme, _)) => {
+                o.error("path", format!("{scheme}:// is not supported; use a path of this machine"));
+                path
+            }
+            None => path,
+        };
+        o.required("format", "parquet");
+        let named = !o.has_error("format");
+        let format = if named { o.choice("format", &["csv", "parquet"]) } else { "csv" };
+        let format = match format {
+            "parquet" => {
+                o.unused(
+                    &CsvOptions::NAMES,
+                    "is an option of format 'csv', the table's format is 'parquet'; remove it",
+                );
+                Format::Parquet
+            }
+            _ => Format::Csv(CsvOptions::parse(o)),
+        };
+        for field in schema.fields() {
+            if !types::is_supported(field.data_type()) {
+                let name = types::sql_name(field.data_type());
+                o.error("format", format!("files can't hold column {} of type {name}; CAST it", field.name()));
+            }
+        }
+        Self { path: path.to_owned(), format }
+    }
+}
+
+impl SinkOptions {
+    /// Reads the options; what is wrong is noted in `o`.
+    pub fn parse(o: &mut Options, schema: &Schema) -> Self {
+        let file = FileOptions::parse(o, schema);
+        if file.path.contains(['*', '?', '[']) {
+            o.error("path", format!("{:?} is a glob, a sink writes one folder; name it", file.path));
+        }
+        Self { file, overwrite: o.boolean("sink.overwrite", false) }
+    }
+}

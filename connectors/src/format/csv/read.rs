@@ -1,0 +1,242 @@
+//! CSV files as partitions: blocks in order, decoded on any worker.
+
+use super::borders::{Block, Borders, Oversize, Piece, without_line_break};
+use super::decode::{Decoder, Plan, Wrong};
+use super::fields::Fields;
+use super::header::{Layout, names};
+use super::{BLOCK_BYTES, CsvOptions, RAW_BYTES_MAX};
+use arrow::array::{BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::filter_record_batch;
+use arrow_schema::SchemaRef;
+use highwater_engine::batch::Offsets;
+use highwater_engine::error::SourceError;
+use highwater_engine::source::{BadRecord, Chunk, PartitionReader, Read, Split};
+use std::fs::File;
+use std::sync::Arc;
+
+/// A table of CSV files: what all of them have in common.
+#[derive(Debug)]
+pub struct CsvTable {
+    /// The format's options.
+    pub options: CsvOptions,
+    /// The declared columns.
+    pub physical: SchemaRef,
+    /// The declared columns that are decoded, ascending.
+    pub read: Vec<usize>,
+    /// Their schema.
+    pub schema: SchemaRef,
+}
+
+impl CsvTable {
+    /// A table of which a job reads some columns.
+    pub fn new(options: CsvOptions, physical: &SchemaRef, read: &[usize]) -> Result<Self, arrow::error::ArrowError> {
+        let schema = Arc::new(physical.project(read)?);
+        Ok(Self { options, physical: physical.clone(), read: read.to_vec(), schema })
+    }
+
+    /// Opens a file at its first record.
+    pub fn open(self: &Arc<Self>, path: &str) -> Result<CsvReader, SourceError> {
+        self.open_with_blocks(path, BLOCK_BYTES)
+    }
+
+    /// Opens a file and cuts it into blocks of this size: a look at the first rows needs no more than a small one.
+    pub fn open_with_blocks(self: &Arc<Self>, path: &str, block_bytes: usize) -> Result<CsvReader, SourceError> {
+        let file = File::open(path).map_err(|e| SourceError::new(crate::files::io_error("open", path, &e)))?;
+        let CsvOptions { delimiter, quote, .. } = self.options;
+        let borders = Borders::new(file, delimiter, quote, block_bytes);
+        let path = path.to_owned();
+        let mut reader = CsvReader { table: self.clone(), path, borders, pending: None, first: 0, file: None };
+        reader.begin()?;
+        Ok(reader)
+    }
+}
+
+/// One file, read in order.
+pub struct CsvReader {
+    table: Arc<CsvTable>,
+    path: String,
+    borders: Borders<File>,
+    /// The first block without the header.
+    pending: Option<Piece>,
+    /// Number of the first record behind the header.
+    first: u64,
+    file: Option<Arc<FilePlan>>,
+}
+
+/// What the splits of one file share.
+#[derive(Debug)]
+struct FilePlan {
+    table: Arc<CsvTable>,
+    width: usize,
+    columns: Vec<Plan>,
+    /// Number of the first record behind the header: that record has offset 0.
+    first: u64,
+}
+
+impl CsvReader {
+    /// Reads the header, if there is one, and settles which field is which column.
+    fn begin(&mut self) -> Result<(), SourceError> {
+        let mut layout = Layout::positional(self.table.physical.fields().len());
+        if self.table.options.header {
+            layout = match self.next_piece()? {
+                None => return Err(self.error("the file has no header; write one or set csv.header to false")),
+                Some(Piece::Oversize(o)) => return Err(self.error(&format!("line 1, the header: {}", o.reason))),
+                Some(Piece::Block(mut block)) => {
+                    let header = names(&block.data, &self.table.options).map_err(|e| self.error(&e))?;
+                    let end = memchr::memchr(b'\n', &block.data).map_or(block.data.len(), |at| at + 1);
+                    block.data.drain(..end);
+                    block.line += 1;
+                    block.record += 1;
+                    self.first = block.record;
+                    self.pending = (!block.data.is_empty()).then_some(Piece::Block(block));
+                    Layout::from_header(&header, &self.table.physical).map_err(|e| self.error(&e))?
+                }
+            };
+        }
+        let column = |&i: &usize| {
+            let field = self.table.physical.field(i);
+            Plan { field: layout.fields[i], name: field.name().clone(), data_type: field.data_type().clone() }
+        };
+        let columns = self.table.read.iter().map(column).collect();
+        self.file =
+            Some(Arc::new(FilePlan { table: self.table.clone(), width: layout.width, columns, first: self.first }));
+        Ok(())
+    }
+
+    fn next_piece(&mut self) -> Result<Option<Piece>, SourceError> {
+        if let Some(piece) = self.pending.take() {
+            return Ok(Some(piece));
+        }
+        self.borders.next_piece().map_err(|e| SourceError::new(crate::files::io_error("read", &self.path, &e)))
+    }
+
+    fn error(&self, message: &str) -> SourceError {
+        SourceError::new(format!("{}: {message}", self.path))
+    }
+}
+
+impl PartitionReader for CsvReader {
+    fn next_split(&mut self) -> Result<Option<Box<dyn Split>>, SourceError> {
+        let Some(piece) = self.next_piece()? else { return Ok(None) };
+        let Some(file) = self.file.clone() else { return Ok(None) };
+        Ok(Some(match piece {
+            Piece::Block(block) => Box::new(BlockSplit {
+                line_at: block.line,
+                record: block.record,
+                file,
+                block,
+                at: 0,
+                line_pos: 0,
+                fields: Fields::default(),
+            }),
+            Piece::Oversize(oversize) => Box::new(OversizeSplit { file, oversize: Some(oversize) }),
+        }))
+    }
+}
+
+/// A record that can't be read, alone.
+struct OversizeSplit {
+    file: Arc<FilePlan>,
+    oversize: Option<Oversize>,
+}
+
+impl Split for OversizeSplit {
+    fn read(&mut self, _max_rows: usize) -> Result<Read, SourceError> {
+        let Some(o) = self.oversize.take() else { return Ok(Read::End) };
+        let offset = (o.record - self.file.first) as i64;
+        let bad = BadRecord { offset, reason: format!("line {}: {}", o.line, o.reason), raw: Some(o.raw) };
+        let columns = RecordBatch::new_empty(self.file.table.schema.clone());
+        Ok(Read::Rows(Chunk { columns, offsets: Offsets::Run(offset), bad: vec![bad], bytes: o.bytes }))
+    }
+}
+
+/// A block being decoded.
+struct BlockSplit {
+    file: Arc<FilePlan>,
+    block: Block,
+    /// Where the next record starts, and its number.
+    at: usize,
+    record: u64,
+    /// Line of the byte at `line_pos`: carried along, as only bad records ask for lines.
+    line_at: u64,
+    line_pos: usize,
+    fields: Fields,
+}
+
+impl Split for BlockSplit {
+    fn read(&mut self, max_rows: usize) -> Result<Read, SourceError> {
+        if self.at >= self.block.data.len() {
+            return Ok(Read::End);
+        }
+        let file = self.file.clone();
+        let CsvOptions { delimiter, quote, null_literal, .. } = &file.table.options;
+        let quote = quote.filter(|_| self.block.quoted);
+        let start = self.at;
+        self.at = self.fields.find(&self.block.data, start, file.width, *delimiter, quote, max_rows.max(1));
+        if self.at == start {
+            let message = format!("the border scan and the decoder disagree at line {}", self.block.line);
+            return Err(SourceError::new(format!("{message}; this is a bug, please report it with the file")));
+        }
+        let null_literal = null_literal.as_deref().map(str::as_bytes);
+        let decoder = Decoder { data: &self.block.data, fields: &self.fields, quote, null_literal };
+        let mut wrong = Wrong::new();
+        let columns: Vec<_> = file.columns.iter().map(|plan| decoder.column(plan, &mut wrong)).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(self.fields.rows()));
+        let schema = &file.table.schema;
+        let batch = RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(|e| {
+            SourceError::new(format!("CSV decoder: {e}; this is a bug, please report it with the file"))
+        })?;
+        self.chunk(batch, wrong, start)
+    }
+}
+
+impl BlockSplit {
+    /// The good rows and, in order, the bad ones.
+    fn chunk(&mut self, batch: RecordBatch, wrong: Wrong, start: usize) -> Result<Read, SourceError> {
+        let base = (self.record - self.file.first) as i64;
+        self.record += u64::from(self.fields.found);
+        let bytes = (self.at - start) as u64;
+        if wrong.is_empty() && self.fields.rows() == self.fields.found as usize {
+            return Ok(Read::Rows(Chunk { columns: batch, offsets: Offsets::Run(base), bad: Vec::new(), bytes }));
+        }
+        let good: BooleanArray = (0..batch.num_rows()).map(|row| Some(!wrong.contains_key(&row))).collect();
+        let columns = if wrong.is_empty() {
+            batch
+        } else {
+            filter_record_batch(&batch, &good).map_err(|e| SourceError::new(e.to_string()))?
+        };
+        let good_rows = (0..good.len()).filter(|row| good.value(*row));
+        let offsets = good_rows.map(|row| base + i64::from(self.fields.ordinal(row))).collect();
+        let bad = self.bad_records(wrong, base);
+        Ok(Read::Rows(Chunk { columns, offsets: Offsets::List(offsets), bad, bytes }))
+    }
+
+    fn bad_records(&mut self, wrong: Wrong, base: i64) -> Vec<BadRecord> {
+        let data = &self.block.data;
+        let mut bad: Vec<(u32, usize, &[u8], String)> = self
+            .fields
+            .misshapen
+            .iter()
+            .map(|m| {
+                let (start, end) = (m.start as usize, m.end as usize);
+                (m.ordinal, start, without_line_break(&data[start..end]), m.reason.clone())
+            })
+            .collect();
+        bad.extend(wrong.into_iter().map(|(row, reason)| {
+            (self.fields.ordinal(row), self.fields.start(row), self.fields.record(data, row), reason)
+        }));
+        bad.sort_unstable_by_key(|b| b.0);
+        let (mut line, mut pos) = (self.line_at, self.line_pos);
+        let records = bad
+            .into_iter()
+            .map(|(ordinal, start, raw, reason)| {
+                line += memchr::memchr_iter(b'\n', &data[pos..start]).count() as u64;
+                pos = start;
+                let raw = Some(raw[..raw.len().min(RAW_BYTES_MAX)].to_vec());
+                BadRecord { offset: base + i64::from(ordinal), reason: format!("line {line}, {reason}"), raw }
+            })
+            .collect();
+        (self.line_at, self.line_pos) = (line, pos);
+        records
+    }
+}

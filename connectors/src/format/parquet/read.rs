@@ -1,0 +1,265 @@
+//! Parquet files as partitions: a split is a row group.
+
+use super::Conversion;
+use crate::options::nearest;
+use crate::types::{fraction_digits, sql_name};
+use arrow::array::{BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use highwater_engine::batch::Offsets;
+use highwater_engine::error::SourceError;
+use highwater_engine::source::{BadRecord, Chunk, PartitionReader, Read, Split};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::statistics::Statistics;
+use std::fs::File;
+use std::io::Read as _;
+use std::sync::Arc;
+
+/// A table of Parquet files: what all of them have in common.
+#[derive(Debug)]
+pub struct ParquetTable {
+    /// The declared columns.
+    pub physical: SchemaRef,
+    /// The declared columns that are decoded, ascending.
+    pub read: Vec<usize>,
+    /// Their schema.
+    pub schema: SchemaRef,
+}
+
+impl ParquetTable {
+    /// A table of which a job reads some columns.
+    pub fn new(physical: &SchemaRef, read: &[usize]) -> Result<Self, arrow::error::ArrowError> {
+        Ok(Self { physical: physical.clone(), read: read.to_vec(), schema: Arc::new(physical.project(read)?) })
+    }
+}
+
+/// A file whose footer is read and whose columns are found.
+#[derive(Debug)]
+pub struct ParquetFile {
+    table: Arc<ParquetTable>,
+    path: String,
+    metadata: ArrowReaderMetadata,
+    columns: Vec<FileColumn>,
+    mask: ProjectionMask,
+}
+
+/// A column to decode.
+#[derive(Debug)]
+struct FileColumn {
+    /// Its place among the file's columns, and among those that are decoded.
+    root: usize,
+    decoded: usize,
+    conversion: Conversion,
+}
+
+impl ParquetFile {
+    /// Reads the footer and checks every declared column that the job reads.
+    pub fn open(table: &Arc<ParquetTable>, path: &str) -> Result<Self, SourceError> {
+        let file = File::open(path).map_err(|e| SourceError::new(crate::files::io_error("open", path, &e)))?;
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let metadata =
+            ArrowReaderMetadata::load(&file, options).map_err(|e| SourceError::new(not_parquet(&file, path, &e)))?;
+        let mut columns = Vec::new();
+        for field in table.schema.fields() {
+            columns.push(find(metadata.schema(), field.name(), field.data_type(), path)?);
+        }
+        let mut roots: Vec<_> = columns.iter().map(|c| c.root).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        columns.iter_mut().for_each(|c| c.decoded = roots.binary_search(&c.root).unwrap_or(0));
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), roots);
+        Ok(Self { table: table.clone(), path: path.to_owned(), metadata, columns, mask })
+    }
+
+    /// The schema of the decoded columns.
+    pub fn schema(&self) -> SchemaRef {
+        self.table.schema.clone()
+    }
+
+    /// Rows in all.
+    pub fn rows(&self) -> u64 {
+        self.groups().iter().map(|g| g.num_rows().max(0) as u64).sum()
+    }
+
+    /// The smallest value of a declared column by the file's statistics, as milliseconds: of a timestamp, or of a BIGINT
+    /// that holds milliseconds. `None` if some row group has none.
+    pub fn least_ms(&self, physical: usize) -> Option<i64> {
+        let root = self.metadata.schema().index_of(self.table.physical.field(physical).name()).ok()?;
+        let digits = match self.metadata.schema().field(root).data_type() {
+            DataType::Timestamp(unit, _) => fraction_digits(*unit),
+            DataType::Int64 => 3,
+            _ => return None,
+        };
+        let leaf = (0..self.metadata.parquet_schema().num_columns())
+            .find(|leaf| self.metadata.parquet_schema().get_column_root_idx(*leaf) == root)?;
+        let least = |g: &RowGroupMetaData| match g.column(leaf).statistics()? {
+            Statistics::Int64(s) => s.min_opt().copied(),
+            _ => None,
+        };
+        let groups = self.groups().iter().filter(|g| g.num_rows() > 0);
+        let least = groups.map(least).collect::<Option<Vec<_>>>()?.into_iter().min()?;
+        Some(match digits {
+            0 => least.checked_mul(1000)?,
+            _ => least.div_euclid(10i64.pow(digits - 3)),
+        })
+    }
+
+    fn groups(&self) -> &[RowGroupMetaData] {
+        self.metadata.metadata().row_groups()
+    }
+
+    /// Compressed bytes of the columns that are decoded.
+    fn bytes(&self, group: usize) -> u64 {
+        let schema = self.metadata.parquet_schema();
+        let group = &self.groups()[group];
+        let leaves = (0..schema.num_columns()).filter(|leaf| self.mask.leaf_included(*leaf));
+        leaves.map(|leaf| group.column(leaf).compressed_size().max(0) as u64).sum()
+    }
+
+    fn decode(&self, group: usize, batch_rows: usize) -> Result<ParquetRecordBatchReader, SourceError> {
+        let file =
+            File::open(&self.path).map_err(|e| SourceError::new(crate::files::io_error("open", &self.path, &e)))?;
+        ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+            .with_row_groups(vec![group])
+            .with_projection(self.mask.clone())
+            .with_batch_size(batch_rows)
+            .build()
+            .map_err(|e| self.damaged(group, &e.to_string()))
+    }
+
+    fn damaged(&self, group: usize, error: &str) -> SourceError {
+        SourceError::new(format!("{}, row group {group}: {error}; the file is damaged, write it again", self.path))
+    }
+
+    /// The declared columns of a decoded batch, and its bad rows.
+    fn convert(&self, batch: &RecordBatch, group: usize) -> Result<(RecordBatch, Vec<(usize, String)>), SourceError> {
+        let (mut columns, mut bad) = (Vec::with_capacity(self.columns.len()), Vec::new());
+        for (column, field) in self.columns.iter().zip(self.table.schema.fields()) {
+            let found = batch.column(column.decoded);
+            let (array, wrong) =
+                column.conversion.apply(found, field.data_type()).map_err(|e| self.damaged(group, &e.to_string()))?;
+            columns.push(array);
+            bad.extend(wrong.into_iter().map(|(row, what)| (row, format!("column {}: {what}", field.name()))));
+        }
+        bad.sort_by_key(|(row, _)| *row);
+        bad.dedup_by_key(|(row, _)| *row);
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let batch = RecordBatch::try_new_with_options(self.table.schema.clone(), columns, &options)
+            .map_err(|e| self.damaged(group, &e.to_string()))?;
+        Ok((batch, bad))
+    }
+}
+
+/// Finds a declared column in a file.
+fn find(file: &Schema, name: &str, declared: &DataType, path: &str) -> Result<FileColumn, SourceError> {
+    let Ok(root) = file.index_of(name) else {
+        let names: Vec<_> = file.fields().iter().map(|f| f.name().as_str()).collect();
+        let hint = match nearest(name, &names) {
+            Some(near) => format!("did you mean {near}?"),
+            None => format!("it has {}", names.join(", ")),
+        };
+        return Err(SourceError::new(format!("{path} has no column {name}; {hint}")));
+    };
+    let found = file.field(root).data_type();
+    match Conversion::between(found, declared) {
+        Some(conversion) => Ok(FileColumn { root, decoded: 0, conversion }),
+        None => {
+            let (found, declared) = (sql_name(found), sql_name(declared));
+            let message = format!(
+                "{path}, column {name}: the file has {found}, the table declares {declared}; declare {name} {found}"
+            );
+            Err(SourceError::new(message))
+        }
+    }
+}
+
+/// Why a footer can't be read.
+fn not_parquet(mut file: &File, path: &str, error: &ParquetError) -> String {
+    use std::io::Seek;
+    let mut magic = [0; 4];
+    let begins = file.rewind().and_then(|()| file.read_exact(&mut magic));
+    match (begins, &magic) {
+        (Ok(()), b"PAR1") => format!("{path} is a truncated or damaged Parquet file ({error}); write it again"),
+        _ => format!("{path} is no Parquet file (it does not begin with PAR1); remove it or change the table's format"),
+    }
+}
+
+/// A file's row groups, in order.
+pub struct ParquetReader {
+    file: Arc<ParquetFile>,
+    group: usize,
+    offset: i64,
+}
+
+impl ParquetReader {
+    /// Begins at the first row group.
+    pub fn new(file: Arc<ParquetFile>) -> Self {
+        Self { file, group: 0, offset: 0 }
+    }
+}
+
+impl PartitionReader for ParquetReader {
+    fn next_split(&mut self) -> Result<Option<Box<dyn Split>>, SourceError> {
+        let Some(group) = self.file.groups().get(self.group) else { return Ok(None) };
+        let (rows, offset) = (group.num_rows(), self.offset);
+        let split = Group { file: self.file.clone(), group: self.group, offset, end: offset + rows, state: State::New };
+        self.group += 1;
+        self.offset += rows;
+        Ok(Some(Box::new(split)))
+    }
+}
+
+/// A row group being decoded.
+struct Group {
+    file: Arc<ParquetFile>,
+    group: usize,
+    offset: i64,
+    end: i64,
+    state: State,
+}
+
+enum State {
+    New,
+    Reading(Box<ParquetRecordBatchReader>),
+}
+
+impl Split for Group {
+    fn read(&mut self, max_rows: usize) -> Result<Read, SourceError> {
+        let mut bytes = 0;
+        if let State::New = self.state {
+            bytes = self.file.bytes(self.group);
+            self.state = State::Reading(Box::new(self.file.decode(self.group, max_rows.max(1))?));
+        }
+        let State::Reading(reader) = &mut self.state else { return Ok(Read::End) };
+        let Some(batch) = reader.next() else {
+            if self.offset != self.end {
+                let missing = format!("{} rows are missing", self.end - self.offset);
+                return Err(self.file.damaged(self.group, &missing));
+            }
+            return Ok(Read::End);
+        };
+        let batch = batch.map_err(|e| self.file.damaged(self.group, &e.to_string()))?;
+        let (rows, bad) = self.file.convert(&batch, self.group)?;
+        let base = self.offset;
+        self.offset += rows.num_rows() as i64;
+        if bad.is_empty() {
+            return Ok(Read::Rows(Chunk { columns: rows, offsets: Offsets::Run(base), bad: Vec::new(), bytes }));
+        }
+        let mut good = vec![true; rows.num_rows()];
+        bad.iter().for_each(|(row, _)| good[*row] = false);
+        let offsets = (0..good.len()).filter(|row| good[*row]).map(|row| base + row as i64).collect();
+        let columns = filter_record_batch(&rows, &BooleanArray::from(good))
+            .map_err(|e| self.file.damaged(self.group, &e.to_string()))?;
+        let record = |(row, what): (usize, String)| {
+            let offset = base + row as i64;
+            BadRecord { offset, reason: format!("row {offset}, {what}"), raw: None }
+        };
+        let bad = bad.into_iter().map(record).collect();
+        Ok(Read::Rows(Chunk { columns, offsets: Offsets::List(offsets), bad, bytes }))
+    }
+}
