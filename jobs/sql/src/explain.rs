@@ -14,7 +14,7 @@ use std::fmt::Write;
 /// The job as text: every step with its inputs, keys, exchange, `W_out` and state bound.
 pub fn explain(job: &PlannedJob) -> String {
     let mut out = format!("job {}\n", job.graph.name);
-    for (key, value) in job.settings.to_map() {
+    for (key, value) in job.settings.to_map().into_iter().filter(|(k, _)| k != "pipeline.name") {
         // writing to a String can't fail
         let _ = writeln!(out, "  {key} = {value}");
     }

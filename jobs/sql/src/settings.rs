@@ -92,8 +92,8 @@ impl Settings {
         let mut map = BTreeMap::from([
             ("pipeline.name".to_string(), self.name.clone()),
             ("table.local-time-zone".into(), self.time_zone.clone()),
-            ("arrival.quantum".into(), format!("{} ms", self.arrival_quantum_ms)),
-            ("arrival.late-horizon".into(), format!("{} ms", self.late_horizon_ms)),
+            ("arrival.quantum".into(), crate::intervals::show_ms(self.arrival_quantum_ms)),
+            ("arrival.late-horizon".into(), crate::intervals::show_ms(self.late_horizon_ms)),
         ]);
         map.extend(self.parallelism.map(|n| ("parallelism.default".into(), n.to_string())));
         map.extend(self.batch_size.map(|n| ("pipeline.batch-size".into(), n.to_string())));

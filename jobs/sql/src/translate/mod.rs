@@ -17,7 +17,8 @@ use crate::catalog::Catalog;
 use crate::diagnostic::{Fault, Result};
 use crate::tvf::WindowTvf;
 use arrow_schema::{Field, Fields, Schema, SchemaRef};
-use datafusion_expr::{Distinct, LogicalPlan};
+use datafusion_common::DFSchema;
+use datafusion_expr::{Distinct, Expr as Planned, LogicalPlan};
 use expr::{Scope, filter_and, may_fail};
 use highwater_engine::expr::Expr;
 use highwater_engine::graph::{Emission, MapSpec, Node, NodeId, Step, WindowKind};
@@ -98,21 +99,27 @@ impl<'a> Translator<'a> {
             LogicalPlan::TableScan(scan) => self.scan(scan.table_name.table()),
             LogicalPlan::SubqueryAlias(s) => {
                 let view = s.alias.table();
-                if self.catalog.is_view(view) {
-                    let (prefix, query) = (view.to_string(), format!("VIEW {view}"));
-                    return self.rel(&s.input, &Place { prefix, query, ..at.clone() });
+                if !self.catalog.is_view(view) {
+                    return self.rel(&s.input, at);
                 }
-                self.rel(&s.input, at)
+                let (prefix, query) = (view.to_string(), format!("VIEW {view}"));
+                let at = &Place { prefix, query, ..at.clone() };
+                let rel = self.rel(&s.input, at)?;
+                // What is dear to compute is computed once for all queries of the view.
+                Ok(if rel.columns.iter().any(heavy) { self.settled(rel, at) } else { rel })
             }
             LogicalPlan::Projection(p) => {
                 let rel = self.rel(&p.input, at)?;
+                let rel = self.computed_once(rel, &p.expr, p.input.schema(), 2, at)?;
                 let scope = Scope { schema: p.input.schema(), columns: &rel.columns, pseudo: rel.pseudo.as_ref() };
                 let columns = p.expr.iter().map(|e| scope.expr(e)).collect::<Result<Vec<_>>>()?;
                 let fields = p.schema.fields().iter().map(|f| f.as_ref().clone()).collect();
-                Ok(self.project(rel, columns, fields, at))
+                Ok(self.project(rel, columns, fields))
             }
             LogicalPlan::Filter(f) => {
-                let mut rel = self.rel(&f.input, at)?;
+                let rel = self.rel(&f.input, at)?;
+                let conditions = std::slice::from_ref(&f.predicate);
+                let mut rel = self.computed_once(rel, conditions, f.input.schema(), 1, at)?;
                 let scope = Scope { schema: f.input.schema(), columns: &rel.columns, pseudo: rel.pseudo.as_ref() };
                 let mut conditions = Vec::new();
                 for e in datafusion_expr::utils::split_conjunction(&f.predicate) {
@@ -124,6 +131,8 @@ impl<'a> Translator<'a> {
             LogicalPlan::Window(_) => self.over(plan, at),
             LogicalPlan::Aggregate(a) => {
                 let rel = self.rel(&a.input, at)?;
+                let exprs: Vec<Planned> = a.group_expr.iter().chain(&a.aggr_expr).cloned().collect();
+                let rel = self.computed_once(rel, &exprs, a.input.schema(), 2, at)?;
                 self.aggregate(rel, a, at)
             }
             LogicalPlan::Distinct(Distinct::All(input)) => {
@@ -143,12 +152,31 @@ impl<'a> Translator<'a> {
         }
     }
 
-    /// New columns over a relation. They are substituted into one another unless that would repeat work.
-    fn project(&mut self, rel: Rel, columns: Vec<Expr>, fields: Vec<Field>, at: &Place) -> Rel {
+    /// New columns over a relation.
+    fn project(&mut self, rel: Rel, columns: Vec<Expr>, fields: Vec<Field>) -> Rel {
         let time = columns.iter().map(|e| rel.is_time(e)).collect();
-        let size: usize = columns.iter().map(size_of).sum();
-        let rel = Rel { columns, fields, time, ..rel };
-        if size > SUBSTITUTED_MAX { self.settled(rel, at) } else { rel }
+        Rel { columns, fields, time, ..rel }
+    }
+
+    /// The relation as a step of its own if one of its dear columns would be computed `times` or more by `exprs`.
+    fn computed_once(
+        &mut self,
+        rel: Rel,
+        exprs: &[Planned],
+        schema: &DFSchema,
+        times: usize,
+        at: &Place,
+    ) -> Result<Rel> {
+        let mut uses = vec![0; rel.columns.len()];
+        for e in exprs {
+            for (column, n) in e.column_refs_counts() {
+                if let Some(i) = schema.maybe_index_of_column(column) {
+                    uses[i] += n;
+                }
+            }
+        }
+        let again = rel.columns.iter().zip(&uses).any(|(e, n)| *n >= times && heavy(e));
+        Ok(if again && rel.window.is_none() { self.settled(rel, at) } else { rel })
     }
 
     /// The relation as a node whose schema is exactly its columns, plus the pseudo-columns if it has them.
@@ -185,14 +213,18 @@ impl<'a> Translator<'a> {
     }
 }
 
-/// Nodes of the expressions of one projection, after which it becomes a step before it is substituted further.
-const SUBSTITUTED_MAX: usize = 20_000;
-
-fn size_of(e: &Expr) -> usize {
-    let mut n = 0;
-    e.visit(&mut |_| n += 1);
-    n
+/// Whether an expression is too dear to be computed twice for a row.
+fn heavy(e: &Expr) -> bool {
+    let (mut parts, mut dear) = (0, false);
+    e.visit(&mut |e| {
+        parts += 1;
+        dear |= matches!(e, Expr::Call { .. } | Expr::Case { .. } | Expr::Like { .. });
+    });
+    dear || parts > HEAVY_PARTS
 }
+
+/// Parts of an expression that is cheap without a look at them.
+const HEAVY_PARTS: usize = 8;
 
 impl Rel {
     /// Whether an expression over the node is the event time as it stands.

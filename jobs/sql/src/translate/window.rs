@@ -108,7 +108,8 @@ const MIXED: &str = "an expression of window columns and other columns before th
 impl Translator<'_> {
     pub(super) fn tvf(&mut self, tvf: &WindowTvf, at: &Place) -> Result<Rel> {
         let rel = self.rel(&tvf.input, at)?;
-        let mut rel = if rel.window.is_some() { self.window_assigned(rel, at) } else { rel };
+        let dear = rel.window.is_some() || rel.columns.iter().any(super::heavy);
+        let mut rel = if dear { self.settled(rel, at) } else { rel };
         let i = tvf.input.schema().index_of_column(&tvf.time).map_err(|e| Fault::new(e.strip_backtrace()))?;
         if !rel.time[i] {
             let what = format!("{} is not the time attribute of its rows", tvf.time.name);
