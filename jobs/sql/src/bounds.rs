@@ -3,7 +3,7 @@
 use crate::StateBound;
 use crate::intervals::show_ms;
 use highwater_engine::expr::Expr;
-use highwater_engine::graph::{Aggregate, AggregateFunction, Emission, Node, OverSpec, Step, WindowKind, WindowSpec};
+use highwater_engine::graph::{Aggregate, Emission, Node, OverSpec, Step, WindowKind, WindowSpec};
 
 /// The bound of every stateful step.
 pub(crate) fn state(nodes: &[Node]) -> Vec<StateBound> {
@@ -108,13 +108,5 @@ fn of_node(n: &Node, all: &[Reach]) -> Reach {
             columns.resize(width, input.rows);
             Reach { columns, rows: input.rows }
         }
-    }
-}
-
-/// `COUNT(DISTINCT merchant)`, as errors and `explain` name a call.
-pub(crate) fn label(a: &Aggregate) -> &str {
-    match a.function {
-        AggregateFunction::Count if a.argument.is_none() => "COUNT(*)",
-        _ => &a.label,
     }
 }

@@ -1,7 +1,6 @@
 //! A planned job as text.
 
 use crate::PlannedJob;
-use crate::bounds::label;
 use crate::intervals::show_ms;
 use crate::types::sql_type;
 use arrow_schema::Schema;
@@ -9,6 +8,7 @@ use highwater_engine::expr::Expr;
 use highwater_engine::graph::{
     Emission, Frame, MapSpec, Node, OverSpec, PseudoColumn, SourceSpec, Step, WindowKind, WindowSpec,
 };
+use highwater_operators::expression::text::expression as text;
 use std::fmt::Write;
 
 /// The job as text: every step with its inputs, keys, exchange, `W_out` and state bound.
@@ -46,8 +46,8 @@ fn step(n: &Node, nodes: &[Node]) -> String {
         Step::Map(m) => (if m.filter.is_some() { "filter" } else { "map" }.into(), map(n, m, input)),
         Step::TimeRange(r) => (format!("time range [{}, {})", r.from_ms, r.to_ms), vec![]),
         Step::AssignWindow(w) => (format!("windows {}", window_kind(w)), vec![]),
-        Step::Window(w) => (window_kind(&w.window), window(n, w, input)),
-        Step::Over(o) => ("over".into(), over(n, o, input)),
+        Step::Window(w) => (window_kind(&w.window), window(w, input)),
+        Step::Over(o) => ("over".into(), over(o, input)),
         Step::Union => ("union".into(), vec![]),
         Step::Sink(s) => (format!("sink {}{}", s.connector, if s.arrival { " at arrival" } else { "" }), vec![]),
     };
@@ -64,10 +64,6 @@ fn step(n: &Node, nodes: &[Node]) -> String {
 
 fn typed(f: &arrow_schema::Field) -> String {
     format!("{} {}", f.name(), sql_type(f.data_type()))
-}
-
-fn text(e: &Expr, schema: &Schema) -> String {
-    crate::scalars::text(e, schema)
 }
 
 fn source(n: &Node, s: &SourceSpec) -> Vec<String> {
@@ -130,14 +126,12 @@ fn exchange(keys: &[usize], input: &Schema) -> String {
     }
 }
 
-fn call(a: &highwater_engine::graph::Aggregate, input: &Schema) -> String {
-    let filter = a.filter.map_or(String::new(), |f| format!(" where {}", input.field(f).name()));
-    format!("{}{filter} {}", label(a), sql_type(&a.returns))
+fn call(a: &highwater_engine::graph::Aggregate) -> String {
+    format!("{} {}", a.label, sql_type(&a.returns))
 }
 
-fn window(n: &Node, w: &WindowSpec, input: &Schema) -> Vec<String> {
-    let _ = n;
-    let calls: Vec<String> = w.aggregates.iter().map(|a| call(a, input)).collect();
+fn window(w: &WindowSpec, input: &Schema) -> Vec<String> {
+    let calls: Vec<String> = w.aggregates.iter().map(call).collect();
     vec![exchange(&w.keys, input), calls.join(", "), "fires once, when W >= window_end; W_out = W".into()]
 }
 
@@ -147,15 +141,10 @@ fn frame(f: &Frame) -> String {
     format!("{start} to {end}")
 }
 
-fn over(n: &Node, o: &OverSpec, input: &Schema) -> Vec<String> {
+fn over(o: &OverSpec, input: &Schema) -> Vec<String> {
     let mut lines = vec![exchange(&o.keys, input)];
     for (i, f) in o.frames.iter().enumerate() {
-        let calls = o.calls.iter().enumerate().filter(|(_, c)| c.frame == i);
-        let calls: Vec<String> = calls
-            .map(|(k, c)| {
-                format!("{} AS {}", call(&c.aggregate, input), n.schema.field(input.fields().len() + k).name())
-            })
-            .collect();
+        let calls: Vec<String> = o.calls.iter().filter(|c| c.frame == i).map(|c| call(&c.aggregate)).collect();
         lines.push(format!("{}: {}", frame(f), calls.join(", ")));
     }
     lines.push(match o.emission {

@@ -16,6 +16,7 @@ use datafusion_expr::{
 use highwater_engine::expr::BinaryOp;
 use highwater_engine::graph::AggregateFunction;
 use highwater_engine::graph::types::{self, as_decimal};
+use highwater_operators::expression::scalar_udfs;
 use sqlparser::ast;
 use std::sync::Arc;
 
@@ -23,13 +24,13 @@ use std::sync::Arc;
 pub(crate) const PSEUDO: &str = "__pseudo";
 /// Arithmetic of decimals while a query is planned: its types are Flink's.
 const ARITHMETIC: [(&str, ast::BinaryOperator, BinaryOp); 4] = [
-    ("__add", ast::BinaryOperator::Plus, BinaryOp::Add),
-    ("__subtract", ast::BinaryOperator::Minus, BinaryOp::Subtract),
-    ("__multiply", ast::BinaryOperator::Multiply, BinaryOp::Multiply),
-    ("__divide", ast::BinaryOperator::Divide, BinaryOp::Divide),
+    ("decimal_add", ast::BinaryOperator::Plus, BinaryOp::Add),
+    ("decimal_subtract", ast::BinaryOperator::Minus, BinaryOp::Subtract),
+    ("decimal_multiply", ast::BinaryOperator::Multiply, BinaryOp::Multiply),
+    ("decimal_divide", ast::BinaryOperator::Divide, BinaryOp::Divide),
 ];
 
-/// The operator that a stub stands for.
+/// The operator that a function stands for.
 pub(crate) fn arithmetic(name: &str) -> Option<BinaryOp> {
     ARITHMETIC.iter().find(|(n, ..)| *n == name).map(|(_, _, op)| *op)
 }
@@ -96,8 +97,8 @@ pub(crate) struct Functions {
 
 impl Functions {
     pub fn new() -> Self {
-        let mut scalars = crate::scalars::all();
-        scalars.push(Arc::new(ScalarUDF::from(Stub::new(PSEUDO))));
+        let mut scalars = scalar_udfs();
+        scalars.push(Arc::new(ScalarUDF::from(Marker { signature: Signature::user_defined(Volatility::Volatile) })));
         let stub = |&(name, function): &(&'static str, AggregateFunction)| {
             let signature = Signature::user_defined(Volatility::Immutable);
             Arc::new(AggregateUDF::new_from_impl(Aggregate { name, kind: function as u8, signature }))
@@ -117,7 +118,7 @@ impl Functions {
             .iter()
             .map(|u| u.name())
             .chain(self.scalars.iter().flat_map(|u| u.aliases().iter().map(String::as_str)));
-        scalars.chain(self.aggregates.iter().map(|u| u.name())).filter(|n| !n.starts_with("__"))
+        scalars.chain(self.aggregates.iter().map(|u| u.name())).filter(|n| *n != PSEUDO && arithmetic(n).is_none())
     }
 }
 
@@ -173,49 +174,27 @@ impl AggregateUDFImpl for Aggregate {
     }
 }
 
-/// A scalar function that exists while a query is planned, never in a graph.
+/// The marker for pseudo-columns. Volatile: nothing may fold it.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Stub {
-    name: &'static str,
+struct Marker {
     signature: Signature,
 }
 
-impl Stub {
-    // Volatile: nothing may fold it.
-    fn new(name: &'static str) -> Self {
-        Self { name, signature: Signature::user_defined(Volatility::Volatile) }
-    }
-}
-
-impl ScalarUDFImpl for Stub {
+impl ScalarUDFImpl for Marker {
     fn name(&self) -> &str {
-        self.name
+        PSEUDO
     }
     fn signature(&self) -> &Signature {
         &self.signature
     }
     fn coerce_types(&self, args: &[DataType]) -> Result<Vec<DataType>> {
-        if self.name == PSEUDO {
-            return Ok(args.to_vec());
-        }
-        Ok(args.iter().map(|t| as_decimal(t).map_or(t.clone(), |(p, s)| DataType::Decimal128(p, s))).collect())
+        Ok(args.to_vec())
     }
-    fn return_type(&self, args: &[DataType]) -> Result<DataType> {
-        if self.name == PSEUDO {
-            return Ok(DataType::Boolean);
-        }
-        let [Some(l), Some(r)] = [0, 1].map(|i| args.get(i).and_then(as_decimal)) else {
-            return plan_err!("{}: the operands are no exact numbers", self.name);
-        };
-        let (p, s) = match arithmetic(self.name) {
-            Some(BinaryOp::Multiply) => types::product_of_decimals(l, r),
-            Some(BinaryOp::Divide) => types::quotient_of_decimals(l, r),
-            _ => types::sum_of_decimals(l, r),
-        };
-        Ok(DataType::Decimal128(p, s))
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
     }
     fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        plan_err!("{} is a marker", self.name)
+        plan_err!("{PSEUDO} is a marker")
     }
 }
 
@@ -228,9 +207,9 @@ pub(crate) struct Operators {
 
 impl Operators {
     pub fn new(functions: &Functions) -> Self {
-        let named = ["date_part", "extract", "strpos", "position", "substr", "substring", "overlay"];
+        let named = ["extract", "date_part", "instr", "strpos", "substring", "substr"];
         Self {
-            arithmetic: ARITHMETIC.map(|(n, op, _)| (op, Arc::new(ScalarUDF::from(Stub::new(n))))).to_vec(),
+            arithmetic: ARITHMETIC.into_iter().filter_map(|(n, op, _)| Some((op, functions.scalar(n)?))).collect(),
             functions: named.into_iter().map(|n| (n, functions.scalar(n))).collect(),
         }
     }
@@ -264,12 +243,9 @@ impl ExprPlanner for Operators {
         self.call(["extract", "date_part"], args)
     }
     fn plan_position(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
-        self.call(["position", "strpos"], args)
+        self.call(["instr", "strpos"], args)
     }
     fn plan_substring(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
         self.call(["substring", "substr"], args)
-    }
-    fn plan_overlay(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
-        self.call(["overlay", "overlay"], args)
     }
 }

@@ -27,7 +27,6 @@ mod intervals;
 mod job;
 mod prune;
 mod repair;
-mod scalars;
 mod session;
 mod settings;
 mod syntax;

@@ -239,6 +239,9 @@ impl Syntax<'_> {
     fn function(&mut self, f: &mut ast::Function) {
         let at = place(&f.name);
         let lower = f.name.to_string().to_lowercase();
+        if ["timestampdiff", "timestampadd"].contains(&lower.as_str()) {
+            unit_as_text(f);
+        }
         let aggregate = self.catalog.functions.aggregate(&lower).is_some();
         let upper = lower.to_uppercase();
         if NOT_REPLAYABLE.contains(&lower.as_str()) {
@@ -306,6 +309,12 @@ impl Syntax<'_> {
                 Ok(c) => *e = Expr::Interval(intervals::normal(c)),
                 Err(fault) => self.faults.push(fault),
             },
+            Expr::Floor { expr, field: ast::CeilFloorKind::DateTimeField(unit) } if is_unit(unit) => {
+                *e = call("date_trunc", unit, expr);
+            }
+            Expr::Ceil { expr, field: ast::CeilFloorKind::DateTimeField(unit) } if is_unit(unit) => {
+                *e = call("date_ceil", unit, expr);
+            }
             Expr::Identifier(i) => self.pseudo_column(e_of(i), e),
             Expr::CompoundIdentifier(parts) if parts.len() == 2 => self.pseudo_column(e_of(&parts[1]), e),
             _ => {}
@@ -326,6 +335,34 @@ impl Syntax<'_> {
 fn e_of(i: &ast::Ident) -> (String, Span) {
     let n = name(i.clone(), Span::at(1, 1));
     (n.value, n.at)
+}
+
+/// Whether `FLOOR(x TO unit)` names a unit.
+fn is_unit(unit: &ast::DateTimeField) -> bool {
+    *unit != ast::DateTimeField::NoDateTime
+}
+
+/// `function('UNIT', expr)`.
+fn call(function: &str, unit: &ast::DateTimeField, expr: &Expr) -> Expr {
+    let text = format!("{function}('{unit}', x)");
+    let parsed = Parser::new(&Flink).try_with_sql(&text).and_then(|mut p| p.parse_expr());
+    let Ok(Expr::Function(mut f)) = parsed else { return expr.clone() };
+    if let ast::FunctionArguments::List(l) = &mut f.args
+        && let Some(last) = l.args.last_mut()
+    {
+        *last = ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr.clone()));
+    }
+    Expr::Function(f)
+}
+
+/// The unit of `TIMESTAMPDIFF(SECOND, a, b)` is a word, not a column.
+fn unit_as_text(f: &mut ast::Function) {
+    if let ast::FunctionArguments::List(l) = &mut f.args
+        && let Some(ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(first))) = l.args.first_mut()
+        && let Expr::Identifier(unit) = first
+    {
+        *first = Expr::Value(Value::SingleQuotedString(unit.value.clone()).with_span(unit.span));
+    }
 }
 
 fn cast(expr: Expr, data_type: ast::DataType) -> Expr {

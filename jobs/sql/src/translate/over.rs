@@ -2,7 +2,7 @@
 //! the names of their keys, so that the order of the text does not matter.
 
 use super::expr::Scope;
-use super::window::{Call, unaliased};
+use super::window::{Call, shown, unaliased};
 use super::{Place, Rel, Slots, Translator, bare, named, schema_of};
 use crate::diagnostic::{Fault, Result};
 use crate::intervals::show_ms;
@@ -186,24 +186,21 @@ fn trailing(e: &Planned, scope: &Scope, rel: &Rel, field: &Field) -> Result<Trai
     }
     let mut keys = Vec::new();
     for e in &params.partition_by {
-        let name = match e {
-            Planned::Column(c) => c.name.clone(),
-            other => other.human_display().to_string(),
-        };
+        let name = shown(e, scope.schema);
         let data_type = e.get_type(scope.schema).map_err(|e| Fault::new(e.strip_backtrace()))?;
         keys.push((scope.expr(e)?, Field::new(name, data_type, true)));
     }
     let frame = frame(&params.window_frame)?;
-    let field = Field::new(named_by(&call.label, frame), field.data_type().clone(), true);
+    let field = Field::new(named_by(&call.label, &keys, frame), field.data_type().clone(), true);
     Ok(Trailing { keys, frame, call, returns, field })
 }
 
-/// `SUM(amount) over 1 h`: the column of a call until the query names it.
-fn named_by(label: &str, f: Frame) -> String {
-    match f.end_ms {
-        0 => format!("{label} over {}", show_ms(f.start_ms)),
-        _ => format!("{label} over {} to {}", show_ms(f.start_ms), show_ms(f.end_ms)),
-    }
+/// `SUM(amount) per card over 1 h`: the column of a call until the query names it.
+fn named_by(label: &str, keys: &[(Expr, Field)], f: Frame) -> String {
+    let names: Vec<&str> = keys.iter().map(|(_, k)| k.name().as_str()).collect();
+    let per = if names.is_empty() { String::new() } else { format!(" per {}", names.join(", ")) };
+    let end = if f.end_ms == 0 { String::new() } else { format!(" to {}", show_ms(f.end_ms)) };
+    format!("{label}{per} over {}{end}", show_ms(f.start_ms))
 }
 
 /// The frame in milliseconds. The syntax pass has refused all others; this is the second lock.

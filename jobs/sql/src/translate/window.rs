@@ -7,17 +7,23 @@ use crate::functions::aggregate_function;
 use crate::tvf::{WINDOW_COLUMNS, WindowTvf};
 use crate::types::TIMESTAMP_MS;
 use arrow_schema::{DataType, Field};
+use datafusion_common::DFSchema;
 use datafusion_expr::{Aggregate as Grouping, Expr as Planned, ExprSchemable};
 use highwater_engine::expr::Expr;
 use highwater_engine::graph::{Aggregate, Step, WindowSpec};
+use highwater_operators::expression::text;
 
 /// An aggregate call of a plan, over columns of its input.
 pub(super) struct Call {
     pub function: highwater_engine::graph::AggregateFunction,
     pub argument: Option<Expr>,
     pub argument_type: DataType,
+    /// The argument as text: the name of its column.
+    pub argument_text: String,
     pub distinct: bool,
     pub filter: Option<Expr>,
+    /// The filter as text: the name of its column.
+    pub filter_text: String,
     pub label: String,
 }
 
@@ -25,19 +31,41 @@ impl Call {
     /// Reads name, arguments, DISTINCT and FILTER.
     pub fn new(name: &str, args: &[Planned], distinct: bool, filter: Option<&Planned>, scope: &Scope) -> Result<Call> {
         let function = aggregate_function(name).ok_or_else(|| Fault::new(format!("{name} is not supported")))?;
+        let filter_text = filter.map(|f| shown(f, scope.schema)).unwrap_or_default();
+        let filtered = filter.map_or(String::new(), |_| format!(" FILTER (WHERE {filter_text})"));
         let filter = filter.map(|f| scope.expr(f)).transpose()?;
         let upper = if name.starts_with("stddev") { "STDDEV".into() } else { name.to_uppercase() };
         let [arg] = args else {
             return Err(Fault::new(format!("{upper} takes one argument, not {}", args.len())));
         };
         if name == "count" && !distinct && every_row(arg) {
-            let label = "COUNT(*)".to_string();
+            let label = format!("COUNT(*){filtered}");
             let argument_type = DataType::Null;
-            return Ok(Call { function, argument: None, argument_type, distinct, filter, label });
+            let argument_text = String::new();
+            return Ok(Call {
+                function,
+                argument: None,
+                argument_type,
+                argument_text,
+                distinct,
+                filter,
+                filter_text,
+                label,
+            });
         }
         let argument_type = arg.get_type(scope.schema).map_err(|e| Fault::new(e.strip_backtrace()))?;
-        let label = format!("{upper}({}{})", if distinct { "DISTINCT " } else { "" }, shown(arg));
-        Ok(Call { function, argument: Some(scope.expr(arg)?), argument_type, distinct, filter, label })
+        let argument_text = shown(arg, scope.schema);
+        let label = format!("{upper}({}{argument_text}){filtered}", if distinct { "DISTINCT " } else { "" });
+        Ok(Call {
+            function,
+            argument: Some(scope.expr(arg)?),
+            argument_type,
+            argument_text,
+            distinct,
+            filter,
+            filter_text,
+            label,
+        })
     }
 
     /// The call without its columns.
@@ -48,8 +76,10 @@ impl Call {
 
     /// Puts the arguments into slots.
     pub fn placed(self, slots: &mut Slots, returns: DataType) -> Aggregate {
-        let argument = self.argument.map(|e| slots.put(e, Field::new(&self.label, self.argument_type.clone(), true)));
-        let filter = self.filter.map(|e| slots.put(e, Field::new("filter", DataType::Boolean, true)));
+        let argument =
+            self.argument.map(|e| slots.put(e, Field::new(&self.argument_text, self.argument_type.clone(), true)));
+        let name = self.filter_text;
+        let filter = self.filter.map(|e| slots.put(e, Field::new(name, DataType::Boolean, true)));
         let Call { function, distinct, label, .. } = self;
         Aggregate { function, argument, distinct, filter, returns, label }
     }
@@ -65,15 +95,15 @@ fn every_row(arg: &Planned) -> bool {
     }
 }
 
-/// An argument as the text has it, without qualifiers.
-fn shown(e: &Planned) -> String {
+/// An expression as SQL, without qualifiers and the casts that the analyzer put around it.
+pub(super) fn shown(e: &Planned, schema: &DFSchema) -> String {
     match e {
-        Planned::Column(c) => c.name.clone(),
-        Planned::Alias(a) => shown(&a.expr),
-        Planned::Cast(c) => shown(&c.expr),
+        Planned::Alias(a) => shown(&a.expr, schema),
+        Planned::Cast(c) => shown(&c.expr, schema),
         other => {
-            let text = other.human_display().to_string();
-            if text.len() > 60 { "…".into() } else { text }
+            let columns: Vec<Expr> = (0..schema.fields().len()).map(Expr::Column).collect();
+            let scope = Scope { schema, columns: &columns, pseudo: None };
+            scope.expr(other).map_or_else(|_| "…".into(), |e| text::expression(&e, schema.as_arrow()))
         }
     }
 }
