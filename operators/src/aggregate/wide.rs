@@ -12,14 +12,12 @@ pub trait Exact: Copy + Default + PartialEq + Send {
     fn minus(self, other: Self) -> Option<Self>;
     /// The same value, wider.
     fn widen(self) -> Self::Wider;
-    /// The same value in 256 bits.
-    fn to_i256(self) -> i256;
-    /// The same value in 128 bits, if it fits.
-    fn to_i128(self) -> Option<i128>;
+    /// The same value from the wider type, if it fits.
+    fn narrow(wide: Self::Wider) -> Option<Self>;
 }
 
 macro_rules! exact {
-    ($t:ty, $wider:ty, $widen:expr) => {
+    ($t:ty, $wider:ty, $widen:expr, $narrow:expr) => {
         impl Exact for $t {
             type Wider = $wider;
             #[inline(always)]
@@ -36,16 +34,13 @@ macro_rules! exact {
                 f(self)
             }
             #[inline(always)]
-            fn to_i256(self) -> i256 {
-                i256::from(self)
-            }
-            #[inline(always)]
-            fn to_i128(self) -> Option<i128> {
-                i256::from(self).to_i128()
+            fn narrow(wide: $wider) -> Option<Self> {
+                let f: fn($wider) -> Option<$t> = $narrow;
+                f(wide)
             }
         }
     };
 }
-exact!(i64, i128, i128::from);
-exact!(i128, i256, i256::from_i128);
-exact!(i256, i256, |v| v);
+exact!(i64, i128, i128::from, |w| i64::try_from(w).ok());
+exact!(i128, i256, i256::from_i128, i256::to_i128);
+exact!(i256, i256, |v| v, Some);

@@ -182,11 +182,11 @@ fn moment(call: &Call, f: &Finish, totals: &Totals) -> Result<Option<i128>, Over
     let (m, n) = (&totals.moments, totals.moments.n as u64);
     match (&call.result, call.wide) {
         (CallResult::Sum(_), false) => f.sum(m.sum).map(Some),
-        (CallResult::Sum(_), true) => f.sum_wide(m.sum_wide).map(Some),
+        (CallResult::Sum(_), true) => f.sum_wide(totals.wide.sum).map(Some),
         (CallResult::Avg(_), false) => f.avg(n, m.sum),
-        (CallResult::Avg(_), true) => f.avg_wide(n, m.sum_wide),
-        (CallResult::Stddev(_), false) => f.stddev(n, m.sum, m.squares),
-        (CallResult::Stddev(_), true) => f.stddev_wide(n, m.sum_wide, m.squares),
+        (CallResult::Avg(_), true) => f.avg_wide(n, totals.wide.sum),
+        (CallResult::Stddev(_), false) => f.stddev(n, m.sum, totals.wide.squares),
+        (CallResult::Stddev(_), true) => f.stddev_wide(n, totals.wide.sum, totals.wide.squares),
         _ => Ok(None),
     }
 }

@@ -4,9 +4,10 @@
 //! out of place. A value is distinct at the entry whose previous occurrence lies below the lower edge; by the event
 //! times of the previous and the next occurrence of every entry this is decided without a table of counts.
 
-use super::long::Lanes;
-use super::measure::{Entries, Moments};
-use super::plan::{FramePlan, Measure, Plan, TIME};
+use super::long::Rows;
+use super::measure::{Entries, Moments, WideMoments};
+use super::plan::{FramePlan, Measure, Plan};
+use std::ops::Range;
 
 /// No previous occurrence: below every lower edge.
 pub const NEVER_BEFORE: i64 = i64::MIN;
@@ -14,28 +15,35 @@ pub const NEVER_BEFORE: i64 = i64::MIN;
 pub const NEVER_AFTER: i64 = i64::MAX;
 
 /// The entries `[lower, upper)`: those with event times in `[lo, hi]`.
+#[derive(Clone, Copy)]
 pub struct Cursor {
     lo: i64,
     hi: i64,
     lower: usize,
     upper: usize,
-    moments: Vec<Moments>,
+}
+
+/// What a cursor reads and keeps up to date.
+pub struct Track<'a> {
+    /// The node.
+    pub plan: &'a Plan,
+    /// The cursor's frame.
+    pub frame: &'a FramePlan,
+    /// The entries.
+    pub rows: &'a Rows,
+    /// Moments of all measures of all frames.
+    pub moments: &'a mut [Moments],
+    /// Wide moments of those that have some.
+    pub wides: &'a mut [WideMoments],
 }
 
 impl Cursor {
     /// A cursor before the first entry.
-    pub fn new(frame: &FramePlan) -> Self {
-        let moments = vec![Moments::default(); frame.measures.len()];
-        Self { lo: i64::MIN + 1, hi: i64::MIN + 1, lower: 0, upper: 0, moments }
-    }
+    pub const START: Cursor = Cursor { lo: i64::MIN + 1, hi: i64::MIN + 1, lower: 0, upper: 0 };
 
     /// The entries inside.
-    pub fn range(&self) -> std::ops::Range<usize> {
+    pub fn range(&self) -> Range<usize> {
         self.lower..self.upper
-    }
-    /// What is known of measure `i` of the frame.
-    pub fn moments(&self, i: usize) -> &Moments {
-        &self.moments[i]
     }
     /// The lower edge.
     pub fn lo(&self) -> i64 {
@@ -46,90 +54,58 @@ impl Cursor {
         self.hi
     }
 
-    /// Moves to the edges `[lo, hi]`, which keep their distance or grow together.
-    pub fn move_to(&mut self, plan: &Plan, frame: &FramePlan, log: &Lanes, lo: i64, hi: i64) {
+    /// Moves to the edges `[lo, hi]`.
+    #[inline(always)]
+    pub fn move_to(&mut self, track: &mut Track<'_>, lo: i64, hi: i64) {
         if hi >= self.hi {
-            self.move_upper(plan, frame, log, hi);
-            self.move_lower(plan, frame, log, lo);
+            self.move_upper(track, hi);
+            self.move_lower(track, lo);
         } else {
-            self.move_lower(plan, frame, log, lo);
-            self.move_upper(plan, frame, log, hi);
+            self.move_lower(track, lo);
+            self.move_upper(track, hi);
         }
     }
 
-    fn move_upper(&mut self, plan: &Plan, frame: &FramePlan, log: &Lanes, hi: i64) {
-        let times = log.lane(TIME);
-        let from = self.upper;
-        while self.upper < times.len() && times[self.upper] <= hi {
+    #[inline(always)]
+    fn move_upper(&mut self, track: &mut Track<'_>, hi: i64) {
+        let (lo, from, len) = (self.lo, self.upper, track.rows.len());
+        while self.upper < len && track.rows.time(self.upper) <= hi {
             self.upper += 1;
         }
-        let lo = self.lo;
-        let entering = from..self.upper;
-        self.each(plan, frame, log, entering, true, |previous, _| previous < lo);
+        track.each(from..self.upper, true, |previous, _| previous < lo);
         let from = self.upper;
-        while self.upper > self.lower && times[self.upper - 1] > hi {
+        while self.upper > self.lower && track.rows.time(self.upper - 1) > hi {
             self.upper -= 1;
         }
-        let leaving = self.upper..from;
-        self.each(plan, frame, log, leaving, false, |previous, _| previous < lo);
+        track.each(self.upper..from, false, |previous, _| previous < lo);
         self.hi = hi;
     }
 
-    fn move_lower(&mut self, plan: &Plan, frame: &FramePlan, log: &Lanes, lo: i64) {
-        let times = log.lane(TIME);
-        let from = self.lower;
-        while self.lower < self.upper && times[self.lower] < lo {
+    #[inline(always)]
+    fn move_lower(&mut self, track: &mut Track<'_>, lo: i64) {
+        let (hi, from) = (self.hi, self.lower);
+        while self.lower < self.upper && track.rows.time(self.lower) < lo {
             self.lower += 1;
         }
-        let hi = self.hi;
-        let leaving = from..self.lower;
-        self.each(plan, frame, log, leaving, false, |_, next| next > hi);
+        track.each(from..self.lower, false, |_, next| next > hi);
         let from = self.lower;
-        while self.lower > 0 && times[self.lower - 1] >= lo {
+        while self.lower > 0 && track.rows.time(self.lower - 1) >= lo {
             self.lower -= 1;
         }
-        let entering = self.lower..from;
-        self.each(plan, frame, log, entering, true, |_, next| next > hi);
+        track.each(self.lower..from, true, |_, next| next > hi);
         self.lo = lo;
     }
 
-    /// Adds or removes entries; `alone(previous, next)` says whether a value enters or leaves with the entry, given the
-    /// event times of its neighbouring occurrences.
-    #[inline(always)]
-    fn each(
-        &mut self,
-        plan: &Plan,
-        frame: &FramePlan,
-        log: &Lanes,
-        entries: std::ops::Range<usize>,
-        add: bool,
-        alone: impl Fn(i64, i64) -> bool + Copy,
-    ) {
-        if entries.is_empty() {
-            return;
-        }
-        for (m, moments) in frame.measures.iter().zip(&mut self.moments) {
-            if m.bit.is_none() && m.distinct.is_none() && !m.sum && !m.squares {
-                moments.n += if add { entries.len() as i64 } else { -(entries.len() as i64) };
-                continue;
-            }
-            for i in entries.clone().filter(|i| counts(plan, m, log, *i, alone)) {
-                let v = log.value(m.value, i);
-                if add { moments.add(m, v) } else { moments.remove(m, v) }
-            }
-        }
-    }
-
     /// Entry `at` was inserted: shifts the edges and, if it lies inside, adds it.
-    pub fn inserted(&mut self, plan: &Plan, frame: &FramePlan, log: &Lanes, at: usize) {
-        let time = log.times()[at];
+    pub fn inserted(&mut self, track: &mut Track<'_>, at: usize) {
+        let time = track.rows.time(at);
         if time < self.lo {
             self.lower += 1;
             self.upper += 1;
         } else if time <= self.hi {
             self.upper += 1;
             let (lo, hi) = (self.lo, self.hi);
-            self.each(plan, frame, log, at..at + 1, true, |previous, next| previous < lo && next > hi);
+            track.each(at..at + 1, true, |previous, next| previous < lo && next > hi);
         }
     }
 
@@ -141,7 +117,33 @@ impl Cursor {
     }
 }
 
+impl Track<'_> {
+    /// Adds or removes entries; `alone(previous, next)` says whether a value enters or leaves with the entry, given the
+    /// event times of its neighbouring occurrences.
+    #[inline(always)]
+    fn each(&mut self, entries: Range<usize>, add: bool, alone: impl Fn(i64, i64) -> bool) {
+        let first = self.frame.first;
+        for i in entries {
+            for (m, moments) in self.frame.measures.iter().zip(&mut self.moments[first..]) {
+                if !counts(self.plan, m, self.rows, i, &alone) {
+                    continue;
+                }
+                let v = self.rows.value(m.value, i);
+                if add {
+                    moments.add(m, v)
+                } else {
+                    moments.remove(m, v)
+                }
+                if let Some(w) = m.wide {
+                    let wide = &mut self.wides[w];
+                    if add { wide.add(m, v) } else { wide.remove(m, v) }
+                }
+            }
+        }
+    }
+}
+
 #[inline(always)]
-fn counts(plan: &Plan, m: &Measure, log: &Lanes, i: usize, alone: impl Fn(i64, i64) -> bool) -> bool {
-    log.counts(m.bit, i) && m.distinct.is_none_or(|d| alone(log.lane(plan.distincts[d].previous)[i], log.next(d)[i]))
+fn counts(plan: &Plan, m: &Measure, rows: &Rows, i: usize, alone: &impl Fn(i64, i64) -> bool) -> bool {
+    rows.counts(m.bit, i) && m.distinct.is_none_or(|d| alone(rows.word(i, plan.distincts[d].previous), rows.next(i, d)))
 }

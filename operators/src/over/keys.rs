@@ -193,6 +193,12 @@ impl KeyTable {
         table_hash(hash) as usize & self.mask
     }
 
+    /// Asks for the place of a key with this hash.
+    #[inline(always)]
+    pub fn prefetch(&self, hash: u64) {
+        super::prefetch::prefetch(&self.heads, self.place(hash));
+    }
+
     /// The place of `key`, which is added if it is new: then its head is [`State::Free`] until the caller sets it. Room
     /// must have been made.
     #[inline(always)]

@@ -6,7 +6,8 @@ use super::keys::{Key, KeyTable, State};
 use super::lane::Kind;
 use super::long::LongLog;
 use super::measure::{Entries, SQUARED_MAX, Totals, scan, wide};
-use super::plan::{Plan, Value};
+use super::plan::{Plan, TIME, Value};
+use super::prefetch::prefetch;
 use super::small::{self, Small};
 use highwater_engine::error::OperatorError;
 use std::sync::Arc;
@@ -65,8 +66,8 @@ impl Logs {
             }
             State::Long => {
                 let log = longs[head.at as usize].as_mut().expect("a long log exists while its key does");
-                log.evict(plan, bound, |lanes, i| text.iter().for_each(|w| names.release(lanes.lane(*w)[i])));
-                let empty = log.len() == 0;
+                log.evict(plan, bound, |rows, i| text.iter().for_each(|w| names.release(rows.word(i, *w))));
+                let empty = log.entries().len() == 0;
                 if empty {
                     longs[head.at as usize] = None;
                     longs_free.push(head.at);
@@ -80,7 +81,7 @@ impl Logs {
     pub fn evict_long(&mut self, bound: i64) {
         let Self { plan, longs, names, text, .. } = self;
         for log in longs.iter_mut().flatten() {
-            log.evict(plan, bound, |lanes, i| text.iter().for_each(|w| names.release(lanes.lane(*w)[i])));
+            log.evict(plan, bound, |rows, i| text.iter().for_each(|w| names.release(rows.word(i, *w))));
         }
     }
 
@@ -94,6 +95,41 @@ impl Logs {
             head.set_state(State::Small);
         }
         place
+    }
+
+    /// Asks for the place of a key with this hash.
+    #[inline(always)]
+    pub fn prefetch_place(&self, hash: u64) {
+        self.table.prefetch(hash);
+    }
+
+    /// Asks for the log of a place that was found.
+    #[inline(always)]
+    pub fn prefetch_log(&self, place: usize) {
+        let head = self.table.head(place);
+        match head.state() {
+            State::Small => {
+                let chunk = self.arena.chunk(head.at, head.class);
+                prefetch(chunk, 0);
+                prefetch(chunk, 8);
+            }
+            _ => {
+                if let Some(log) = &self.longs[head.at as usize] {
+                    prefetch(std::slice::from_ref(&**log), 0);
+                }
+            }
+        }
+    }
+
+    /// Asks for the entries of a place whose long log is there.
+    #[inline(always)]
+    pub fn prefetch_entries(&self, place: usize) {
+        let head = self.table.head(place);
+        if head.state() == State::Long
+            && let Some(log) = &self.longs[head.at as usize]
+        {
+            log.prefetch();
+        }
     }
 
     /// Enters an entry into the log at `place`, after forgetting what lies before `bound`.
@@ -125,11 +161,13 @@ impl Logs {
         }
         let at = self.table.head(place).at as usize;
         let log = self.longs[at].as_mut().expect("a long log exists while its key does");
-        let (names, text) = (&mut self.names, &self.text);
-        log.evict(&self.plan, bound, |lanes, i| text.iter().for_each(|w| names.release(lanes.lane(*w)[i])));
         log.insert(&self.plan, &self.names, entry);
-        if log.len() * 4 <= self.small_max {
-            self.demote(place);
+        if log.should_evict(bound) {
+            let (names, text) = (&mut self.names, &self.text);
+            log.evict(&self.plan, bound, |rows, i| text.iter().for_each(|w| names.release(rows.word(i, *w))));
+            if log.entries().len() * 4 <= self.small_max {
+                self.demote(place);
+            }
         }
     }
 
@@ -140,7 +178,7 @@ impl Logs {
         let mut entry = vec![0; self.plan.words];
         let entries = Small::new(&self.arena, &head);
         for i in 0..head.len as usize {
-            entry.iter_mut().enumerate().for_each(|(w, v)| *v = entries.lane(w)[i]);
+            entry.iter_mut().enumerate().for_each(|(w, v)| *v = entries.word(i, w));
             log.insert(&self.plan, &self.names, &mut entry);
         }
         self.arena.free(head.at, head.class);
@@ -159,14 +197,14 @@ impl Logs {
         let at = self.table.head(place).at;
         let log = self.longs[at as usize].take().expect("a long log exists while its key does");
         self.longs_free.push(at);
-        let class = super::arena::class_for(log.len());
+        let class = super::arena::class_for(log.entries().len());
         let chunk = self.arena.alloc(class);
         let head = self.table.head_mut(place);
         (head.at, head.class, head.start, head.len) = (chunk, class, 0, 0);
         head.set_state(State::Small);
         let mut entry = vec![0; self.plan.words];
-        for i in 0..log.len() {
-            entry.iter_mut().enumerate().for_each(|(w, v)| *v = log.entries().lane(w)[i]);
+        for i in 0..log.entries().len() {
+            entry.iter_mut().enumerate().for_each(|(w, v)| *v = log.entries().word(i, w));
             small::insert(&mut self.arena, head, &self.plan, &mut entry);
         }
     }
@@ -192,7 +230,7 @@ impl Logs {
             return log.measure(&self.plan, &self.names, time, to);
         }
         let entries = Small::new(&self.arena, head);
-        let times = entries.times();
+        let times = entries.lane(TIME);
         for frame in &self.plan.frames {
             let (lo, hi) = frame.edges(time);
             let (from, end) = between(times, lo, hi);

@@ -1,53 +1,87 @@
-//! Long logs: a key's entries in vectors of their own, with a [`Cursor`] per frame and a [`Pyramid`] per extremum.
+//! Long logs: a key's entries in a vector of their own, with a [`Cursor`] per frame and a [`Pyramid`] per extremum.
 //!
 //! An answer costs as many steps as entries entered and left the frames since the last one. In-order rows are appended;
 //! a row that is out of place by `d` entries costs O(d) to enter. Cursors, links and pyramids are made of the entries
 //! and never stored.
 
-use super::cursor::{Cursor, NEVER_AFTER, NEVER_BEFORE};
+use super::cursor::{Cursor, NEVER_AFTER, NEVER_BEFORE, Track};
 use super::extrema::Pyramid;
 use super::intern::Interner;
-use super::measure::{Entries, Totals};
+use super::measure::{Entries, Moments, Totals, WideMoments};
 use super::plan::{Distinct, Plan, TIME};
+use super::prefetch::prefetch;
 use hashbrown::HashTable;
 use highwater_engine::hash::{hash_i64, table_hash};
 
-/// The words of a long log's entries, lane by lane. What was forgotten stays at the front until it is half of all.
-pub struct Lanes {
+/// The entries of a long log, entry by entry: the words of the plan, then the event time of the next occurrence for each
+/// distinct input. What was forgotten stays at the front until it is half of all.
+pub struct Rows {
+    /// Words of an entry of the plan.
+    words: usize,
+    /// Words from one entry to the next.
+    stride: usize,
+    /// First word in use.
     start: usize,
-    words: Vec<Vec<i64>>,
-    /// Event time of the next occurrence, by distinct input.
-    next: Vec<Vec<i64>>,
+    data: Vec<i64>,
 }
 
-impl Entries for Lanes {
+impl Entries for Rows {
     #[inline(always)]
-    fn lane(&self, word: usize) -> &[i64] {
-        &self.words[word][self.start..]
-    }
-}
-
-impl Lanes {
-    /// Event time of the next occurrence of each entry's value in distinct input `d`.
-    #[inline(always)]
-    pub fn next(&self, d: usize) -> &[i64] {
-        &self.next[d][self.start..]
-    }
     fn len(&self) -> usize {
-        self.words[TIME].len() - self.start
+        (self.data.len() - self.start) / self.stride
     }
-    fn all(&mut self) -> impl Iterator<Item = &mut Vec<i64>> {
-        self.words.iter_mut().chain(&mut self.next)
+    #[inline(always)]
+    fn word(&self, i: usize, word: usize) -> i64 {
+        self.data[self.start + i * self.stride + word]
     }
+}
+
+impl Rows {
+    fn new(plan: &Plan) -> Self {
+        Self { words: plan.words, stride: plan.words + plan.distincts.len(), start: 0, data: Vec::new() }
+    }
+
+    /// Event time of the next occurrence of entry `i`'s value in distinct input `d`.
+    #[inline(always)]
+    pub fn next(&self, i: usize, d: usize) -> i64 {
+        self.word(i, self.words + d)
+    }
+
+    fn set(&mut self, i: usize, word: usize, v: i64) {
+        self.data[self.start + i * self.stride + word] = v;
+    }
+
+    /// Number of entries that are not later than `time`.
+    #[inline(always)]
+    fn not_after(&self, time: i64) -> usize {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = (low + high) / 2;
+            if self.time(middle) <= time { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+
+    /// Inserts an entry at `at`, with no next occurrences yet.
+    fn insert(&mut self, at: usize, entry: &[i64]) {
+        let (old, place) = (self.data.len(), self.start + at * self.stride);
+        if place == old {
+            self.data.extend_from_slice(entry);
+            self.data.resize(old + self.stride, NEVER_AFTER);
+            return;
+        }
+        self.data.resize(old + self.stride, NEVER_AFTER);
+        self.data.copy_within(place..old, place + self.stride);
+        self.data[place..place + self.words].copy_from_slice(entry);
+        self.data[place + self.words..place + self.stride].fill(NEVER_AFTER);
+    }
+
     fn forget(&mut self, n: usize) {
-        self.start += n;
-        if self.start * 2 > self.words[TIME].len() {
-            let start = std::mem::take(&mut self.start);
-            for lane in self.all() {
-                lane.drain(..start);
-                if lane.capacity() > 4 * lane.len() + 64 {
-                    lane.shrink_to(2 * lane.len());
-                }
+        self.start += n * self.stride;
+        if self.start * 2 > self.data.len() {
+            self.data.drain(..std::mem::take(&mut self.start));
+            if self.data.capacity() > 4 * self.data.len() + 256 {
+                self.data.shrink_to(2 * self.data.len());
             }
         }
     }
@@ -61,64 +95,89 @@ struct Last {
     hint: u64,
 }
 
+fn hash(value: i64) -> u64 {
+    table_hash(hash_i64(value))
+}
+
 /// The log of a busy key.
 pub struct LongLog {
-    lanes: Lanes,
+    rows: Rows,
     /// Entries forgotten so far.
     gone: u64,
-    last: Vec<HashTable<Last>>,
-    cursors: Vec<Cursor>,
-    pyramids: Vec<Pyramid>,
+    cursors: Box<[Cursor]>,
+    moments: Box<[Moments]>,
+    wides: Box<[WideMoments]>,
+    last: Box<[HashTable<Last>]>,
+    pyramids: Box<[Pyramid]>,
 }
 
 impl LongLog {
     /// An empty log.
     pub fn new(plan: &Plan) -> Self {
         Self {
-            lanes: Lanes {
-                start: 0,
-                words: vec![Vec::new(); plan.words],
-                next: vec![Vec::new(); plan.distincts.len()],
-            },
+            rows: Rows::new(plan),
             gone: 0,
+            cursors: plan.frames.iter().map(|_| Cursor::START).collect(),
+            moments: vec![Moments::default(); plan.measures].into(),
+            wides: vec![WideMoments::default(); plan.wides].into(),
             last: plan.distincts.iter().map(|_| HashTable::new()).collect(),
-            cursors: plan.frames.iter().map(Cursor::new).collect(),
             pyramids: plan.extrema.iter().map(|_| Pyramid::new(0)).collect(),
         }
     }
 
-    /// Number of entries.
-    pub fn len(&self) -> usize {
-        self.lanes.len()
-    }
     /// The entries.
-    pub fn entries(&self) -> &Lanes {
-        &self.lanes
+    pub fn entries(&self) -> &Rows {
+        &self.rows
+    }
+
+    /// Asks for what the next row will touch: the newest entry, and the lower edge of every frame.
+    #[inline(always)]
+    pub fn prefetch(&self) {
+        let at = |i: usize| self.rows.start + i * self.rows.stride;
+        prefetch(&self.rows.data, self.rows.data.len());
+        for cursor in &self.cursors {
+            prefetch(&self.rows.data, at(cursor.range().start));
+        }
+        prefetch(&self.moments, 0);
+    }
+
+    /// Calls `f` for each cursor with all it needs.
+    #[inline(always)]
+    fn each_cursor(&mut self, plan: &Plan, mut f: impl FnMut(&mut Cursor, &mut Track<'_>)) {
+        let Self { rows, cursors, moments, wides, .. } = self;
+        for (cursor, frame) in cursors.iter_mut().zip(&plan.frames) {
+            f(cursor, &mut Track { plan, frame, rows, moments, wides });
+        }
     }
 
     /// Enters `entry` behind all entries that are not later.
     pub fn insert(&mut self, plan: &Plan, names: &Interner, entry: &mut [i64]) {
-        let (time, len) = (entry[TIME], self.len());
-        let times = self.lanes.times();
-        let at = if times.last().is_none_or(|t| *t <= time) { len } else { times.partition_point(|t| *t <= time) };
-        let at_vector = self.lanes.start + at;
-        for (d, distinct) in plan.distincts.iter().enumerate() {
-            let next = self.link(d, distinct, at, entry);
-            self.lanes.next[d].insert(at_vector, next);
+        let (time, len) = (entry[TIME], self.rows.len());
+        let at = if len == 0 || self.rows.time(len - 1) <= time { len } else { self.rows.not_after(time) };
+        let mut nexts = [NEVER_AFTER; 8];
+        let mut many = Vec::new();
+        let nexts = match plan.distincts.len() {
+            0..=8 => &mut nexts[..plan.distincts.len()],
+            n => {
+                many.resize(n, NEVER_AFTER);
+                &mut many[..]
+            }
+        };
+        for ((d, distinct), next) in plan.distincts.iter().enumerate().zip(nexts.iter_mut()) {
+            *next = self.link(d, distinct, at, entry);
         }
-        for (lane, word) in self.lanes.words.iter_mut().zip(entry.iter()) {
-            lane.insert(at_vector, *word);
+        self.rows.insert(at, entry);
+        for (d, next) in nexts.iter().enumerate() {
+            self.rows.set(at, plan.words + d, *next);
         }
-        for (cursor, frame) in self.cursors.iter_mut().zip(&plan.frames) {
-            cursor.inserted(plan, frame, &self.lanes, at);
-        }
-        let (lanes, gone) = (&self.lanes, self.gone);
+        self.each_cursor(plan, |cursor, track| cursor.inserted(track, at));
+        let (rows, gone) = (&self.rows, self.gone);
         for (pyramid, e) in self.pyramids.iter_mut().zip(&plan.extrema) {
             let better = |a, b| e.better(names, a, b);
             if at == len {
-                pyramid.push(e.entry(lanes, at), better);
+                pyramid.push(e.entry(rows, at), better);
             } else {
-                let value = |i: u64| e.entry(lanes, (i - gone) as usize);
+                let value = |i: u64| e.entry(rows, (i - gone) as usize);
                 pyramid.rebuild(gone + at as u64, gone, gone + len as u64 + 1, value, better);
             }
         }
@@ -131,70 +190,72 @@ impl LongLog {
             return NEVER_AFTER;
         }
         let (time, value, hint) = (entry[TIME], entry[distinct.value], self.gone + at as u64);
-        let hash = table_hash(hash_i64(value));
-        let Some(last) = self.last[d].find_mut(hash, |l| l.value == value) else {
-            self.last[d].insert_unique(hash, Last { value, time, hint }, |l| table_hash(hash_i64(l.value)));
+        let Some(last) = self.last[d].find_mut(hash(value), |l| l.value == value) else {
+            self.last[d].insert_unique(hash(value), Last { value, time, hint }, |l| hash(l.value));
             return NEVER_AFTER;
         };
-        if last.time <= time {
-            let (before, seen_at) = (last.time, last.hint);
-            (last.time, last.hint) = (time, hint);
-            let seen_at = usize::try_from(seen_at.wrapping_sub(self.gone)).ok();
-            let i = self.find(d, distinct, value, before, NEVER_AFTER, seen_at);
-            let i = i.expect("the last occurrence of a value is in the log");
-            self.set_next(d, i, time);
-            entry[distinct.previous] = before;
-            return NEVER_AFTER;
+        if last.time > time {
+            return self.link_between(d, distinct, at, entry);
         }
-        self.link_between(d, distinct, at, entry)
+        let (before, seen_at) = (last.time, last.hint);
+        (last.time, last.hint) = (time, hint);
+        let seen_at = usize::try_from(seen_at.wrapping_sub(self.gone)).ok();
+        let i = self.find(d, distinct, value, before, NEVER_AFTER, seen_at);
+        let i = i.expect("the last occurrence of a value is in the log");
+        self.rows.set(i, self.rows.words + d, time);
+        entry[distinct.previous] = before;
+        NEVER_AFTER
     }
 
     /// The same for a value that occurs later too.
     fn link_between(&mut self, d: usize, distinct: &Distinct, at: usize, entry: &mut [i64]) -> i64 {
         let (time, value) = (entry[TIME], entry[distinct.value]);
-        let values = self.lanes.lane(distinct.value);
-        let occurs = |i: &usize| values[*i] == value && self.lanes.counts(distinct.bit, *i);
-        let after = (at..self.len()).find(occurs).expect("a later occurrence of the value is in the log");
-        let next = self.lanes.times()[after];
-        let before = self.lanes.lane(distinct.previous)[after];
+        let occurs = |i: &usize| self.rows.word(*i, distinct.value) == value && self.rows.counts(distinct.bit, *i);
+        let after = (at..self.rows.len()).find(occurs).expect("a later occurrence of the value is in the log");
+        let next = self.rows.time(after);
+        let before = self.rows.word(after, distinct.previous);
         if let Some(i) = self.find(d, distinct, value, before, next, None) {
-            self.set_next(d, i, time);
+            self.rows.set(i, self.rows.words + d, time);
         }
-        let start = self.lanes.start;
-        self.lanes.words[distinct.previous][start + after] = time;
+        self.rows.set(after, distinct.previous, time);
         entry[distinct.previous] = before;
         next
     }
 
     /// The entry of `value` at `time` whose next occurrence is at `next`; the last one of several.
     fn find(&self, d: usize, of: &Distinct, value: i64, time: i64, next: i64, hint: Option<usize>) -> Option<usize> {
-        let (times, values, nexts) = (self.lanes.times(), self.lanes.lane(of.value), self.lanes.next(d));
-        let is = |i: usize| times[i] == time && values[i] == value && nexts[i] == next && self.lanes.counts(of.bit, i);
-        if let Some(i) = hint.filter(|i| *i < times.len() && is(*i)) {
+        let rows = &self.rows;
+        let is = |i: usize| {
+            rows.time(i) == time && rows.word(i, of.value) == value && rows.next(i, d) == next && rows.counts(of.bit, i)
+        };
+        if let Some(i) = hint.filter(|i| *i < rows.len() && is(*i)) {
             return Some(i);
         }
-        let end = times.partition_point(|t| *t <= time);
-        (0..end).rev().take_while(|i| times[*i] == time).find(|i| is(*i))
-    }
-
-    fn set_next(&mut self, d: usize, i: usize, time: i64) {
-        let start = self.lanes.start;
-        self.lanes.next[d][start + i] = time;
+        (0..rows.not_after(time)).rev().take_while(|i| rows.time(*i) == time).find(|i| is(*i))
     }
 
     /// Measures every frame of a row at `time`.
     pub fn measure(&mut self, plan: &Plan, names: &Interner, time: i64, to: &mut [Totals]) {
-        for (cursor, frame) in self.cursors.iter_mut().zip(&plan.frames) {
-            let (lo, hi) = frame.edges(time);
-            cursor.move_to(plan, frame, &self.lanes, lo, hi);
-            let (lanes, gone, range) = (&self.lanes, self.gone, cursor.range());
-            for (i, m) in frame.measures.iter().enumerate() {
-                let totals = &mut to[frame.first + i];
-                totals.moments = *cursor.moments(i);
+        self.each_cursor(plan, |cursor, track| {
+            let (lo, hi) = track.frame.edges(time);
+            cursor.move_to(track, lo, hi);
+        });
+        for (totals, moments) in to.iter_mut().zip(&self.moments) {
+            totals.moments = *moments;
+        }
+        if plan.wides == 0 && plan.extrema.is_empty() {
+            return;
+        }
+        for (cursor, frame) in self.cursors.iter().zip(&plan.frames) {
+            let (rows, gone, range) = (&self.rows, self.gone, cursor.range());
+            for (m, totals) in frame.measures.iter().zip(&mut to[frame.first..]) {
+                if let Some(w) = m.wide {
+                    totals.wide = self.wides[w];
+                }
                 let best = |e: usize| {
                     let extremum = &plan.extrema[e];
                     let (from, to) = (gone + range.start as u64, gone + range.end as u64);
-                    let value = |i: u64| extremum.entry(lanes, (i - gone) as usize);
+                    let value = |i: u64| extremum.entry(rows, (i - gone) as usize);
                     let better = |a, b| extremum.better(names, a, b);
                     self.pyramids[e].best(from, to, extremum.neutral(), value, better)
                 };
@@ -204,43 +265,53 @@ impl LongLog {
         }
     }
 
+    /// Whether so many entries lie before `bound` and every frame that forgetting them is worth its cost.
+    #[inline(always)]
+    pub fn should_evict(&self, bound: i64) -> bool {
+        let outside = self.cursors.iter().map(|c| c.range().start).min().unwrap_or(0);
+        let worth = 16 + self.rows.len() / 8;
+        outside > worth && self.rows.time(worth) < bound
+    }
+
     /// Forgets the entries before `bound`; `release` sees each.
-    pub fn evict(&mut self, plan: &Plan, bound: i64, mut release: impl FnMut(&Lanes, usize)) {
-        if self.lanes.times().first().is_none_or(|t| *t >= bound) {
+    pub fn evict(&mut self, plan: &Plan, bound: i64, mut release: impl FnMut(&Rows, usize)) {
+        if self.rows.len() == 0 || self.rows.time(0) >= bound {
             return;
         }
-        for (cursor, frame) in self.cursors.iter_mut().zip(&plan.frames).filter(|(c, _)| c.lo() < bound) {
-            let hi = cursor.hi().max(bound);
-            cursor.move_to(plan, frame, &self.lanes, bound, hi);
-        }
-        let n = self.lanes.times().iter().take_while(|t| **t < bound).count();
+        self.each_cursor(plan, |cursor, track| {
+            if cursor.lo() < bound {
+                let hi = cursor.hi().max(bound);
+                cursor.move_to(track, bound, hi);
+            }
+        });
+        let n = self.rows.not_after(bound - 1);
         for i in 0..n {
-            release(&self.lanes, i);
+            release(&self.rows, i);
             for (d, distinct) in plan.distincts.iter().enumerate() {
-                if self.lanes.next(d)[i] == NEVER_AFTER && self.lanes.counts(distinct.bit, i) {
-                    let value = self.lanes.lane(distinct.value)[i];
-                    let found = self.last[d].find_entry(table_hash(hash_i64(value)), |l| l.value == value);
-                    if let Ok(last) = found {
+                if self.rows.next(i, d) == NEVER_AFTER && self.rows.counts(distinct.bit, i) {
+                    let value = self.rows.word(i, distinct.value);
+                    if let Ok(last) = self.last[d].find_entry(hash(value), |l| l.value == value) {
                         last.remove();
                     }
                 }
             }
         }
         self.cursors.iter_mut().for_each(|c| c.evicted(n));
-        self.lanes.forget(n);
+        self.rows.forget(n);
         self.gone += n as u64;
         self.pyramids.iter_mut().for_each(|p| p.trim(self.gone));
         for table in &mut self.last {
             if table.capacity() > 4 * table.len() + 64 {
-                table.shrink_to(2 * table.len(), |l| table_hash(hash_i64(l.value)));
+                table.shrink_to(2 * table.len(), |l| hash(l.value));
             }
         }
     }
 
     /// Bytes held, roughly.
     pub fn memory(&self) -> usize {
-        let lanes = self.lanes.words.iter().chain(&self.lanes.next).map(|l| l.capacity() * 8).sum::<usize>();
         let last = self.last.iter().map(|t| t.capacity() * (size_of::<Last>() + 1)).sum::<usize>();
-        lanes + last + self.pyramids.iter().map(Pyramid::memory).sum::<usize>()
+        let moments = self.moments.len() * size_of::<Moments>() + self.wides.len() * size_of::<WideMoments>();
+        let pyramids = self.pyramids.iter().map(Pyramid::memory).sum::<usize>();
+        size_of::<Self>() + self.rows.data.capacity() * 8 + last + moments + pyramids
     }
 }

@@ -4,31 +4,34 @@
 
 use super::intern::Interner;
 use super::plan::{Bit, Distinct, Extremum, Measure, Plan, TIME, Value};
+use super::small::Small;
 use arrow::datatypes::i256;
 use std::ops::Range;
 
-/// The entries of one key, oldest first, lane by lane.
+/// The entries of one key, oldest first.
 pub trait Entries {
-    /// Word `word` of every entry.
-    fn lane(&self, word: usize) -> &[i64];
+    /// Number of entries.
+    fn len(&self) -> usize;
+    /// One word of entry `i`.
+    fn word(&self, i: usize, word: usize) -> i64;
 
-    /// Event times.
+    /// Event time of entry `i`.
     #[inline(always)]
-    fn times(&self) -> &[i64] {
-        self.lane(TIME)
+    fn time(&self, i: usize) -> i64 {
+        self.word(i, TIME)
     }
     /// Whether entry `i` counts.
     #[inline(always)]
     fn counts(&self, bit: Option<Bit>, i: usize) -> bool {
-        bit.is_none_or(|b| self.lane(b.word)[i] & b.mask != 0)
+        bit.is_none_or(|b| self.word(i, b.word) & b.mask != 0)
     }
     /// The value of entry `i`: a number, or a word of the interner.
     #[inline(always)]
     fn value(&self, value: Value, i: usize) -> i128 {
         match value {
             Value::None => 0,
-            Value::Fixed { word, .. } | Value::Text(word) => i128::from(self.lane(word)[i]),
-            Value::Wide(word) => wide(self.lane(word)[i], self.lane(word + 1)[i]),
+            Value::Fixed { word, .. } | Value::Text(word) => i128::from(self.word(i, word)),
+            Value::Wide(word) => wide(self.word(i, word), self.word(i, word + 1)),
         }
     }
 }
@@ -40,15 +43,20 @@ pub fn wide(low: i64, high: i64) -> i128 {
 }
 
 /// Invertible moments: adding and removing an entry are exact opposites.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Moments {
     /// Entries that count.
     pub n: i64,
     /// Sum of their values, of at most 64 bits each.
     pub sum: i128,
-    /// Sum of their values, if they are wider.
-    pub sum_wide: i256,
-    /// Sum of their squares.
+}
+
+/// Moments that few measures need.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WideMoments {
+    /// Sum of values of more than 64 bits.
+    pub sum: i256,
+    /// Sum of squares.
     pub squares: i256,
 }
 
@@ -58,28 +66,34 @@ impl Moments {
     pub fn add(&mut self, m: &Measure, v: i128) {
         self.n += 1;
         if m.sum {
-            match m.value {
-                Value::Wide(_) => self.sum_wide = self.sum_wide.wrapping_add(i256::from_i128(v)),
-                _ => self.sum += v,
-            }
-        }
-        if m.squares {
-            self.squares = self.squares.wrapping_add(square(m.value, v));
+            self.sum += v;
         }
     }
-
     /// Takes off an entry that was added.
     #[inline(always)]
     pub fn remove(&mut self, m: &Measure, v: i128) {
         self.n -= 1;
         if m.sum {
-            match m.value {
-                Value::Wide(_) => self.sum_wide = self.sum_wide.wrapping_sub(i256::from_i128(v)),
-                _ => self.sum -= v,
-            }
+            self.sum -= v;
         }
+    }
+}
+
+impl WideMoments {
+    /// Adds an entry that counts.
+    pub fn add(&mut self, m: &Measure, v: i128) {
+        let v = i256::from_i128(v);
+        self.sum = self.sum.wrapping_add(v);
         if m.squares {
-            self.squares = self.squares.wrapping_sub(square(m.value, v));
+            self.squares = self.squares.wrapping_add(v.wrapping_mul(v));
+        }
+    }
+    /// Takes off an entry that was added.
+    pub fn remove(&mut self, m: &Measure, v: i128) {
+        let v = i256::from_i128(v);
+        self.sum = self.sum.wrapping_sub(v);
+        if m.squares {
+            self.squares = self.squares.wrapping_sub(v.wrapping_mul(v));
         }
     }
 }
@@ -87,19 +101,13 @@ impl Moments {
 /// Values whose squares are added must be below this: then 2 million of them add up within 256 bits.
 pub const SQUARED_MAX: i128 = 1 << 117;
 
-#[inline(always)]
-fn square(value: Value, v: i128) -> i256 {
-    match value {
-        Value::Wide(_) => i256::from_i128(v).wrapping_mul(i256::from_i128(v)),
-        _ => i256::from_i128(v * v),
-    }
-}
-
-/// Moments and extrema of one measure; the extrema mean something only if `moments.n > 0`.
+/// Everything known of one measure; the extrema mean something only if `moments.n > 0`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Totals {
-    /// How many, sums.
+    /// How many, and the sum.
     pub moments: Moments,
+    /// Wide sum and squares.
+    pub wide: WideMoments,
     /// The least value.
     pub min: i128,
     /// The greatest value.
@@ -139,33 +147,34 @@ impl Extremum {
     }
 }
 
-/// Computes one measure over the entries `range`, whose lower edge is the event time `lo`.
-#[inline]
+/// Computes one measure over the entries `range` of a short log, whose lower edge is the event time `lo`.
+#[inline(always)]
 pub fn scan(
     plan: &Plan,
     names: &Interner,
-    entries: &impl Entries,
+    log: &Small<'_>,
     m: &Measure,
     range: Range<usize>,
     lo: i64,
     to: &mut Totals,
 ) {
     match (m.bit, m.distinct.map(|d| plan.distincts[d])) {
-        (None, None) => fold(entries, m, range.clone(), |_| true, &mut to.moments),
+        (None, None) if !m.sum && m.wide.is_none() => to.moments.n = range.len() as i64,
+        (None, None) => fold(log, m, range.clone(), |_| true, to),
         (Some(b), None) => {
-            let flags = entries.lane(b.word);
-            fold(entries, m, range.clone(), |i| flags[i] & b.mask != 0, &mut to.moments);
+            let flags = log.lane(b.word);
+            fold(log, m, range.clone(), |i| flags[i] & b.mask != 0, to);
         }
         (None, Some(Distinct { previous, .. })) => {
-            let previous = entries.lane(previous);
-            fold(entries, m, range.clone(), |i| previous[i] < lo, &mut to.moments);
+            let previous = log.lane(previous);
+            fold(log, m, range.clone(), |i| previous[i] < lo, to);
         }
         (Some(b), Some(Distinct { previous, .. })) => {
-            let (flags, previous) = (entries.lane(b.word), entries.lane(previous));
-            fold(entries, m, range.clone(), |i| flags[i] & b.mask != 0 && previous[i] < lo, &mut to.moments);
+            let (flags, previous) = (log.lane(b.word), log.lane(previous));
+            fold(log, m, range.clone(), |i| flags[i] & b.mask != 0 && previous[i] < lo, to);
         }
     }
-    let best = |e: &Extremum| range.clone().fold(e.neutral(), |best, i| e.better(names, best, e.entry(entries, i)));
+    let best = |e: &Extremum| range.clone().fold(e.neutral(), |best, i| e.better(names, best, e.entry(log, i)));
     if let Some(e) = m.min {
         to.min = best(&plan.extrema[e]);
     }
@@ -175,22 +184,30 @@ pub fn scan(
 }
 
 #[inline(always)]
-fn fold(entries: &impl Entries, m: &Measure, range: Range<usize>, counts: impl Fn(usize) -> bool, to: &mut Moments) {
+fn fold(log: &Small<'_>, m: &Measure, range: Range<usize>, counts: impl Fn(usize) -> bool, to: &mut Totals) {
     match m.value {
-        Value::Fixed { word, narrow: true } if m.sum && !m.squares => {
-            let values = entries.lane(word);
+        Value::Fixed { word, narrow: true } if m.wide.is_none() => {
+            let values = &log.lane(word)[..range.end];
             let (mut n, mut sum) = (0i64, 0i64);
             for i in range {
                 let taken = i64::from(counts(i));
-                n += taken;
-                sum = sum.wrapping_add(values[i] & -taken);
+                n = n.wrapping_add(taken);
+                sum = sum.wrapping_add(values[i] & taken.wrapping_neg());
             }
-            (to.n, to.sum) = (n, i128::from(sum));
+            to.moments = Moments { n, sum: i128::from(sum) };
         }
-        _ if !m.sum && !m.squares => to.n = range.map(|i| i64::from(counts(i))).sum(),
+        _ if !m.sum && m.wide.is_none() => {
+            to.moments.n = range.fold(0i64, |n, i| n.wrapping_add(i64::from(counts(i))));
+        }
         _ => {
-            *to = Moments::default();
-            range.filter(|i| counts(*i)).for_each(|i| to.add(m, entries.value(m.value, i)));
+            (to.moments, to.wide) = Default::default();
+            for i in range.filter(|i| counts(*i)) {
+                let v = log.value(m.value, i);
+                to.moments.add(m, v);
+                if m.wide.is_some() {
+                    to.wide.add(m, v);
+                }
+            }
         }
     }
 }

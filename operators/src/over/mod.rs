@@ -35,6 +35,7 @@ mod long;
 mod measure;
 mod operator;
 mod plan;
+mod prefetch;
 mod small;
 mod snapshot;
 mod waiting;

@@ -21,6 +21,8 @@ use std::sync::Arc;
 
 /// Rows of an output batch.
 const BATCH_ROWS: usize = 8192;
+/// Rows whose logs are looked up together.
+const LOOK_AHEAD_ROWS: usize = 64;
 
 /// Trailing frames of one node on one worker.
 pub struct Over {
@@ -100,7 +102,7 @@ impl Over {
         let mut from = 0;
         while from < ripe.len() {
             // peers stay together
-            let mut to = (from + BATCH_ROWS).min(ripe.len());
+            let mut to = (from + LOOK_AHEAD_ROWS).min(ripe.len());
             while to < ripe.len() && ripe[to].at == ripe[to - 1].at {
                 to += 1;
             }
@@ -129,7 +131,7 @@ impl Over {
             let arrival = waiting.get(i.batch).arrival.as_ref().expect("identity was demanded");
             (i.at, arrival.partitions[i.row as usize], arrival.offsets[i.row as usize])
         });
-        for block in ripe.chunks(BATCH_ROWS) {
+        for block in ripe.chunks(LOOK_AHEAD_ROWS) {
             self.find_places(block, self.keep_from);
             for (i, item) in block.iter().enumerate() {
                 let batch = &self.waiting.get(item.batch).batch;
@@ -145,19 +147,26 @@ impl Over {
         Ok(())
     }
 
-    /// Finds the logs of a block of rows, so that cache misses overlap.
+    /// Finds the logs of a block of rows, step by step for all of them, so that cache misses overlap.
     fn find_places(&mut self, block: &[Item], bound: i64) {
-        self.logs.reserve(block.len(), bound);
-        self.scratch.places.clear();
+        let Self { logs, waiting, scratch, .. } = self;
+        logs.reserve(block.len(), bound);
         for item in block {
-            let (held, row) = (self.waiting.get(item.batch), item.row as usize);
+            logs.prefetch_place(waiting.get(item.batch).hashes[item.row as usize]);
+        }
+        scratch.places.clear();
+        for item in block {
+            let (held, row) = (waiting.get(item.batch), item.row as usize);
             let key = match &held.keys {
                 KeyColumn::Fixed(_, Some(nulls)) if nulls.is_null(row) => Key::Null,
                 KeyColumn::Fixed(words, _) => Key::Word(words[row]),
                 KeyColumn::Bytes(bytes, ends) => Key::Bytes(&bytes[ends[row] as usize..ends[row + 1] as usize]),
             };
-            self.scratch.places.push(self.logs.find_or_add(held.hashes[row], key) as u32);
+            let place = logs.find_or_add(held.hashes[row], key);
+            logs.prefetch_log(place);
+            scratch.places.push(place as u32);
         }
+        scratch.places.iter().for_each(|p| logs.prefetch_entries(*p as usize));
     }
 
     /// Enters a row into the log at the `i`-th place of the block.
@@ -238,12 +247,18 @@ impl Over {
 
 /// Rows of held batches as one batch, with times, tags and identity.
 pub(super) fn gather(waiting: &Waiting, schema: &SchemaRef, items: &[Item]) -> Result<Batch, arrow::error::ArrowError> {
-    let mut batches: Vec<u32> = items.iter().map(|i| i.batch).collect();
-    batches.sort_unstable();
-    batches.dedup();
-    let from: Vec<usize> = items.iter().map(|i| batches.partition_point(|b| *b < i.batch)).collect();
-    let held: Vec<_> = batches.iter().map(|b| waiting.get(*b)).collect();
-    let rows: Vec<(usize, usize)> = from.iter().zip(items).map(|(b, i)| (*b, i.row as usize)).collect();
+    let (mut number, mut held) = (vec![usize::MAX; waiting.places()], Vec::new());
+    let rows: Vec<(usize, usize)> = items
+        .iter()
+        .map(|i| {
+            let n = &mut number[i.batch as usize];
+            if *n == usize::MAX {
+                *n = held.len();
+                held.push(waiting.get(i.batch));
+            }
+            (*n, i.row as usize)
+        })
+        .collect();
     let column = |c: usize| {
         let arrays: Vec<&dyn Array> = held.iter().map(|h| h.batch.column(c).as_ref()).collect();
         interleave(&arrays, &rows)

@@ -35,6 +35,8 @@ pub struct Plan {
     pub frames: Vec<FramePlan>,
     /// Number of measures of all frames.
     pub measures: usize,
+    /// Number of measures with wide moments.
+    pub wides: usize,
     /// The calls, in the order of the output.
     pub calls: Vec<Call>,
     /// Pseudo-columns behind the calls.
@@ -137,10 +139,12 @@ pub struct Measure {
     pub bit: Option<Bit>,
     /// Only first occurrences count; a position in [`Plan::distincts`].
     pub distinct: Option<usize>,
-    /// Whether the sum is asked for.
+    /// Whether the sum of values of at most 64 bits is asked for.
     pub sum: bool,
     /// Whether the sum of squares is asked for.
     pub squares: bool,
+    /// Position among all measures with wide moments, if the squares or the sum of wide values are asked for.
+    pub wide: Option<usize>,
     /// Position in [`Plan::extrema`] of the minimum, if asked for.
     pub min: Option<usize>,
     /// Position in [`Plan::extrema`] of the maximum, if asked for.
@@ -193,6 +197,7 @@ impl Plan {
             extrema: Vec::new(),
             frames: Vec::new(),
             measures: 0,
+            wides: 0,
             calls: Vec::new(),
             pseudo: spec.pseudo.clone(),
             input: input.clone(),
@@ -306,15 +311,23 @@ impl Plan {
         };
         let i = measures.iter().position(same).unwrap_or_else(|| {
             let (min, max) = (None, None);
-            measures.push(Measure { value, bit, distinct, sum: false, squares: false, min, max });
+            measures.push(Measure { value, bit, distinct, sum: false, squares: false, wide: None, min, max });
             measures.len() - 1
         });
         let m = &mut measures[i];
         if m.value == Value::None {
             m.value = value;
         }
-        m.sum |= matches!(a.function, Sum | Avg | StddevSamp);
+        let adds = matches!(a.function, Sum | Avg | StddevSamp);
+        let is_wide = matches!(value, Value::Wide(_));
+        m.sum |= adds && !is_wide;
         m.squares |= a.function == StddevSamp;
+        if (adds && is_wide) || m.squares {
+            m.wide.get_or_insert_with(|| {
+                self.wides += 1;
+                self.wides - 1
+            });
+        }
         if matches!(a.function, Min | Max) {
             let e = Extremum { value, bit, max: a.function == Max };
             let found = self.extrema.iter().position(|x| *x == e).unwrap_or_else(|| {

@@ -22,11 +22,23 @@ impl<'a> Small<'a> {
     }
 }
 
-impl Entries for Small<'_> {
+impl Small<'_> {
+    /// Word `word` of every entry.
     #[inline(always)]
-    fn lane(&self, word: usize) -> &[i64] {
+    pub fn lane(&self, word: usize) -> &[i64] {
         let first = word * self.capacity + self.start;
         &self.chunk[first..first + self.len]
+    }
+}
+
+impl Entries for Small<'_> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.len
+    }
+    #[inline(always)]
+    fn word(&self, i: usize, word: usize) -> i64 {
+        self.lane(word)[i]
     }
 }
 

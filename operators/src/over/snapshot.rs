@@ -22,7 +22,7 @@ const VERSION: u8 = 1;
 pub fn write(over: &Over, into: &mut Snapshot) -> Result<(), OperatorError> {
     let mut logs: Vec<(u64, Writer)> = (0..KEY_GROUPS).map(|_| (0, Writer::new())).collect();
     over.logs.for_each(|hash, key, entries| {
-        if entries.times().is_empty() {
+        if entries.len() == 0 {
             return Ok(());
         }
         let (keys, to) = &mut logs[key_group(hash) as usize];
@@ -68,17 +68,17 @@ fn write_key(to: &mut Writer, key: Key<'_>) {
 
 fn write_entries(over: &Over, to: &mut Writer, entries: &dyn Entries) {
     let (plan, names) = (&over.plan, &over.logs.names);
-    to.u64(entries.times().len() as u64);
+    to.u64(entries.len() as u64);
     let mut scratch = [0; 8];
-    for i in 0..entries.times().len() {
-        (TIME..=plan.flag_words).for_each(|w| to.i64(entries.lane(w)[i]));
+    for i in 0..entries.len() {
+        (TIME..=plan.flag_words).for_each(|w| to.i64(entries.word(i, w)));
         for lane in &plan.lanes {
-            let word = entries.lane(lane.word)[i];
+            let word = entries.word(i, lane.word);
             match lane.kind {
                 Kind::Fixed => to.i64(word),
                 Kind::Wide => {
                     to.i64(word);
-                    to.i64(entries.lane(lane.word + 1)[i]);
+                    to.i64(entries.word(i, lane.word + 1));
                 }
                 Kind::Text => match names.bytes(word, &mut scratch) {
                     None => to.u8(0),

@@ -189,6 +189,11 @@ impl Waiting {
         }
     }
 
+    /// One more than the largest number of a held batch.
+    pub fn places(&self) -> usize {
+        self.held.len()
+    }
+
     /// A held batch.
     #[inline(always)]
     pub fn get(&self, batch: u32) -> &Held {

@@ -1,22 +1,231 @@
-//! Keyed windowed aggregation.
+//! Keyed windowed aggregation: TUMBLE and HOP.
+//!
+//! A row of input counts in every window `[start, end)` that holds its event time and that its lateness tag does not
+//! refuse (`end ≤ tag`). A window fires once, when the watermark reaches its end, and emits one row per key that has rows
+//! in it, timed `end − 1 ms`; a window without rows emits nothing.
+//!
+//! State: per *slice* ([`borders`]: rows that the same windows hold) a table of keys ([`groups`]) with columns of state
+//! ([`states`]) made once from the specification ([`plan`]). Where windows are disjoint a slice is a window. Where they
+//! overlap, slices enter and leave a running total ([`total`]). Cost per row: one table look-up and one pass over each
+//! column of state; per key and slice of a hopping window two more passes; per result row a copy.
+//!
+//! Roles: [`Role::Whole`] does it all. [`Role::Combine`] keeps slices before the exchange until the watermark completes
+//! their first window, then sends them as partial results ([`partial`]); while that would not halve the rows it sends
+//! every row on as a partial result of its own ([`combine`]). [`Role::Merge`] merges what it gets. All three write the
+//! same snapshot ([`snapshot`]).
 
-use arrow_schema::SchemaRef;
-use highwater_engine::error::BuildError;
+pub mod borders;
+mod combine;
+mod extremes;
+mod groups;
+mod keys;
+mod moments;
+#[cfg(test)]
+mod oracle;
+mod partial;
+mod plan;
+mod results;
+mod rows;
+mod sets;
+mod slices;
+mod snapshot;
+mod states;
+mod sums;
+mod total;
+mod trail;
+
+use arrow_schema::{DataType, SchemaRef, TimeUnit};
+use borders::Borders;
+use combine::Worth;
+use groups::Slots;
+use highwater_engine::batch::Batch;
+use highwater_engine::error::{BuildError, OperatorError};
 use highwater_engine::graph::{Node, WindowSpec};
-use highwater_engine::operator::Operator;
+use highwater_engine::operator::{Operator, Output};
 use highwater_engine::parts::Role;
+use highwater_engine::state::Snapshot;
+use highwater_engine::time::{Progress, Watermark};
+use plan::Plan;
+use results::{Bounds, Results};
+use slices::Slices;
+use sums::TooLarge;
+use total::{Total, needs_hashes};
 
-/// The operator of `node` in the given role.
+/// The operator of `node` in the given role. `input` is the schema of the rows before any combiner in every role.
 pub fn operator(
     node: &Node,
-    _spec: &WindowSpec,
-    _input: &SchemaRef,
-    _role: Role,
+    spec: &WindowSpec,
+    input: &SchemaRef,
+    role: Role,
 ) -> Result<Box<dyn Operator>, BuildError> {
-    Err(BuildError::new(format!("{} is not built yet", node.name)))
+    Ok(Box::new(window(node, spec, input, role)?))
 }
 
-/// The schema of partial results.
-pub fn partials(_spec: &WindowSpec, _input: &SchemaRef) -> Option<SchemaRef> {
-    None
+fn window(node: &Node, spec: &WindowSpec, input: &SchemaRef, role: Role) -> Result<Window, BuildError> {
+    let plan = Plan::new(&node.name, spec, input)?;
+    check_schema(&plan, &node.schema)?;
+    Ok(Window::new(plan, Borders::new(&spec.window)?, node.schema.clone(), role))
+}
+
+/// The schema of partial results; `None` if the specification is wrong ([`operator`] tells why).
+pub fn partials(spec: &WindowSpec, input: &SchemaRef) -> Option<SchemaRef> {
+    Plan::new("", spec, input).ok().map(|p| p.partials())
+}
+
+fn check_schema(plan: &Plan, schema: &SchemaRef) -> Result<(), BuildError> {
+    let times = ["window_start", "window_end", "window_time"].len();
+    let keys = plan.key_fields.iter().map(|f| f.data_type());
+    let wanted = keys.map(Some).chain([None; 3]).chain(plan.results.iter().map(|(_, t)| Some(t)));
+    let fits = schema.fields().len() == plan.key_fields.len() + times + plan.results.len()
+        && schema.fields().iter().zip(wanted).all(|(f, t)| match t {
+            Some(t) => f.data_type() == t,
+            None => matches!(f.data_type(), DataType::Timestamp(TimeUnit::Millisecond, _)),
+        });
+    if fits { Ok(()) } else { Err(BuildError::new(format!("{}: the schema {schema} is not its result's", plan.name))) }
+}
+
+/// A windowed aggregation in one of its roles.
+struct Window {
+    plan: Plan,
+    borders: Borders,
+    role: Role,
+    partials: SchemaRef,
+    /// Inputs whose values need hashes.
+    sets: Vec<bool>,
+    slices: Slices,
+    /// Of overlapping windows, behind the exchange.
+    total: Option<Total>,
+    /// End of the last window that fired, while the total is not empty.
+    fired: i64,
+    watermark: Watermark,
+    worth: Worth,
+    results: Results,
+}
+
+impl Window {
+    fn new(plan: Plan, borders: Borders, schema: SchemaRef, role: Role) -> Self {
+        let overlapping = role != Role::Combine && !borders.disjoint();
+        let total = overlapping.then(|| Total::new(&plan));
+        let partials = plan.partials();
+        Self {
+            sets: needs_hashes(&plan),
+            results: Results::new(if role == Role::Combine { partials.clone() } else { schema }),
+            partials,
+            slices: Slices::new(),
+            total,
+            fired: i64::MIN,
+            watermark: Watermark::START,
+            worth: Worth::default(),
+            plan,
+            borders,
+            role,
+        }
+    }
+
+    /// Sends the slices on that enter a window the watermark completes.
+    fn send_partials(&mut self, out: &mut Output) -> Result<(), OperatorError> {
+        while let Some((id, slice)) = self.slices.take(self.watermark.ms()) {
+            self.worth.judge(&slice);
+            let batch = partial::of_slice(&self.plan, &self.partials, id, &slice)?;
+            partial::send(&batch, &mut self.results, out);
+            self.slices.recycle(slice);
+        }
+        Ok(())
+    }
+
+    /// Fires disjoint windows: each is one slice.
+    fn fire_slices(&mut self, out: &mut Output) -> Result<(), OperatorError> {
+        while let Some((id, slice)) = self.slices.take(self.watermark.ms()) {
+            let (groups, window) = (&slice.groups, Bounds { start: id.last, end: id.enter });
+            let slots = Slots::Run(0, groups.slots());
+            self.results.emit(&self.plan, &slice.states, groups, slots, window, out)?;
+            self.slices.recycle(slice);
+        }
+        Ok(())
+    }
+
+    /// Fires overlapping windows one after the other: slices enter, the total is emitted, slices leave.
+    fn fire_total(&mut self, mut total: Total, out: &mut Output) -> Result<Total, OperatorError> {
+        loop {
+            let next = match total.is_empty() {
+                true => self.slices.next_end(),
+                false => Some(self.fired + self.borders.slide),
+            };
+            let Some(end) = next.filter(|end| self.watermark.closes(*end)) else { return Ok(total) };
+            self.enter(&mut total, end)?;
+            let window = Bounds { start: end - self.borders.size, end };
+            let live = total.live();
+            let slots = match &live {
+                Some(l) => Slots::List(l),
+                None => Slots::Run(0, total.groups().slots()),
+            };
+            self.results.emit(&self.plan, &total, total.groups(), slots, window, out)?;
+            total.leave(window.start).map_err(|TooLarge| self.too_large())?;
+            self.fired = end;
+        }
+    }
+
+    /// The open slices that enter a window ending at or before `end` go into the total.
+    fn enter(&mut self, total: &mut Total, end: i64) -> Result<(), OperatorError> {
+        while let Some((id, mut slice)) = self.slices.take(end) {
+            total.enter(&self.plan, id, &mut slice).map_err(|TooLarge| self.too_large())?;
+            self.slices.recycle(slice);
+        }
+        Ok(())
+    }
+
+    fn too_large(&self) -> OperatorError {
+        OperatorError::new(format!("{}: a sum of squares exceeds 256 bits; CAST to fewer digits", self.plan.name))
+    }
+}
+
+impl Operator for Window {
+    fn on_batch(&mut self, _input: usize, batch: Batch, out: &mut Output) -> Result<(), OperatorError> {
+        let closed = self.watermark.ms();
+        match self.role {
+            Role::Merge => partial::merge(&self.plan, &mut self.slices, &batch, closed),
+            Role::Combine if self.worth.passes(batch.rows()) => {
+                let (batch, refused) = partial::of_rows(&self.plan, &self.partials, &self.borders, &self.sets, &batch)?;
+                out.refused += refused;
+                out.push(batch);
+                Ok(())
+            }
+            Role::Combine | Role::Whole => {
+                out.refused += self.slices.update(&self.plan, &self.borders, &self.sets, batch, closed)?;
+                Ok(())
+            }
+        }
+    }
+
+    fn on_watermark(&mut self, progress: Progress, out: &mut Output) -> Result<(), OperatorError> {
+        self.watermark = self.watermark.max(progress.watermark);
+        match (self.role, self.total.take()) {
+            (Role::Combine, _) => self.send_partials(out)?,
+            (_, None) => self.fire_slices(out)?,
+            (_, Some(total)) => self.total = Some(self.fire_total(total, out)?),
+        }
+        self.results.flush(out);
+        Ok(())
+    }
+
+    fn snapshot(&mut self, into: &mut Snapshot) -> Result<(), OperatorError> {
+        snapshot::write(&self.plan, &self.partials, self.watermark, &self.slices, self.total.as_ref(), into)
+    }
+
+    fn restore(&mut self, from: &Snapshot) -> Result<(), OperatorError> {
+        self.watermark = snapshot::read(&self.plan, &self.partials, &mut self.slices, from)?;
+        if let Some(mut total) = self.total.take() {
+            self.enter(&mut total, self.watermark.ms())?;
+            if !total.is_empty() {
+                // every window fires while the total is not empty
+                self.fired = self.borders.first_end_after(self.watermark.ms()) - self.borders.slide;
+            }
+            self.total = Some(total);
+        }
+        Ok(())
+    }
+
+    fn state_bytes(&self) -> usize {
+        self.slices.bytes() + self.total.as_ref().map_or(0, Total::bytes)
+    }
 }

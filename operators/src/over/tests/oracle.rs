@@ -261,7 +261,7 @@ fn tags_and_identity_are_kept(job: &Job, all: &[&Row]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, max_shrink_iters: 0, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_500, max_shrink_iters: 0, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn final_answers_are_those_of_a_naive_model(seed: u64) {

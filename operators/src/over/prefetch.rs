@@ -1,0 +1,17 @@
+//! A hint to the processor: one line of memory will be read soon.
+//!
+//! Logs of many keys do not fit any cache. Rows are looked up some rows ahead, so that their misses overlap.
+#![allow(unsafe_code)] // the instruction takes a pointer, but reads nothing and cannot fail
+
+/// Asks for the line of `values[i]`; `i` may lie outside.
+#[inline(always)]
+pub fn prefetch<T>(values: &[T], i: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch does not access memory; any address is allowed
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().wrapping_add(i).cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (values, i);
+}

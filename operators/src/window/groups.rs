@@ -1,0 +1,332 @@
+//! The table of groups: packed key → slot.
+//!
+//! Slots are dense and in order of arrival until one is removed; a removed slot is given to the next new key. The hash of
+//! every key is kept: growing, routing and snapshots never hash again.
+
+use super::keys::{Four, KeyBatch, Packing, Piece, Two, column_of_words, unpack_bytes, unpack_words};
+use arrow::array::ArrayRef;
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::Field;
+use hashbrown::HashTable;
+use highwater_engine::hash::table_hash;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Which slots of a table or of state: all of a dense run, or listed ones.
+#[derive(Clone, Copy, Debug)]
+pub enum Slots<'a> {
+    /// `from .. until`.
+    Run(usize, usize),
+    /// These.
+    List(&'a [u32]),
+}
+
+impl<'a> Slots<'a> {
+    /// How many.
+    pub fn len(self) -> usize {
+        match self {
+            Self::Run(from, until) => until - from,
+            Self::List(l) => l.len(),
+        }
+    }
+    /// The values at these slots.
+    pub fn of<T: Copy>(self, values: &[T]) -> Vec<T> {
+        match self {
+            Self::Run(from, until) => values[from..until].to_vec(),
+            Self::List(l) => l.iter().map(|s| values[*s as usize]).collect(),
+        }
+    }
+    /// The slots, one by one.
+    pub fn iter(self) -> impl Iterator<Item = usize> + 'a {
+        let (run, list) = match self {
+            Self::Run(from, until) => (from..until, &[][..]),
+            Self::List(l) => (0..0, l),
+        };
+        run.chain(list.iter().map(|s| *s as usize))
+    }
+    /// `len` of them from the `at`-th on.
+    pub fn part(self, at: usize, len: usize) -> Slots<'a> {
+        match self {
+            Self::Run(from, _) => Self::Run(from + at, from + at + len),
+            Self::List(l) => Self::List(&l[at..at + len]),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Keys {
+    Unit,
+    One { words: Vec<i64>, null: Option<u32> },
+    Two(Vec<Two>),
+    Four(Vec<Four>),
+    Bytes { arena: Vec<u8>, pieces: Vec<Piece>, dead: usize },
+}
+
+/// Packed keys with their slots.
+#[derive(Debug)]
+pub struct Groups {
+    table: HashTable<u32>,
+    hashes: Vec<u64>,
+    keys: Keys,
+    free: Vec<u32>,
+}
+
+impl Groups {
+    /// An empty table.
+    pub fn new(packing: Packing) -> Self {
+        let keys = match packing {
+            Packing::Unit => Keys::Unit,
+            Packing::One => Keys::One { words: vec![], null: None },
+            Packing::Two => Keys::Two(vec![]),
+            Packing::Four => Keys::Four(vec![]),
+            Packing::Bytes => Keys::Bytes { arena: vec![], pieces: vec![], dead: 0 },
+        };
+        Self { table: HashTable::new(), hashes: vec![], keys, free: vec![] }
+    }
+
+    /// Slots in use or free: every slot is below this.
+    pub fn slots(&self) -> usize {
+        self.hashes.len()
+    }
+    /// Slots in use.
+    pub fn len(&self) -> usize {
+        self.hashes.len() - self.free.len()
+    }
+    /// Slots not in use.
+    pub fn free(&self) -> usize {
+        self.free.len()
+    }
+    /// Hash of the key of each slot.
+    pub fn hashes(&self) -> &[u64] {
+        &self.hashes
+    }
+
+    /// Finds or makes the slots of the keys `at .. at + n` of a batch; `hashes` are those of the whole batch.
+    pub fn assign(&mut self, batch: &KeyBatch, hashes: &[u64], at: usize, n: usize, slots: &mut Vec<u32>) {
+        slots.clear();
+        slots.reserve(n);
+        let hashes = &hashes[at..at + n];
+        let Self { table, hashes: known, keys, free } = self;
+        let mut t = Table { table, known, free };
+        match (keys, batch) {
+            (Keys::Unit, KeyBatch::Unit) => {
+                if let (true, Some(h)) = (t.known.is_empty(), hashes.first()) {
+                    t.known.push(*h);
+                }
+                slots.resize(n, 0);
+            }
+            (Keys::One { words, .. }, KeyBatch::One(batch, None)) => t.words(words, &batch[at..at + n], hashes, slots),
+            (Keys::One { words, null }, KeyBatch::One(batch, Some(nulls))) => {
+                for i in 0..n {
+                    if nulls.is_valid(at + i) {
+                        t.words(words, &batch[at + i..=at + i], &hashes[i..=i], slots);
+                        continue;
+                    }
+                    slots.push(*null.get_or_insert_with(|| t.place(words, 0, hashes[i])));
+                }
+            }
+            (Keys::Two(words), KeyBatch::Two(batch)) => t.words(words, &batch[at..at + n], hashes, slots),
+            (Keys::Four(words), KeyBatch::Four(batch)) => t.words(words, &batch[at..at + n], hashes, slots),
+            (Keys::Bytes { arena, pieces, .. }, KeyBatch::Bytes(bytes, batch)) => {
+                for ((start, len), h) in batch[at..at + n].iter().zip(hashes) {
+                    let key = &bytes[*start..*start + *len as usize];
+                    let equal = |s: &u32| {
+                        let (start, len) = pieces[*s as usize];
+                        &arena[start..start + len as usize] == key
+                    };
+                    let slot = t.table.find(table_hash(*h), equal).copied().unwrap_or_else(|| {
+                        let piece = (arena.len(), *len);
+                        arena.extend_from_slice(key);
+                        let slot = t.place(pieces, piece, *h);
+                        t.insert(slot, *h);
+                        slot
+                    });
+                    slots.push(slot);
+                }
+            }
+            _ => unreachable!("a batch is packed like its table"),
+        }
+    }
+
+    /// The keys of a table from which none was removed, as a batch in the order of slots.
+    pub fn as_batch(&self) -> KeyBatch<'_> {
+        debug_assert!(self.free.is_empty(), "{} slots are free", self.free.len());
+        match &self.keys {
+            Keys::Unit => KeyBatch::Unit,
+            Keys::One { words, null } => {
+                let valid = |null: u32| (0..words.len()).map(|i| i != null as usize).collect::<Vec<_>>();
+                KeyBatch::One(Cow::Borrowed(words), null.map(|n| NullBuffer::from(valid(n))))
+            }
+            Keys::Two(words) => KeyBatch::Two(Cow::Borrowed(words)),
+            Keys::Four(words) => KeyBatch::Four(Cow::Borrowed(words)),
+            Keys::Bytes { arena, pieces, .. } => KeyBatch::Bytes(Cow::Borrowed(arena), Cow::Borrowed(pieces)),
+        }
+    }
+
+    /// The keys of these slots as columns.
+    pub fn columns(&self, slots: Slots, fields: &[Arc<Field>]) -> Vec<ArrayRef> {
+        match &self.keys {
+            Keys::Unit => vec![],
+            Keys::One { words, null } => {
+                let null = null.filter(|n| slots.iter().any(|s| s == *n as usize));
+                let nulls = null.map(|n| slots.iter().map(|s| s != n as usize).collect::<Vec<_>>().into());
+                vec![column_of_words(slots.of(words), nulls, fields[0].data_type())]
+            }
+            Keys::Two(words) => unpack_words(&slots.of(words), fields),
+            Keys::Four(words) => unpack_words(&slots.of(words), fields),
+            Keys::Bytes { arena, pieces, .. } => {
+                let piece = |s: usize| &arena[pieces[s].0..pieces[s].0 + pieces[s].1 as usize];
+                unpack_bytes(slots.iter().map(piece), fields)
+            }
+        }
+    }
+
+    /// Forgets the key of a slot.
+    pub fn remove(&mut self, slot: u32) {
+        match &mut self.keys {
+            Keys::Unit => {
+                self.hashes.clear();
+                return;
+            }
+            Keys::One { null, .. } if *null == Some(slot) => *null = None,
+            keys => {
+                if let Keys::Bytes { pieces, dead, .. } = keys {
+                    *dead += pieces[slot as usize].1 as usize;
+                }
+                let hash = table_hash(self.hashes[slot as usize]);
+                match self.table.find_entry(hash, |s| *s == slot) {
+                    Ok(entry) => {
+                        entry.remove();
+                    }
+                    Err(_) => unreachable!("slot {slot} has a key"),
+                }
+            }
+        }
+        self.free.push(slot);
+    }
+
+    /// Keeps these slots only and numbers them anew in this order: all that are in use.
+    pub fn keep(&mut self, slots: &[u32]) {
+        assert_eq!(slots.len(), self.len(), "the slots in use are kept");
+        let list = Slots::List(slots);
+        self.hashes = list.of(&self.hashes);
+        self.free = vec![];
+        let mut skip = None;
+        match &mut self.keys {
+            Keys::Unit => return,
+            Keys::One { words, null } => {
+                *words = list.of(words);
+                *null = null.and_then(|n| slots.iter().position(|s| *s == n)).map(|at| at as u32);
+                skip = *null;
+            }
+            Keys::Two(words) => *words = list.of(words),
+            Keys::Four(words) => *words = list.of(words),
+            Keys::Bytes { pieces, .. } => *pieces = list.of(pieces),
+        }
+        self.sweep();
+        self.table = HashTable::with_capacity(slots.len());
+        let hashes = &self.hashes;
+        for slot in (0..slots.len() as u32).filter(|s| Some(*s) != skip) {
+            let h = |s: &u32| table_hash(hashes[*s as usize]);
+            self.table.insert_unique(h(&slot), slot, h);
+        }
+    }
+
+    /// Gives the bytes of removed keys back once they are the larger part.
+    pub fn sweep(&mut self) {
+        let Keys::Bytes { arena, pieces, dead } = &mut self.keys else { return };
+        if *dead < 1 << 16 || *dead < arena.len() / 2 {
+            return;
+        }
+        let mut live = vec![true; pieces.len()];
+        self.free.iter().for_each(|s| live[*s as usize] = false);
+        let mut fresh = Vec::with_capacity(arena.len() - *dead);
+        for ((start, len), live) in pieces.iter_mut().zip(live) {
+            let from = std::mem::replace(start, fresh.len());
+            match live {
+                true => fresh.extend_from_slice(&arena[from..from + *len as usize]),
+                false => *len = 0,
+            }
+        }
+        (*arena, *dead) = (fresh, 0);
+    }
+
+    /// Whether most of the memory is not in use.
+    pub fn roomy(&self) -> bool {
+        self.hashes.capacity() > 1024 && self.hashes.len() < self.hashes.capacity() / 8
+    }
+
+    /// Forgets everything and keeps the memory.
+    pub fn clear(&mut self) {
+        self.free.clear();
+        self.table.clear();
+        self.hashes.clear();
+        match &mut self.keys {
+            Keys::Unit => {}
+            Keys::One { words, null } => {
+                words.clear();
+                *null = None;
+            }
+            Keys::Two(words) => words.clear(),
+            Keys::Four(words) => words.clear(),
+            Keys::Bytes { arena, pieces, dead } => {
+                arena.clear();
+                pieces.clear();
+                *dead = 0;
+            }
+        }
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        let keys = match &self.keys {
+            Keys::Unit => 0,
+            Keys::One { words, .. } => words.capacity() * 8,
+            Keys::Two(words) => words.capacity() * size_of::<Two>(),
+            Keys::Four(words) => words.capacity() * size_of::<Four>(),
+            Keys::Bytes { arena, pieces, .. } => arena.capacity() + pieces.capacity() * size_of::<Piece>(),
+        };
+        keys + self.table.allocation_size() + self.hashes.capacity() * 8 + self.free.capacity() * 4
+    }
+}
+
+/// A table without its keys, which have many types.
+struct Table<'a> {
+    table: &'a mut HashTable<u32>,
+    known: &'a mut Vec<u64>,
+    free: &'a mut Vec<u32>,
+}
+
+impl Table<'_> {
+    #[inline(always)]
+    fn words<K: Copy + PartialEq>(&mut self, known: &mut Vec<K>, batch: &[K], hashes: &[u64], slots: &mut Vec<u32>) {
+        for (key, h) in batch.iter().zip(hashes) {
+            let slot = match self.table.find(table_hash(*h), |s| known[*s as usize] == *key) {
+                Some(slot) => *slot,
+                None => {
+                    let slot = self.place(known, *key, *h);
+                    self.insert(slot, *h);
+                    slot
+                }
+            };
+            slots.push(slot);
+        }
+    }
+
+    /// Puts a key into a free or a new slot.
+    fn place<K>(&mut self, keys: &mut Vec<K>, key: K, hash: u64) -> u32 {
+        if let Some(slot) = self.free.pop() {
+            keys[slot as usize] = key;
+            self.known[slot as usize] = hash;
+            return slot;
+        }
+        keys.push(key);
+        self.known.push(hash);
+        u32::try_from(keys.len() - 1).expect("fewer than 2^32 groups in one table")
+    }
+
+    fn insert(&mut self, slot: u32, hash: u64) {
+        let known = &self.known;
+        self.table.insert_unique(table_hash(hash), slot, |s| table_hash(known[*s as usize]));
+    }
+}

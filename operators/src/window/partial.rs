@@ -1,0 +1,103 @@
+//! Partial results: the state of a slice as rows, before the exchange and in snapshots.
+//!
+//! Columns: the keys; `slice_last` and `slice_enter`, which name the slice (see [`super::borders`]); `rows`; per input the
+//! rows that do not take part; then the state: sums as DECIMAL of scale 0, sums of DOUBLE as bytes, extremes as values,
+//! distinct values as lists. The event time is that of the first window the slice enters.
+
+use super::borders::SliceId;
+use super::keys::{KeyBatch, Packing};
+use super::plan::Plan;
+use super::results::BATCH_ROWS;
+use super::rows::{Arguments, Placed};
+use super::slices::{Run, Slice, Slices, runs};
+use super::states::States;
+use super::sums::TooLarge;
+use super::{borders::Borders, results::Results};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::datatypes::{Int64Type, SchemaRef};
+use highwater_engine::batch::Batch;
+use highwater_engine::error::OperatorError;
+use highwater_engine::hash::hash_columns;
+use highwater_engine::operator::Output;
+use std::sync::Arc;
+
+/// The rows of a slice.
+pub fn of_slice(plan: &Plan, schema: &SchemaRef, id: SliceId, slice: &Slice) -> Result<Batch, OperatorError> {
+    let n = slice.groups.slots();
+    let keys = slice.groups.columns(super::groups::Slots::Run(0, n), &plan.key_fields);
+    of_states(plan, schema, keys, &vec![Some(id); n], &slice.states, slice.groups.hashes().to_vec())
+}
+
+/// The rows of a state whose `i`-th slot has the `i`-th key and lies in the `i`-th slice.
+pub fn of_states(
+    plan: &Plan,
+    schema: &SchemaRef,
+    keys: Vec<ArrayRef>,
+    slices: &[Option<SliceId>],
+    states: &States,
+    hashes: Vec<u64>,
+) -> Result<Batch, OperatorError> {
+    let ids = || slices.iter().flatten();
+    let mut columns = keys;
+    columns.push(Arc::new(Int64Array::from_iter_values(ids().map(|s| s.last))));
+    columns.push(Arc::new(Int64Array::from_iter_values(ids().map(|s| s.enter))));
+    columns.extend(states.partials(plan));
+    let rows = RecordBatch::try_new(schema.clone(), columns)
+        .map_err(|e| OperatorError::new(format!("{}: partial results do not fit their schema: {e}", plan.name)))?;
+    let times = ids().map(|s| s.enter - 1).collect();
+    Ok(Batch::new(rows, times).with_hashes(Some(hashes.into())))
+}
+
+/// Sends a batch of partial results in pieces.
+pub fn send(batch: &Batch, to: &mut Results, out: &mut Output) {
+    let mut at = 0;
+    while at < batch.rows() {
+        let n = (batch.rows() - at).min(BATCH_ROWS);
+        to.push(batch.slice(at, n), out);
+        at += n;
+    }
+}
+
+/// One partial result per row of a batch: what a combiner does that no longer combines. Returns the refused rows too.
+pub fn of_rows(
+    plan: &Plan,
+    schema: &SchemaRef,
+    borders: &Borders,
+    sets: &[bool],
+    batch: &Batch,
+) -> Result<(Batch, u64), OperatorError> {
+    let (runs, refused) = runs(borders, batch)?;
+    let mut slices = vec![None; batch.rows()];
+    runs.iter().for_each(|r| slices[r.at..r.at + r.rows].fill(r.slice));
+    let mut states = States::new(plan);
+    let slots: Vec<u32> = (0..batch.rows() as u32).collect();
+    states.grow(slots.len());
+    let arguments = Arguments::of(plan, sets, batch)?;
+    let too_large = |TooLarge| OperatorError::new(format!("{}: a square exceeds 256 bits", plan.name));
+    states.update(plan, Placed { at: 0, slots: &slots }, &arguments).map_err(too_large)?;
+    let keys: Vec<ArrayRef> = plan.keys.iter().map(|k| batch.column(*k).clone()).collect();
+    let hashes = batch.hashes().cloned().unwrap_or_else(|| hash_columns(&keys, batch.rows()));
+    let some = SliceId { enter: 0, last: 0 };
+    let taken: Vec<Option<SliceId>> = slices.iter().map(|s| s.or(Some(some))).collect();
+    let all = of_states(plan, schema, keys, &taken, &states, hashes.to_vec())?;
+    Ok((all.filter(&slices.iter().map(|s| Some(s.is_some())).collect()), refused))
+}
+
+/// Merges partial results into open slices; `closed` is the watermark.
+pub fn merge(plan: &Plan, slices: &mut Slices, batch: &Batch, closed: i64) -> Result<(), OperatorError> {
+    let keys: Vec<ArrayRef> = batch.columns().columns()[..plan.keys.len()].to_vec();
+    let packed = KeyBatch::pack(Packing::of(&plan.key_fields), &keys, batch.rows())?;
+    let hashes = batch.hashes().cloned().unwrap_or_else(|| hash_columns(&keys, batch.rows()));
+    let (last, enter) = (batch.column(keys.len()).as_primitive::<Int64Type>().values(), batch.column(keys.len() + 1));
+    let enter = enter.as_primitive::<Int64Type>().values();
+    let states = &batch.columns().columns()[keys.len() + 2..];
+    let mut at = 0;
+    while at < batch.rows() {
+        let same = |i: &usize| last[*i] == last[at] && enter[*i] == enter[at];
+        let rows = (at..batch.rows()).take_while(same).count();
+        let slice = Some(SliceId { enter: enter[at], last: last[at] });
+        slices.merge(plan, Run { at, rows, slice }, &packed, &hashes, states, closed)?;
+        at += rows;
+    }
+    Ok(())
+}

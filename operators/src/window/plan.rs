@@ -1,0 +1,254 @@
+//! What a windowed aggregation keeps per group, worked out once from its specification.
+//!
+//! Aggregates share: `SUM(x)`, `AVG(x)` and `STDDEV(x)` read one sum; everything over the same argument and filter shares
+//! one [`Input`] with its count of absent values (NULL or filtered out). `COUNT(x)` is rows less absent ones, so where
+//! nothing is absent nothing more than the rows is counted.
+
+use crate::aggregate::{Finish, Shape, sql_type};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use highwater_engine::error::BuildError;
+use highwater_engine::graph::{Aggregate, AggregateFunction, WindowSpec};
+use std::sync::Arc;
+
+/// An argument and a filter that aggregates share.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// Column of the argument; `None` for COUNT(*) with a filter.
+    pub argument: Option<usize>,
+    /// Column of the filter.
+    pub filter: Option<usize>,
+    /// The argument's type and shape.
+    pub kind: Option<(DataType, Shape)>,
+}
+
+/// What is kept of an input per group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Σx.
+    Sum,
+    /// Σx².
+    Squares,
+    /// The least value.
+    Min,
+    /// The greatest value.
+    Max,
+    /// The distinct values, with Σx and Σx² over them if asked for.
+    Distinct {
+        /// Keep Σx.
+        sum: bool,
+        /// Keep Σx².
+        squares: bool,
+    },
+}
+
+/// One column of state.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Position in [`Plan::inputs`].
+    pub input: usize,
+    /// What is kept.
+    pub keep: Keep,
+}
+
+/// How an output column comes from the state; numbers are positions in [`Plan::kept`], `input` in [`Plan::inputs`].
+#[derive(Clone, Debug)]
+pub enum Made {
+    /// COUNT(*).
+    Rows,
+    /// COUNT(x), COUNT(*) FILTER.
+    Count { input: usize },
+    /// COUNT(DISTINCT x).
+    CountDistinct { set: usize },
+    /// SUM, AVG, STDDEV of integers and DECIMAL.
+    Exact { function: AggregateFunction, from: Moments, finish: Finish },
+    /// SUM, AVG, STDDEV of DOUBLE.
+    Double { function: AggregateFunction, from: Moments },
+    /// MIN, MAX.
+    Extreme { input: usize, at: usize },
+}
+
+/// Where the moments of an aggregate are.
+#[derive(Clone, Copy, Debug)]
+pub enum Moments {
+    /// Over all values.
+    All { input: usize, sum: usize, squares: Option<usize> },
+    /// Over the distinct values of this set.
+    Distinct { set: usize },
+}
+
+/// The state of a group and the results made from it.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Name, for errors.
+    pub name: String,
+    /// Key columns of the input.
+    pub keys: Vec<usize>,
+    /// Their fields.
+    pub key_fields: Vec<Arc<Field>>,
+    /// Arguments and filters.
+    pub inputs: Vec<Input>,
+    /// State columns.
+    pub kept: Vec<Kept>,
+    /// One per aggregate: how it is made, and its type.
+    pub results: Vec<(Made, DataType)>,
+}
+
+impl Plan {
+    /// The plan of `spec` over rows of `input`.
+    pub fn new(name: &str, spec: &WindowSpec, input: &SchemaRef) -> Result<Self, BuildError> {
+        let column = |i: usize| {
+            let field = input.fields().get(i);
+            field
+                .cloned()
+                .ok_or_else(|| BuildError::new(format!("{name} names column {i} of {}", input.fields().len())))
+        };
+        let key_fields = spec.keys.iter().map(|k| column(*k)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(f) = key_fields.iter().find(|f| Shape::of(f.data_type()).is_none()) {
+            let t = sql_type(f.data_type());
+            return Err(BuildError::new(format!("{name}: {} of type {t} can't be a key", f.name())));
+        }
+        let keys = spec.keys.clone();
+        let (inputs, kept, results) = (vec![], vec![], vec![]);
+        let mut plan = Self { name: name.to_owned(), keys, key_fields, inputs, kept, results };
+        for a in &spec.aggregates {
+            let field = a.argument.map(column).transpose()?;
+            if let Some(f) = a.filter.map(column).transpose()? {
+                if f.data_type() != &DataType::Boolean {
+                    return Err(BuildError::new(format!("{name}: the filter of {} is not BOOLEAN", a.label)));
+                }
+            }
+            let result = plan.aggregate(a, field.as_deref())?;
+            plan.results.push((result, a.returns.clone()));
+        }
+        Ok(plan)
+    }
+
+    fn aggregate(&mut self, a: &Aggregate, argument: Option<&Field>) -> Result<Made, BuildError> {
+        use AggregateFunction::*;
+        let refuse = |why: String| BuildError::new(format!("{}: {}: {why}", self.name, a.label));
+        let kind = match argument.map(|f| f.data_type()) {
+            None => None,
+            Some(t) => match Shape::of(t) {
+                Some(s) => Some((t.clone(), s)),
+                None => return Err(refuse(format!("no aggregate takes {}", sql_type(t)))),
+            },
+        };
+        let returned = |t: &DataType| match *t == a.returns {
+            true => Ok(()),
+            false => Err(refuse(format!("it is {}, not {}", sql_type(t), sql_type(&a.returns)))),
+        };
+        let Some((t, shape)) = &kind else {
+            if a.function != Count || a.distinct {
+                return Err(refuse("an argument is missing".into()));
+            }
+            returned(&DataType::Int64)?;
+            return Ok(match a.filter {
+                None => Made::Rows,
+                Some(_) => Made::Count { input: self.input(a, None) },
+            });
+        };
+        match a.function {
+            Count => returned(&DataType::Int64)?,
+            Min | Max => returned(t)?,
+            Sum | Avg | StddevSamp if *shape == Shape::Double => match a.returns {
+                DataType::Float32 | DataType::Float64 => {}
+                _ => return Err(refuse(format!("it can't be {}", sql_type(&a.returns)))),
+            },
+            Sum | Avg | StddevSamp => {}
+        }
+        let exact = match (a.function, shape) {
+            (Sum | Avg | StddevSamp, Shape::Narrow | Shape::Wide) => Some(Finish::new(a, t)?),
+            (Sum | Avg | StddevSamp, Shape::Bytes) => return Err(refuse(format!("it takes no {}", sql_type(t)))),
+            _ => None,
+        };
+        let input = self.input(a, kind.clone());
+        Ok(match a.function {
+            Min => Made::Extreme { input, at: self.keep(input, Keep::Min) },
+            Max => Made::Extreme { input, at: self.keep(input, Keep::Max) },
+            Count if a.distinct => Made::CountDistinct { set: self.distinct(input, false, false) },
+            Count => Made::Count { input },
+            function => {
+                let from = self.moments(a, input);
+                match exact {
+                    Some(finish) => Made::Exact { function, from, finish },
+                    None => Made::Double { function, from },
+                }
+            }
+        })
+    }
+
+    fn moments(&mut self, a: &Aggregate, input: usize) -> Moments {
+        let squares = a.function == AggregateFunction::StddevSamp;
+        if a.distinct {
+            return Moments::Distinct { set: self.distinct(input, true, squares) };
+        }
+        let sum = self.keep(input, Keep::Sum);
+        Moments::All { input, sum, squares: squares.then(|| self.keep(input, Keep::Squares)) }
+    }
+
+    fn input(&mut self, a: &Aggregate, kind: Option<(DataType, Shape)>) -> usize {
+        let known = self.inputs.iter().position(|i| i.argument == a.argument && i.filter == a.filter);
+        known.unwrap_or_else(|| {
+            self.inputs.push(Input { argument: a.argument, filter: a.filter, kind });
+            self.inputs.len() - 1
+        })
+    }
+
+    fn keep(&mut self, input: usize, keep: Keep) -> usize {
+        let known = self.kept.iter().position(|k| k.input == input && k.keep == keep);
+        known.unwrap_or_else(|| {
+            self.kept.push(Kept { input, keep });
+            self.kept.len() - 1
+        })
+    }
+
+    /// The set of distinct values of an input, with at least these moments.
+    fn distinct(&mut self, input: usize, sum: bool, squares: bool) -> usize {
+        for (i, k) in self.kept.iter_mut().enumerate() {
+            if let (true, Keep::Distinct { sum: s, squares: q }) = (k.input == input, &mut k.keep) {
+                (*s, *q) = (*s | sum, *q | squares);
+                return i;
+            }
+        }
+        self.kept.push(Kept { input, keep: Keep::Distinct { sum, squares } });
+        self.kept.len() - 1
+    }
+
+    /// Type and shape of the argument of `kept[i]`.
+    pub fn argument(&self, i: usize) -> (&DataType, Shape) {
+        match &self.inputs[self.kept[i].input].kind {
+            Some((t, s)) => (t, *s),
+            None => unreachable!("only counts have no argument, and they keep nothing"),
+        }
+    }
+
+    /// The schema of partial results: keys, `slice_last`, `slice_enter`, rows, absent values, state. See
+    /// [`super::partial`].
+    pub fn partials(&self) -> SchemaRef {
+        let mut fields = self.key_fields.clone();
+        let mut add = |name: String, t: DataType, nullable| fields.push(Arc::new(Field::new(name, t, nullable)));
+        for name in ["slice_last", "slice_enter", "rows"] {
+            add(name.into(), DataType::Int64, false);
+        }
+        for i in 0..self.inputs.len() {
+            add(format!("absent_{i}"), DataType::Int64, false);
+        }
+        for (i, k) in self.kept.iter().enumerate() {
+            let (t, shape) = self.argument(i);
+            let (t, nullable) = match k.keep {
+                Keep::Min | Keep::Max => (t.clone(), true),
+                Keep::Sum if shape == Shape::Narrow => (DataType::Decimal128(38, 0), false),
+                Keep::Sum | Keep::Squares if shape == Shape::Double => (DataType::Binary, false),
+                Keep::Sum | Keep::Squares => (DataType::Decimal256(76, 0), false),
+                Keep::Distinct { .. } => (DataType::List(item(t)), false),
+            };
+            add(format!("state_{i}"), t, nullable);
+        }
+        Arc::new(Schema::new(fields))
+    }
+}
+
+/// The item field of a list of values.
+pub fn item(t: &DataType) -> Arc<Field> {
+    Arc::new(Field::new("item", t.clone(), false))
+}

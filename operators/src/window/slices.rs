@@ -1,0 +1,196 @@
+//! The open slices of a window operator: rows or partial results enter here, by slice and key.
+//!
+//! Rows are taken in runs that share a slice, each run in two passes: slots first, then one loop per column of state. A
+//! batch whose rows change slices too often is ordered by slice first.
+
+use super::borders::{Borders, SliceId, Span};
+use super::groups::Groups;
+use super::keys::{KeyBatch, Packing};
+use super::plan::Plan;
+use super::rows::{Arguments, Placed};
+use super::states::States;
+use super::sums::TooLarge;
+use arrow::array::{ArrayRef, UInt32Array};
+use highwater_engine::batch::{Batch, ON_TIME};
+use highwater_engine::error::OperatorError;
+use highwater_engine::hash::hash_columns;
+use std::collections::BTreeMap;
+
+/// Mean length of runs below which a batch is ordered by slice.
+const RUN_ROWS_MIN: usize = 16;
+/// Emptied slices kept for their memory.
+const SPARE_MAX: usize = 4;
+
+/// The groups of one slice and their state.
+#[derive(Debug)]
+pub struct Slice {
+    /// The keys.
+    pub groups: Groups,
+    /// The state.
+    pub states: States,
+}
+
+/// A run of rows of one slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Where it starts.
+    pub at: usize,
+    /// Its length.
+    pub rows: usize,
+    /// `None` if no window takes the rows.
+    pub slice: Option<SliceId>,
+}
+
+/// Open slices, in the order in which they enter windows.
+#[derive(Debug)]
+pub struct Slices {
+    open: BTreeMap<SliceId, Slice>,
+    spare: Vec<Slice>,
+    slots: Vec<u32>,
+}
+
+impl Slices {
+    /// None.
+    pub fn new() -> Self {
+        Self { open: BTreeMap::new(), spare: vec![], slots: vec![] }
+    }
+
+    /// Adds the rows of a batch; `closed` is the watermark, below which every window is gone.
+    pub fn update(
+        &mut self,
+        plan: &Plan,
+        borders: &Borders,
+        sets: &[bool],
+        batch: Batch,
+        closed: i64,
+    ) -> Result<u64, OperatorError> {
+        let mut batch = batch;
+        let (mut runs, refused) = runs(borders, &batch)?;
+        if runs.len() * RUN_ROWS_MIN > batch.rows() && runs.len() > RUN_ROWS_MIN {
+            (batch, runs) = ordered(&batch, runs);
+        }
+        let arguments = Arguments::of(plan, sets, &batch)?;
+        let columns: Vec<ArrayRef> = plan.keys.iter().map(|k| batch.column(*k).clone()).collect();
+        let keys = KeyBatch::pack(Packing::of(&plan.key_fields), &columns, batch.rows())?;
+        let hashes = batch.hashes().cloned().unwrap_or_else(|| hash_columns(&columns, batch.rows()));
+        for run in runs {
+            let Some(id) = run.slice else { continue };
+            let (slice, slots) = self.slice(plan, id, closed);
+            slice.groups.assign(&keys, &hashes, run.at, run.rows, slots);
+            slice.states.grow(slice.groups.slots());
+            slice.states.update(plan, Placed { at: run.at, slots }, &arguments).map_err(|TooLarge| {
+                OperatorError::new(format!("{}: a sum of squares exceeds 256 bits; CAST to fewer digits", plan.name))
+            })?;
+        }
+        Ok(refused)
+    }
+
+    /// Adds partial results: `rows` of them in this slice.
+    pub fn merge(
+        &mut self,
+        plan: &Plan,
+        run: Run,
+        keys: &KeyBatch,
+        hashes: &[u64],
+        states: &[ArrayRef],
+        closed: i64,
+    ) -> Result<(), OperatorError> {
+        let Some(id) = run.slice else { return Ok(()) };
+        let (slice, slots) = self.slice(plan, id, closed);
+        slice.groups.assign(keys, hashes, run.at, run.rows, slots);
+        slice.states.grow(slice.groups.slots());
+        slice.states.merge(Placed { at: run.at, slots }, states)
+    }
+
+    fn slice(&mut self, plan: &Plan, id: SliceId, closed: i64) -> (&mut Slice, &mut Vec<u32>) {
+        let slice = self.open.entry(id).or_insert_with(|| {
+            assert!(id.enter > closed, "a row for {id:?} came after the watermark {closed}, and without a tag");
+            let new = || Slice { groups: Groups::new(Packing::of(&plan.key_fields)), states: States::new(plan) };
+            self.spare.pop().unwrap_or_else(new)
+        });
+        (slice, &mut self.slots)
+    }
+
+    /// The first slice that enters a window ending at or before `end`, taken out.
+    pub fn take(&mut self, end: i64) -> Option<(SliceId, Slice)> {
+        let first = self.open.first_entry().filter(|e| e.key().enter <= end)?;
+        Some(first.remove_entry())
+    }
+
+    /// End of the first window that an open slice enters.
+    pub fn next_end(&self) -> Option<i64> {
+        self.open.first_key_value().map(|(id, _)| id.enter)
+    }
+
+    /// Keeps the memory of a slice that is done.
+    pub fn recycle(&mut self, mut slice: Slice) {
+        if self.spare.len() < SPARE_MAX && !slice.groups.roomy() {
+            slice.groups.clear();
+            slice.states.clear();
+            self.spare.push(slice);
+        }
+    }
+
+    /// The open slices.
+    pub fn iter(&self) -> impl Iterator<Item = (SliceId, &Slice)> {
+        self.open.iter().map(|(id, s)| (*id, s))
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.open.values().chain(&self.spare).map(|s| s.groups.bytes() + s.states.bytes()).sum()
+    }
+}
+
+/// The runs of a batch, and how many rows every window refuses.
+pub fn runs(borders: &Borders, batch: &Batch) -> Result<(Vec<Run>, u64), OperatorError> {
+    let (times, tags) = (batch.times(), batch.tags());
+    let tag = |i: usize| tags.map_or(ON_TIME, |t| t[i]);
+    let (mut runs, mut refused, mut at) = (vec![], 0, 0);
+    let mut span: Option<Span> = None;
+    while at < times.len() {
+        let t = times[at];
+        let here = match span.filter(|s| s.from <= t && t < s.until) {
+            Some(s) => s,
+            None => *span.insert(borders.span(t)?),
+        };
+        let held = borders.holds(here.slice);
+        let mut end = at + 1;
+        let slice = if held && tag(at) >= here.slice.enter {
+            let accepted = borders.late(here.slice, tag(at));
+            refused += u64::from(accepted.is_none());
+            accepted
+        } else {
+            let same = |t: i64| here.from <= t && t < here.until;
+            match tags {
+                None => end += times[end..].iter().take_while(|t| same(**t)).count(),
+                Some(tags) if held => {
+                    let rows = times[end..].iter().zip(&tags[end..]);
+                    end += rows.take_while(|(t, tag)| same(**t) && **tag < here.slice.enter).count();
+                }
+                Some(_) => {}
+            }
+            held.then_some(here.slice)
+        };
+        runs.push(Run { at, rows: end - at, slice });
+        at = end;
+    }
+    Ok((runs, refused))
+}
+
+/// The batch with the rows of each slice together.
+fn ordered(batch: &Batch, mut runs: Vec<Run>) -> (Batch, Vec<Run>) {
+    runs.sort_by_key(|r| r.slice);
+    let rows = runs.iter().flat_map(|r| r.at as u32..(r.at + r.rows) as u32);
+    let batch = batch.take(&UInt32Array::from_iter_values(rows));
+    let mut together: Vec<Run> = vec![];
+    let mut at = 0;
+    for r in runs {
+        match together.last_mut().filter(|last| last.slice == r.slice) {
+            Some(last) => last.rows += r.rows,
+            None => together.push(Run { at, ..r }),
+        }
+        at += r.rows;
+    }
+    (batch, together)
+}

@@ -1,0 +1,234 @@
+//! The running total of a hopping window: slices enter and leave, and each window is the total between.
+//!
+//! A slice enters with the first window that accepts its rows and leaves after the last that holds them, so an event
+//! costs a constant amount of work, not one per window. What can be taken away exactly (counts, sums, sets) is; MIN and
+//! MAX keep a [`Trail`]. A key goes with its last row and gives its slot to the next new key.
+
+use super::borders::SliceId;
+use super::extremes::Cells;
+use super::groups::{Groups, Slots};
+use super::keys::Packing;
+use super::moments::Moment;
+use super::plan::{Keep, Plan};
+use super::sets::Sets;
+use super::slices::Slice;
+use super::states::{Absent, Column, States, View};
+use super::sums::TooLarge;
+use super::trail::Trail;
+use std::collections::BTreeMap;
+
+/// A slice inside the current window.
+#[derive(Debug)]
+struct Entered {
+    /// The total's slot of each of its slots.
+    slots: Vec<u32>,
+    states: States,
+}
+
+#[derive(Debug)]
+enum Running {
+    Moment(Moment),
+    Trail(Trail),
+    Sets(Sets),
+}
+
+/// The total over the slices of the current window.
+#[derive(Debug)]
+pub struct Total {
+    groups: Groups,
+    rows: Vec<i64>,
+    absent: Vec<Absent>,
+    columns: Vec<Running>,
+    /// By the window start with which they leave, then by entry.
+    entered: BTreeMap<(i64, i64), Entered>,
+}
+
+/// Free slots below which slots are not numbered anew.
+const FREE_MIN: usize = 4096;
+
+impl Total {
+    /// An empty total.
+    pub fn new(plan: &Plan) -> Self {
+        let column = |c: Column| match c {
+            Column::Moment(m) => Running::Moment(m),
+            Column::Extremes(e) => Running::Trail(Trail::new(&e)),
+            Column::Sets(s) => Running::Sets(s),
+        };
+        let States { rows, absent, columns } = States::new(plan);
+        let columns = columns.into_iter().map(column).collect();
+        Self { groups: Groups::new(Packing::of(&plan.key_fields)), rows, absent, columns, entered: BTreeMap::new() }
+    }
+
+    /// Whether no row is in it.
+    pub fn is_empty(&self) -> bool {
+        self.entered.is_empty()
+    }
+    /// The keys.
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// A slice enters and gives its state away.
+    pub fn enter(&mut self, plan: &Plan, id: SliceId, slice: &mut Slice) -> Result<(), TooLarge> {
+        let mut slots = vec![];
+        let keys = slice.groups.as_batch();
+        self.groups.assign(&keys, slice.groups.hashes(), 0, slice.groups.slots(), &mut slots);
+        drop(keys);
+        let states = std::mem::replace(&mut slice.states, States::new(plan));
+        self.grow(self.groups.slots());
+        self.count::<false>(&slots, &states);
+        for ((mine, theirs), kept) in self.columns.iter_mut().zip(&states.columns).zip(&plan.kept) {
+            match (mine, theirs) {
+                (Running::Moment(m), Column::Moment(f)) => m.absorb::<false>(&slots, f)?,
+                (Running::Sets(s), Column::Sets(f)) => s.absorb::<false>(&slots, f)?,
+                (Running::Trail(t), Column::Extremes(f)) => {
+                    let absent = &states.absent[kept.input];
+                    t.enter(&slots, f, id.last, |i| states.rows[i] > absent.at(i));
+                }
+                _ => unreachable!("the state of one plan is alike"),
+            }
+        }
+        self.entered.insert((id.last, id.enter), Entered { slots, states });
+        Ok(())
+    }
+
+    /// The slices leave that no window after the one that starts at `start` holds.
+    pub fn leave(&mut self, start: i64) -> Result<(), TooLarge> {
+        while let Some(first) = self.entered.first_entry() {
+            let last = first.key().0;
+            if last > start {
+                break;
+            }
+            let Entered { slots, states } = first.remove();
+            self.count::<true>(&slots, &states);
+            for (mine, theirs) in self.columns.iter_mut().zip(&states.columns) {
+                match (mine, theirs) {
+                    (Running::Moment(m), Column::Moment(f)) => m.absorb::<true>(&slots, f)?,
+                    (Running::Sets(s), Column::Sets(f)) => s.absorb::<true>(&slots, f)?,
+                    (Running::Trail(t), Column::Extremes(_)) => t.leave(&slots, last),
+                    _ => unreachable!("the state of one plan is alike"),
+                }
+            }
+            for slot in slots {
+                if self.rows[slot as usize] == 0 {
+                    self.groups.remove(slot);
+                }
+            }
+        }
+        match self.entered.is_empty() {
+            true => self.reset(),
+            false => self.tidy(),
+        }
+        Ok(())
+    }
+
+    fn count<const AWAY: bool>(&mut self, slots: &[u32], from: &States) {
+        let sign = if AWAY { -1 } else { 1 };
+        slots.iter().zip(&from.rows).for_each(|(s, n)| self.rows[*s as usize] += sign * n);
+        for (mine, theirs) in self.absent.iter_mut().zip(&from.absent).filter(|(_, t)| t.any()) {
+            let total = self.rows.len();
+            slots.iter().enumerate().for_each(|(i, s)| mine.add(*s as usize, sign * theirs.at(i), total));
+        }
+    }
+
+    fn grow(&mut self, n: usize) {
+        if n <= self.rows.len() {
+            return;
+        }
+        self.rows.resize(n, 0);
+        for c in &mut self.columns {
+            match c {
+                Running::Moment(c) => c.grow(n),
+                Running::Trail(c) => c.grow(n),
+                Running::Sets(c) => c.grow(n),
+            }
+        }
+    }
+
+    /// Everything left: gives all memory back.
+    fn reset(&mut self) {
+        debug_assert!(self.rows.iter().all(|n| *n == 0), "the total of no slice is empty");
+        self.keep(&[]);
+    }
+
+    /// Numbers slots anew if most are free.
+    fn tidy(&mut self) {
+        if self.groups.free() > FREE_MIN && self.groups.free() > self.groups.len() {
+            let live: Vec<u32> = (0..self.groups.slots() as u32).filter(|s| self.rows[*s as usize] > 0).collect();
+            self.keep(&live);
+        } else {
+            self.groups.sweep();
+        }
+    }
+
+    fn keep(&mut self, live: &[u32]) {
+        let mut now = vec![0; self.rows.len()];
+        live.iter().enumerate().for_each(|(new, old)| now[*old as usize] = new as u32);
+        self.entered.values_mut().flat_map(|e| &mut e.slots).for_each(|s| *s = now[*s as usize]);
+        self.groups.keep(live);
+        self.rows = Slots::List(live).of(&self.rows);
+        self.absent.iter_mut().for_each(|a| a.keep(live));
+        for c in &mut self.columns {
+            match c {
+                Running::Moment(c) => c.keep(live),
+                Running::Trail(c) => c.keep(live),
+                Running::Sets(c) => c.keep(live),
+            }
+        }
+    }
+
+    /// The slots in use, if not all of `0 .. slots` are.
+    pub fn live(&self) -> Option<Vec<u32>> {
+        let holes = self.groups.free() > 0;
+        holes.then(|| (0..self.groups.slots() as u32).filter(|s| self.rows[*s as usize] > 0).collect())
+    }
+
+    /// The slices inside: for snapshots.
+    pub fn entered(&self) -> impl Iterator<Item = (SliceId, &[u32], &States)> {
+        self.entered.iter().map(|((last, enter), e)| (SliceId { enter: *enter, last: *last }, &e.slots[..], &e.states))
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        let columns = self.columns.iter().map(|c| match c {
+            Running::Moment(c) => c.bytes(),
+            Running::Trail(c) => c.bytes(),
+            Running::Sets(c) => c.bytes(),
+        });
+        let entered = self.entered.values().map(|e| e.slots.capacity() * 4 + e.states.bytes());
+        self.groups.bytes() + self.rows.capacity() * 8 + columns.sum::<usize>() + entered.sum::<usize>()
+    }
+}
+
+impl View for Total {
+    fn rows(&self) -> &[i64] {
+        &self.rows
+    }
+    fn absent(&self, input: usize) -> &Absent {
+        &self.absent[input]
+    }
+    fn moment(&self, at: usize) -> &Moment {
+        match &self.columns[at] {
+            Running::Moment(m) => m,
+            c => unreachable!("{c:?} is no moment"),
+        }
+    }
+    fn cells(&self, at: usize) -> &Cells {
+        match &self.columns[at] {
+            Running::Trail(t) => t.cells(),
+            c => unreachable!("{c:?} is no extreme"),
+        }
+    }
+    fn sets(&self, at: usize) -> &Sets {
+        match &self.columns[at] {
+            Running::Sets(s) => s,
+            c => unreachable!("{c:?} is no set"),
+        }
+    }
+}
+
+/// Whether a column of state holds a set: those inputs need hashes of their values.
+pub fn needs_hashes(plan: &Plan) -> Vec<bool> {
+    let set = |input: usize| plan.kept.iter().any(|k| k.input == input && matches!(k.keep, Keep::Distinct { .. }));
+    (0..plan.inputs.len()).map(set).collect()
+}
