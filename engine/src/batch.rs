@@ -4,7 +4,7 @@
 //! lateness tag (only where some row is late), the row's identity (only where a later step needs it) and the hash of the
 //! key it was exchanged by. Everything moves by reference count; `take`, `filter` and `slice` keep all parts in step.
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::buffer::ScalarBuffer;
 use arrow::compute::{filter_record_batch, take_record_batch};
 use arrow::datatypes::SchemaRef;
@@ -192,7 +192,20 @@ impl Batch {
 
     /// The rows at `indices`, in that order. `indices` has no NULL.
     pub fn take(&self, indices: &UInt32Array) -> Batch {
-        let columns = take_record_batch(&self.columns, indices).expect("indices are within the batch");
+        let columns = if self.columns.num_columns() == 0 {
+            let options = RecordBatchOptions::new().with_row_count(Some(indices.len()));
+            RecordBatch::try_new_with_options(self.schema(), vec![], &options)
+        } else {
+            take_record_batch(&self.columns, indices)
+        };
+        self.take_as(indices, columns.expect("indices are within the batch"))
+    }
+    /// The rows at `indices`, in that order, with these columns instead: what a filter and projection returns.
+    ///
+    /// # Panics
+    /// If `columns` has not one row per index.
+    pub fn take_as(&self, indices: &UInt32Array, columns: RecordBatch) -> Batch {
+        assert_eq!(columns.num_rows(), indices.len(), "one row of the new columns per index");
         let ix = indices.values();
         Batch {
             columns,

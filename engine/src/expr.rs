@@ -151,6 +151,32 @@ impl Expr {
         Expr::Binary { op, left: Box::new(left), right: Box::new(right) }
     }
 
+    /// The expression with its columns at other positions.
+    pub fn with_columns(&self, at: &impl Fn(usize) -> usize) -> Expr {
+        let one = |e: &Expr| Box::new(e.with_columns(at));
+        let many = |l: &[Expr]| l.iter().map(|e| e.with_columns(at)).collect();
+        match self {
+            Self::Column(i) => Self::Column(at(*i)),
+            Self::Literal(_) => self.clone(),
+            Self::Binary { op, left, right } => Self::Binary { op: *op, left: one(left), right: one(right) },
+            Self::Not(e) => Self::Not(one(e)),
+            Self::Negate(e) => Self::Negate(one(e)),
+            Self::Is { expr, what, negated } => Self::Is { expr: one(expr), what: *what, negated: *negated },
+            Self::Case { branches, otherwise } => Self::Case {
+                branches: branches.iter().map(|(w, t)| (w.with_columns(at), t.with_columns(at))).collect(),
+                otherwise: otherwise.as_ref().map(|e| one(e)),
+            },
+            Self::Cast { expr, to, or_null } => Self::Cast { expr: one(expr), to: to.clone(), or_null: *or_null },
+            Self::In { expr, list, negated } => Self::In { expr: one(expr), list: many(list), negated: *negated },
+            Self::Like { expr, pattern, escape, negated } => {
+                Self::Like { expr: one(expr), pattern: one(pattern), escape: *escape, negated: *negated }
+            }
+            Self::Call { function, args, returns } => {
+                Self::Call { function: function.clone(), args: many(args), returns: returns.clone() }
+            }
+        }
+    }
+
     /// Calls `f` on this expression and everything below it.
     pub fn visit(&self, f: &mut impl FnMut(&Expr)) {
         f(self);

@@ -1,23 +1,16 @@
 //! Exact decimal arithmetic with Flink's result types.
 //!
-//! Types by Flink's `LogicalTypeMerging` (precision p, scale s):
-//!
-//! | operation | scale | precision |
-//! |---|---|---|
-//! | `+ -` | max(s1, s2) | max(p1 − s1, p2 − s2) + scale + 1 |
-//! | `*` | s1 + s2 | p1 + p2 + 1 |
-//! | `/` | max(6, s1 + p2 + 1) | p1 − s1 + s2 + scale |
-//! | `%` | max(s1, s2) | min(p1 − s1, p2 − s2) + scale |
-//!
-//! A precision above 38 is cut to 38 by taking digits from the scale, down to 6 at least (or to the scale, if it is
-//! smaller). A result with more digits than its type's scale is rounded half up (away from zero); a result that does not
-//! fit fails. Division of `DECIMAL(12, 2)`s runs in 128 bits; only operands near 38 digits need 256.
+//! Types are Flink's `LogicalTypeMerging`, in [`highwater_engine::graph::types`]; a remainder has the larger scale and
+//! the fewer digits before the point.
+//! A result with more digits than its type's scale is rounded half up (away from zero); one that does not fit fails.
+//! Division of `DECIMAL(12, 2)`s runs in 128 bits; only operands near 38 digits need 256.
 
 use super::kernel::{Args, Compute, Failure};
 use arrow::array::{Array, ArrayRef, Decimal128Array};
 use arrow::buffer::NullBuffer;
 use arrow::compute::kernels::numeric;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, i256};
+use highwater_engine::graph::types;
 use std::sync::Arc;
 
 /// Precision and scale.
@@ -32,27 +25,20 @@ pub struct Digits {
 impl Digits {
     /// Of a DECIMAL or of the DECIMAL that holds an integer type: BIGINT is `DECIMAL(19, 0)`.
     pub fn of(t: &DataType) -> Option<Self> {
-        let (precision, scale) = match t {
-            DataType::Decimal128(p, s) => (i32::from(*p), i32::from(*s)),
-            DataType::Int8 => (3, 0),
-            DataType::Int16 => (5, 0),
-            DataType::Int32 => (10, 0),
-            DataType::Int64 => (19, 0),
-            _ => return None,
-        };
-        Some(Self { precision, scale })
+        types::as_decimal(t).map(Self::from)
     }
     /// As an Arrow type.
     pub fn data_type(self) -> DataType {
         DataType::Decimal128(self.precision as u8, self.scale as i8)
     }
-    fn capped(precision: i32, scale: i32) -> Self {
-        let max = i32::from(DECIMAL128_MAX_PRECISION);
-        if precision <= max {
-            return Self { precision, scale };
-        }
-        let kept = (max - (precision - scale)).max(scale.min(6));
-        Self { precision: max, scale: kept }
+    fn pair(self) -> (u8, i8) {
+        (self.precision as u8, self.scale as i8)
+    }
+}
+
+impl From<(u8, i8)> for Digits {
+    fn from((precision, scale): (u8, i8)) -> Self {
+        Self { precision: precision.into(), scale: scale.into() }
     }
 }
 
@@ -70,15 +56,15 @@ pub enum Operation {
 /// The result type of an operation.
 pub fn result(op: Operation, l: Digits, r: Digits) -> Digits {
     let whole = |d: Digits| d.precision - d.scale;
-    let larger = l.scale.max(r.scale);
     match op {
-        Operation::Add | Operation::Subtract => Digits::capped(whole(l).max(whole(r)) + larger + 1, larger),
-        Operation::Multiply => Digits::capped(l.precision + r.precision + 1, l.scale + r.scale),
-        Operation::Divide => {
-            let scale = (l.scale + r.precision + 1).max(6);
-            Digits::capped(whole(l) + r.scale + scale, scale)
+        Operation::Add | Operation::Subtract => types::sum_of_decimals(l.pair(), r.pair()).into(),
+        Operation::Multiply => types::product_of_decimals(l.pair(), r.pair()).into(),
+        Operation::Divide => types::quotient_of_decimals(l.pair(), r.pair()).into(),
+        // not longer than the longer operand, so never above 38 digits but for very unequal scales
+        Operation::Remainder => {
+            let scale = l.scale.max(r.scale);
+            Digits { precision: (whole(l).min(whole(r)) + scale).clamp(1, 38), scale }
         }
-        Operation::Remainder => Digits::capped(whole(l).min(whole(r)) + larger, larger),
     }
 }
 

@@ -1,36 +1,17 @@
 //! Expressions and types as text, the way a user would write them: for errors and `explain`.
 
 use super::cast::print;
-use arrow::datatypes::{DataType, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Schema};
 use highwater_engine::expr::{BinaryOp, Expr, IsTest, Literal};
+use highwater_engine::graph::types::sql_type;
 use std::fmt::Write;
 
 /// A type's SQL name: `DECIMAL(12, 2)`, `TIMESTAMP(3)`.
 pub fn type_name(t: &DataType) -> String {
     match t {
         DataType::Null => "NULL".to_owned(),
-        DataType::Boolean => "BOOLEAN".to_owned(),
-        DataType::Int8 => "TINYINT".to_owned(),
-        DataType::Int16 => "SMALLINT".to_owned(),
-        DataType::Int32 => "INT".to_owned(),
-        DataType::Int64 => "BIGINT".to_owned(),
-        DataType::Float32 => "FLOAT".to_owned(),
-        DataType::Float64 => "DOUBLE".to_owned(),
-        DataType::Utf8 => "STRING".to_owned(),
-        DataType::Binary => "BYTES".to_owned(),
-        DataType::Date32 => "DATE".to_owned(),
-        DataType::Decimal128(p, s) => format!("DECIMAL({p}, {s})"),
-        DataType::Timestamp(u, zone) => {
-            let digits = match u {
-                TimeUnit::Second => 0,
-                TimeUnit::Millisecond => 3,
-                TimeUnit::Microsecond => 6,
-                TimeUnit::Nanosecond => 9,
-            };
-            format!("{}({digits})", if zone.is_some() { "TIMESTAMP_LTZ" } else { "TIMESTAMP" })
-        }
         DataType::Interval(_) | DataType::Duration(_) => "INTERVAL".to_owned(),
-        t => t.to_string(),
+        t => sql_type(t),
     }
 }
 
