@@ -2,10 +2,6 @@
 //!
 //! Everything is UTC. The calendar's formulas are Howard Hinnant's `days_from_civil` and `civil_from_days`.
 
-/// Milliseconds of a day.
-pub const DAY_MS: i64 = 86_400_000;
-const DAY_NS: i128 = 86_400_000_000_000;
-
 /// Days from 1970-01-01 to a date. The date must exist: see [`date`].
 pub fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
     let y = if month <= 2 { year - 1 } else { year };
@@ -96,22 +92,44 @@ pub enum Zone {
     Offset(i32),
 }
 
-/// Reads `YYYY-MM-DD[ T]HH:MM[:SS[.f…]]` with an optional `Z` or `±HH:MM`: nanoseconds since 1970, in UTC if a zone is
-/// named. A date alone is its midnight.
-pub fn instant_ns(text: &[u8]) -> Option<(i128, Zone)> {
+/// An instant as text gives it, before its zone is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instant {
+    /// Days since 1970-01-01.
+    pub days: i64,
+    /// Nanoseconds of the day, less the zone's offset: may lie outside the day.
+    pub nanos: i64,
+    /// The zone.
+    pub zone: Zone,
+}
+
+/// Reads `YYYY-MM-DD[ T]HH:MM[:SS[.f…]]` with an optional `Z` or `±HH:MM`. A date alone is its midnight.
+pub fn instant(text: &[u8]) -> Option<Instant> {
     let days = date(text.get(..10)?)?;
-    let midnight = i128::from(days) * DAY_NS;
     if text.len() == 10 {
-        return Some((midnight, Zone::Absent));
+        return Some(Instant { days, nanos: 0, zone: Zone::Absent });
     }
     if !matches!(text[10], b' ' | b'T' | b't') {
         return None;
     }
     let (clock, zone) = split_zone(&text[11..])?;
-    let local = midnight + i128::from(time_of_day(clock)?);
-    let shift = if let Zone::Offset(minutes) = zone { i128::from(minutes) * 60_000_000_000 } else { 0 };
-    Some((local - shift, zone))
+    let shift = if let Zone::Offset(minutes) = zone { i64::from(minutes) * 60_000_000_000 } else { 0 };
+    Some(Instant { days, nanos: time_of_day(clock)? - shift, zone })
 }
+
+impl Instant {
+    /// 10^-`digits` seconds since 1970, rounded down, and the nanoseconds left; `None` beyond 64 bits.
+    #[inline]
+    pub fn ticks(self, digits: u32) -> Option<(i64, i64)> {
+        let unit = NANOS[digits as usize];
+        let (whole, rest) = (self.nanos.div_euclid(unit), self.nanos.rem_euclid(unit));
+        let midnight = self.days.checked_mul(86_400_000_000_000 / unit)?;
+        Some((midnight.checked_add(whole)?, rest))
+    }
+}
+
+/// Nanoseconds of 10^-k seconds.
+const NANOS: [i64; 10] = [1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
 
 fn split_zone(clock: &[u8]) -> Option<(&[u8], Zone)> {
     if let [rest @ .., b'Z' | b'z'] = clock {
@@ -215,7 +233,7 @@ mod tests {
 
     #[test]
     fn instants_with_and_without_zone() {
-        let ms = |t: &str| instant_ns(t.as_bytes()).map(|(ns, z)| ((ns / 1_000_000) as i64, z));
+        let ms = |t: &str| instant(t.as_bytes()).map(|i| (i.ticks(3).unwrap().0, i.zone));
         assert_eq!(ms("2018-04-01 00:00:31.000"), Some((1_522_540_831_000, Zone::Absent)));
         assert_eq!(ms("2018-04-01T00:00:31Z"), Some((1_522_540_831_000, Zone::Offset(0))));
         assert_eq!(ms("2018-04-01T02:00:31+02:00"), Some((1_522_540_831_000, Zone::Offset(120))));

@@ -4,7 +4,7 @@
 //! so with the nearest known name. Errors are collected, not returned one by one: the SQL front end points at each option
 //! in the text.
 
-use crate::calendar::{Zone, instant_ns};
+use crate::calendar::instant;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
@@ -228,11 +228,11 @@ pub fn parse_timestamp_ms(text: &str) -> Result<i64, String> {
     let wrong = || {
         format!("{text:?} is not a timestamp; write ISO 8601 such as '2026-01-01T00:00:00' (UTC) or epoch milliseconds")
     };
-    let (ns, _zone): (i128, Zone) = instant_ns(text.as_bytes()).ok_or_else(wrong)?;
-    if ns % 1_000_000 != 0 {
+    let (ms, rest) = instant(text.as_bytes()).and_then(|i| i.ticks(3)).ok_or_else(wrong)?;
+    if rest != 0 {
         return Err(format!("{text:?} is finer than a millisecond; write at most three digits behind the second"));
     }
-    i64::try_from(ns / 1_000_000).map_err(|_| wrong())
+    Ok(ms)
 }
 
 fn parse_thousandths(text: &str) -> Option<i64> {

@@ -1,6 +1,6 @@
 //! Text to values, exactly or not at all: nothing is rounded, wrapped or guessed.
 
-use crate::calendar::{Zone, date, instant_ns, time_of_day};
+use crate::calendar::{Zone, date, instant, time_of_day};
 
 /// Why a text is not a value of its column's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,22 +190,17 @@ pub fn time(text: &[u8], digits: u32) -> Result<i64, Cause> {
 
 /// An instant in 10^-`digits` seconds since 1970: with a zone for `TIMESTAMP_LTZ`, without for TIMESTAMP.
 pub fn timestamp(text: &[u8], digits: u32, zoned: bool) -> Result<i64, Cause> {
-    let (nanos, zone) = instant_ns(text).ok_or(Cause::Malformed)?;
-    match (zoned, zone) {
+    let instant = instant(text).ok_or(Cause::Malformed)?;
+    match (zoned, instant.zone) {
         (true, Zone::Absent) => return Err(Cause::ZoneMissing),
         (false, Zone::Offset(_)) => return Err(Cause::ZoneGiven),
         _ => {}
     }
-    let unit = 10i128.pow(9 - digits);
-    // Most instants fit 64 bits, whose division is fast.
-    let (ticks, rest) = match i64::try_from(nanos) {
-        Ok(n) => (i128::from(n / unit as i64), n % unit as i64 != 0),
-        Err(_) => (nanos.div_euclid(unit), nanos.rem_euclid(unit) != 0),
-    };
-    if rest {
-        return Err(Cause::Scale);
+    match instant.ticks(digits) {
+        Some((ticks, 0)) => Ok(ticks),
+        Some(_) => Err(Cause::Scale),
+        None => Err(Cause::Range),
     }
-    i64::try_from(ticks).map_err(|_| Cause::Range)
 }
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -165,14 +165,25 @@ struct BlockSplit {
 
 impl Split for BlockSplit {
     fn read(&mut self, max_rows: usize) -> Result<Read, SourceError> {
-        if self.at >= self.block.data.len() {
-            return Ok(Read::End);
+        while self.at < self.block.data.len() {
+            let chunk = self.decode(max_rows.max(1))?;
+            // Nothing but empty lines is no chunk.
+            if chunk.columns.num_rows() > 0 || !chunk.bad.is_empty() {
+                return Ok(Read::Rows(chunk));
+            }
         }
+        Ok(Read::End)
+    }
+}
+
+impl BlockSplit {
+    /// Decodes the next records of the block, which has some.
+    fn decode(&mut self, max_rows: usize) -> Result<Chunk, SourceError> {
         let file = self.file.clone();
         let CsvOptions { delimiter, quote, null_literal, .. } = &file.table.options;
         let quote = quote.filter(|_| self.block.quoted);
         let start = self.at;
-        self.at = self.fields.find(&self.block.data, start, file.width, *delimiter, quote, max_rows.max(1));
+        self.at = self.fields.find(&self.block.data, start, file.width, *delimiter, quote, max_rows);
         if self.at == start {
             let message = format!("the border scan and the decoder disagree at line {}", self.block.line);
             return Err(SourceError::new(format!("{message}; this is a bug, please report it with the file")));
@@ -182,22 +193,19 @@ impl Split for BlockSplit {
         let mut wrong = Wrong::new();
         let columns: Vec<_> = file.columns.iter().map(|plan| decoder.column(plan, &mut wrong)).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(self.fields.rows()));
-        let schema = &file.table.schema;
-        let batch = RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(|e| {
+        let batch = RecordBatch::try_new_with_options(file.table.schema.clone(), columns, &options).map_err(|e| {
             SourceError::new(format!("CSV decoder: {e}; this is a bug, please report it with the file"))
         })?;
         self.chunk(batch, wrong, start)
     }
-}
 
-impl BlockSplit {
     /// The good rows and, in order, the bad ones.
-    fn chunk(&mut self, batch: RecordBatch, wrong: Wrong, start: usize) -> Result<Read, SourceError> {
+    fn chunk(&mut self, batch: RecordBatch, wrong: Wrong, start: usize) -> Result<Chunk, SourceError> {
         let base = (self.record - self.file.first) as i64;
         self.record += u64::from(self.fields.found);
         let bytes = (self.at - start) as u64;
         if wrong.is_empty() && self.fields.rows() == self.fields.found as usize {
-            return Ok(Read::Rows(Chunk { columns: batch, offsets: Offsets::Run(base), bad: Vec::new(), bytes }));
+            return Ok(Chunk { columns: batch, offsets: Offsets::Run(base), bad: Vec::new(), bytes });
         }
         let good: BooleanArray = (0..batch.num_rows()).map(|row| Some(!wrong.contains_key(&row))).collect();
         let columns = if wrong.is_empty() {
@@ -208,7 +216,7 @@ impl BlockSplit {
         let good_rows = (0..good.len()).filter(|row| good.value(*row));
         let offsets = good_rows.map(|row| base + i64::from(self.fields.ordinal(row))).collect();
         let bad = self.bad_records(wrong, base);
-        Ok(Read::Rows(Chunk { columns, offsets: Offsets::List(offsets), bad, bytes }))
+        Ok(Chunk { columns, offsets: Offsets::List(offsets), bad, bytes })
     }
 
     fn bad_records(&mut self, wrong: Wrong, base: i64) -> Vec<BadRecord> {

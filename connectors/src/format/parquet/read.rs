@@ -13,11 +13,12 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
-use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::Read as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// A table of Parquet files: what all of them have in common.
@@ -62,8 +63,8 @@ impl ParquetFile {
     pub fn open(table: &Arc<ParquetTable>, path: &str) -> Result<Self, SourceError> {
         let file = File::open(path).map_err(|e| SourceError::new(crate::files::io_error("open", path, &e)))?;
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let metadata =
-            ArrowReaderMetadata::load(&file, options).map_err(|e| SourceError::new(not_parquet(&file, path, &e)))?;
+        let metadata = unharmed(|| ArrowReaderMetadata::load(&file, options))
+            .map_err(|e| SourceError::new(not_parquet(&file, path, &e)))?;
         let mut columns = Vec::new();
         for field in table.schema.fields() {
             columns.push(find(metadata.schema(), field.name(), field.data_type(), path)?);
@@ -124,12 +125,14 @@ impl ParquetFile {
     fn decode(&self, group: usize, batch_rows: usize) -> Result<ParquetRecordBatchReader, SourceError> {
         let file =
             File::open(&self.path).map_err(|e| SourceError::new(crate::files::io_error("open", &self.path, &e)))?;
-        ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
-            .with_row_groups(vec![group])
-            .with_projection(self.mask.clone())
-            .with_batch_size(batch_rows)
-            .build()
-            .map_err(|e| self.damaged(group, &e.to_string()))
+        unharmed(|| {
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+                .with_row_groups(vec![group])
+                .with_projection(self.mask.clone())
+                .with_batch_size(batch_rows)
+                .build()
+        })
+        .map_err(|e| self.damaged(group, &e))
     }
 
     fn damaged(&self, group: usize, error: &str) -> SourceError {
@@ -152,6 +155,15 @@ impl ParquetFile {
         let batch = RecordBatch::try_new_with_options(self.table.schema.clone(), columns, &options)
             .map_err(|e| self.damaged(group, &e.to_string()))?;
         Ok((batch, bad))
+    }
+}
+
+/// Calls the Parquet library, which checks most of a damaged file but panics on some of it. What was being read is not
+/// used again.
+fn unharmed<T, E: Display>(call: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(result) => result.map_err(|e| e.to_string()),
+        Err(_) => Err("its bytes make no sense".to_owned()),
     }
 }
 
@@ -179,7 +191,7 @@ fn find(file: &Schema, name: &str, declared: &DataType, path: &str) -> Result<Fi
 }
 
 /// Why a footer can't be read.
-fn not_parquet(mut file: &File, path: &str, error: &ParquetError) -> String {
+fn not_parquet(mut file: &File, path: &str, error: &str) -> String {
     use std::io::Seek;
     let mut magic = [0; 4];
     let begins = file.rewind().and_then(|()| file.read_exact(&mut magic));
@@ -236,14 +248,14 @@ impl Split for Group {
             self.state = State::Reading(Box::new(self.file.decode(self.group, max_rows.max(1))?));
         }
         let State::Reading(reader) = &mut self.state else { return Ok(Read::End) };
-        let Some(batch) = reader.next() else {
+        let batch = unharmed(|| reader.next().transpose()).map_err(|e| self.file.damaged(self.group, &e))?;
+        let Some(batch) = batch else {
             if self.offset != self.end {
                 let missing = format!("{} rows are missing", self.end - self.offset);
                 return Err(self.file.damaged(self.group, &missing));
             }
             return Ok(Read::End);
         };
-        let batch = batch.map_err(|e| self.file.damaged(self.group, &e.to_string()))?;
         let (rows, bad) = self.file.convert(&batch, self.group)?;
         let base = self.offset;
         self.offset += rows.num_rows() as i64;
