@@ -279,3 +279,27 @@ fn parquet_failed(path: &Path, error: &ParquetError) -> SinkError {
         _ => in_file(path, &error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, Int64Array};
+    use arrow_schema::{DataType, Field, Schema};
+
+    /// `/dev/full` answers every write with ENOSPC.
+    #[test]
+    fn a_full_device_ends_the_sink_with_the_file_and_the_cure() {
+        let schema = Schema::new(vec![Field::new("n", DataType::Int64, true)]);
+        let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..200_000));
+        let rows = RecordBatch::try_new(Arc::new(schema.clone()), vec![column]).unwrap();
+        let full = || File::options().write(true).open("/dev/full").unwrap();
+        let csv = Writer::Csv { file: full(), buffer: Vec::new(), options: CsvOptions::default() };
+        let parquet = Writer::Parquet(Box::new(ParquetWriter::new(full(), &schema).unwrap()));
+        for writer in [csv, parquet] {
+            let mut part = Part { path: "/out/part-0".into(), writer: Some(writer) };
+            let error = part.write(&rows).and_then(|()| part.write(&rows)).and_then(|()| part.finish()).unwrap_err();
+            let expected = "can't write /out/part-0: the device is full; free space or choose another path";
+            assert_eq!(error.message, expected);
+        }
+    }
+}
