@@ -7,7 +7,7 @@
 //! | `sink.overwrite` | `false` | sink: replace a folder that holds something |
 //!
 //! Every file is a partition, in path order; files and folders whose name begins with `.` or `_` are skipped. A sink's
-//! folder is complete or absent: see [`write`].
+//! folder is complete or absent: see [`mod@write`].
 
 pub mod listing;
 mod options;

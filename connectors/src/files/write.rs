@@ -46,9 +46,14 @@ struct Parts {
 impl FileTable {
     /// Prepares the stage; nothing is seen at the target yet.
     pub fn new(options: &SinkOptions, schema: &SchemaRef) -> Result<Self, SinkError> {
+        let path = &options.file.path;
+        Self::prepare(options, schema).map_err(|e| SinkError::new(format!("can't write to the folder {path}: {e}")))
+    }
+
+    fn prepare(options: &SinkOptions, schema: &SchemaRef) -> Result<Self, SinkError> {
         let target = absolute(&options.file.path)?;
         let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else {
-            return Err(SinkError::new(format!("can't write the folder {}: name a folder below it", target.display())));
+            return Err(SinkError::new("it has no name of its own; name a folder below it"));
         };
         fs::create_dir_all(parent).map_err(|e| failed("create", parent, &e))?;
         let mut stage_name = std::ffi::OsString::from(".");
@@ -56,7 +61,7 @@ impl FileTable {
         stage_name.push(".staging");
         let stage = parent.join(stage_name);
         fs::create_dir_all(&stage).map_err(|e| failed("create", &stage, &e))?;
-        let lock = lock(&stage.join("lock"), &target)?;
+        let lock = lock(&stage.join("lock"))?;
         let table = Self {
             parts: Arc::new(Parts {
                 folder: stage.join("parts"),
@@ -98,13 +103,11 @@ impl FileTable {
         let holds_something = match fs::read_dir(&self.target) {
             Ok(mut entries) => entries.next().is_some(),
             Err(e) if e.kind() == io::ErrorKind::NotFound => false,
-            Err(e) => return Err(failed("write the folder", &self.target, &e)),
+            Err(e) => return Err(failed("list", &self.target, &e)),
         };
         if holds_something && !overwrite {
-            return Err(SinkError::new(format!(
-                "the folder {} holds something already; remove it, choose another path, or set 'sink.overwrite' = 'true'",
-                self.target.display()
-            )));
+            let cure = "remove it, choose another path, or set 'sink.overwrite' = 'true'";
+            return Err(SinkError::new(format!("it holds something already; {cure}")));
         }
         Ok(())
     }
@@ -242,14 +245,13 @@ impl Part {
 }
 
 /// Takes the lock of a stage, which lives as long as the process at most.
-fn lock(path: &Path, target: &Path) -> Result<File, SinkError> {
+fn lock(path: &Path) -> Result<File, SinkError> {
     let file = File::create(path).map_err(|e| failed("create", path, &e))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(SinkError::new(format!(
-            "another job is writing to {}; wait for it or choose another path",
-            target.display()
-        ))),
+        Err(fs::TryLockError::WouldBlock) => {
+            Err(SinkError::new("another job is writing to it; wait for that or choose another path"))
+        }
         Err(fs::TryLockError::Error(e)) => Err(failed("lock", path, &e)),
     }
 }
