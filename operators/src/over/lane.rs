@@ -4,6 +4,7 @@
 //! of more than 18 digits two words, a string or bytes one word of the [`Interner`].
 
 use super::intern::Interner;
+use super::prefetch::prefetch;
 use crate::aggregate::values::{Shape, Values, ordered_bits};
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, StringArray};
 use arrow::buffer::{NullBuffer, ScalarBuffer};
@@ -101,6 +102,16 @@ impl Lane {
                 let null = nulls.as_ref().is_some_and(|n| n.is_null(i));
                 to[0] = if null { 0 } else { bytes.with(i, |b| names.acquire(b, hashes[i])) };
             }
+        }
+    }
+
+    /// Asks for what [`Lane::write`] will read of row `i`.
+    #[inline(always)]
+    pub fn prefetch(&self, i: usize) {
+        match self {
+            Self::Fixed(v) => prefetch(v, i),
+            Self::Wide(v) => prefetch(v, i),
+            Self::Text(_, hashes, _) => prefetch(hashes, i),
         }
     }
 

@@ -12,6 +12,9 @@ use super::small::{self, Small};
 use highwater_engine::error::OperatorError;
 use std::sync::Arc;
 
+/// Words of a short log that are asked for ahead: sixteen lines.
+const PREFETCH_WORDS_MAX: usize = 128;
+
 /// Keys, logs and the values they name.
 pub struct Logs {
     plan: Arc<Plan>,
@@ -110,8 +113,7 @@ impl Logs {
         match head.state() {
             State::Small => {
                 let chunk = self.arena.chunk(head.at, head.class);
-                prefetch(chunk, 0);
-                prefetch(chunk, 8);
+                (0..chunk.len().min(PREFETCH_WORDS_MAX)).step_by(8).for_each(|i| prefetch(chunk, i));
             }
             _ => {
                 if let Some(log) = &self.longs[head.at as usize] {

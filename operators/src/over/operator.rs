@@ -5,7 +5,7 @@ use super::keys::{Key, KeyColumn, KeyTable, is_fixed};
 use super::logs::Logs;
 use super::measure::Totals;
 use super::plan::{Plan, TIME};
-use super::waiting::{Held, Item, Waiting};
+use super::waiting::{Held, Item, Waiting, sort_by_time};
 use crate::aggregate::describe_key;
 use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::interleave;
@@ -40,6 +40,8 @@ pub struct Over {
 /// Memory that is used again for every firing.
 struct Scratch {
     ripe: Vec<Item>,
+    /// The other half of a sort.
+    spare: Vec<Item>,
     /// Rows answered but not yet emitted.
     answered: Vec<Item>,
     places: Vec<u32>,
@@ -57,6 +59,7 @@ impl Over {
         let null_hash = if fixed { hash_columns(&[new_null_array(types[0], 1)], 1)[0] } else { 0 };
         let scratch = Scratch {
             ripe: Vec::new(),
+            spare: Vec::new(),
             answered: Vec::new(),
             places: Vec::new(),
             entry: vec![0; plan.words],
@@ -97,8 +100,8 @@ impl Over {
     }
 
     /// Answers the rows whose event time the watermark has passed.
-    fn fire_final(&mut self, ripe: &mut [Item], out: &mut Output) -> Result<(), OperatorError> {
-        ripe.sort_unstable_by_key(|i| (i.at, i.batch, i.row));
+    fn fire_final(&mut self, ripe: &mut Vec<Item>, out: &mut Output) -> Result<(), OperatorError> {
+        sort_by_time(ripe, &mut self.scratch.spare);
         let mut from = 0;
         while from < ripe.len() {
             // peers stay together
@@ -152,7 +155,9 @@ impl Over {
         let Self { logs, waiting, scratch, .. } = self;
         logs.reserve(block.len(), bound);
         for item in block {
-            logs.prefetch_place(waiting.get(item.batch).hashes[item.row as usize]);
+            let (held, row) = (waiting.get(item.batch), item.row as usize);
+            logs.prefetch_place(held.hashes[row]);
+            held.lanes.iter().for_each(|l| l.prefetch(row));
         }
         scratch.places.clear();
         for item in block {

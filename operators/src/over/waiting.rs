@@ -96,6 +96,42 @@ impl Queue {
     }
 }
 
+/// Items below which comparing is faster than counting.
+const COUNTING_MIN: usize = 256;
+/// Bits of a digit.
+const DIGIT: u32 = 11;
+
+/// Sorts by [`Item::at`]: digit by digit of the distance from the least, equal ones in the order they had; `spare` is
+/// memory to be used again.
+pub fn sort_by_time(items: &mut Vec<Item>, spare: &mut Vec<Item>) {
+    if items.is_sorted_by_key(|i| i.at) {
+        return;
+    }
+    if items.len() < COUNTING_MIN {
+        return items.sort_by_key(|i| i.at);
+    }
+    let (low, high) = items.iter().fold((i64::MAX, i64::MIN), |(l, h), i| (l.min(i.at), h.max(i.at)));
+    let distance = |i: &Item| i.at.wrapping_sub(low) as u64;
+    let bits = 64 - (high.wrapping_sub(low) as u64).leading_zeros();
+    spare.clear();
+    spare.extend_from_slice(items);
+    for shift in (0..bits).step_by(DIGIT as usize) {
+        let digit = |i: &Item| (distance(i) >> shift) as usize & ((1 << DIGIT) - 1);
+        let mut places = [0u32; 1 << DIGIT];
+        items.iter().for_each(|i| places[digit(i)] += 1);
+        let mut sum = 0;
+        for p in &mut places {
+            sum += std::mem::replace(p, sum);
+        }
+        for i in items.iter() {
+            let place = &mut places[digit(i)];
+            spare[*place as usize] = *i;
+            *place += 1;
+        }
+        std::mem::swap(items, spare);
+    }
+}
+
 /// A batch some of whose rows wait, with what is read of it.
 pub struct Held {
     /// The rows.
@@ -235,6 +271,15 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn sorting_by_digits_is_a_stable_sort(times in prop::collection::vec(prop_oneof![-3i64..3, any::<i64>()], 0..600)) {
+            let mut items: Vec<Item> = (0..).zip(&times).map(|(row, at)| Item { at: *at, batch: 0, row }).collect();
+            let mut expected = items.clone();
+            expected.sort_by_key(|i| i.at);
+            sort_by_time(&mut items, &mut Vec::new());
+            prop_assert_eq!(items, expected);
+        }
+
         #[test]
         fn the_queue_gives_exactly_what_is_below_each_bound(
             steps in prop::collection::vec((-5_000i64..5_000, 0i64..700), 1..200),
