@@ -63,6 +63,12 @@ pub enum Values<'a> {
 impl<'a> Values<'a> {
     /// Reads a column. An error if the type has no [`Shape`] or a short DECIMAL holds a value beyond its digits.
     pub fn of(column: &'a dyn Array) -> Result<Values<'a>, OperatorError> {
+        Self::of_into(column, vec![])
+    }
+
+    /// [`Values::of`] with a vector whose memory is used where values of a DECIMAL are copied; [`Values::into_memory`]
+    /// gives it back.
+    pub fn of_into(column: &'a dyn Array, memory: Vec<i64>) -> Result<Values<'a>, OperatorError> {
         use DataType::*;
         macro_rules! widened {
             ($t:ty) => {
@@ -89,7 +95,7 @@ impl<'a> Values<'a> {
             Timestamp(TimeUnit::Millisecond, _) => plain!(TimestampMillisecondType),
             Timestamp(TimeUnit::Microsecond, _) => plain!(TimestampMicrosecondType),
             Timestamp(TimeUnit::Nanosecond, _) => plain!(TimestampNanosecondType),
-            Decimal128(p, _) if *p <= NARROW_DIGITS => Values::Narrow(Cow::Owned(narrow(column)?)),
+            Decimal128(p, _) if *p <= NARROW_DIGITS => Values::Narrow(Cow::Owned(narrow(column, memory)?)),
             Decimal128(..) => Values::Wide(Cow::Borrowed(column.as_primitive::<Decimal128Type>().values())),
             Float32 => {
                 let v = column.as_primitive::<Float32Type>().values().iter();
@@ -102,6 +108,14 @@ impl<'a> Values<'a> {
             Binary => Values::Bytes(column.as_binary::<i32>()),
             t => return Err(OperatorError::new(format!("no aggregate takes the type {t}"))),
         })
+    }
+
+    /// The memory of copied values, for [`Values::of_into`].
+    pub fn into_memory(self) -> Vec<i64> {
+        match self {
+            Self::Narrow(Cow::Owned(v)) => v,
+            _ => vec![],
+        }
     }
 
     /// The bytes of row `i` of a STRING or BYTES column; empty for the other shapes.
@@ -119,14 +133,11 @@ fn canonical(v: f64) -> f64 {
 }
 
 /// The unscaled values of a DECIMAL of at most 18 digits.
-fn narrow(column: &dyn Array) -> Result<Vec<i64>, OperatorError> {
+fn narrow(column: &dyn Array, mut out: Vec<i64>) -> Result<Vec<i64>, OperatorError> {
     let a = column.as_primitive::<Decimal128Type>();
-    let mut lost = 0i128;
-    let out = a.values().iter().map(|v| {
-        lost |= *v ^ i128::from(*v as i64);
-        *v as i64
-    });
-    let out: Vec<i64> = out.collect();
+    out.clear();
+    out.extend(a.values().iter().map(|v| *v as i64));
+    let lost = a.values().iter().zip(&out).fold(0, |lost, (v, n)| lost | (*v ^ i128::from(*n)));
     if lost != 0 {
         // NULL rows may hold anything: look again, one by one
         for (i, v) in a.values().iter().enumerate() {

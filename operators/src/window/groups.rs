@@ -3,14 +3,17 @@
 //! Slots are dense and in order of arrival until one is removed; a removed slot is given to the next new key. The hash of
 //! every key is kept: growing, routing and snapshots never hash again.
 
+use super::index::{Cell, Index};
 use super::keys::{Four, KeyBatch, Packing, Piece, Two, column_of_words, unpack_bytes, unpack_words};
 use arrow::array::ArrayRef;
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::Field;
-use hashbrown::HashTable;
 use highwater_engine::hash::table_hash;
 use std::borrow::Cow;
 use std::sync::Arc;
+
+/// Keys looked up together.
+const CHUNK: usize = 64;
 
 /// Which slots of a table or of state: all of a dense run, or listed ones.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +68,7 @@ enum Keys {
 /// Packed keys with their slots.
 #[derive(Debug)]
 pub struct Groups {
-    table: HashTable<u32>,
+    index: Index,
     hashes: Vec<u64>,
     keys: Keys,
     free: Vec<u32>,
@@ -81,7 +84,7 @@ impl Groups {
             Packing::Four => Keys::Four(vec![]),
             Packing::Bytes => Keys::Bytes { arena: vec![], pieces: vec![], dead: 0 },
         };
-        Self { table: HashTable::new(), hashes: vec![], keys, free: vec![] }
+        Self { index: Index::default(), hashes: vec![], keys, free: vec![] }
     }
 
     /// Slots in use or free: every slot is below this.
@@ -106,8 +109,8 @@ impl Groups {
         slots.clear();
         slots.reserve(n);
         let hashes = &hashes[at..at + n];
-        let Self { table, hashes: known, keys, free } = self;
-        let mut t = Table { table, known, free };
+        let Self { index, hashes: known, keys, free } = self;
+        let mut t = Table { index, known, free };
         match (keys, batch) {
             (Keys::Unit, KeyBatch::Unit) => {
                 if let (true, Some(h)) = (t.known.is_empty(), hashes.first()) {
@@ -130,15 +133,15 @@ impl Groups {
             (Keys::Bytes { arena, pieces, .. }, KeyBatch::Bytes(bytes, batch)) => {
                 for ((start, len), h) in batch[at..at + n].iter().zip(hashes) {
                     let key = &bytes[*start..*start + *len as usize];
-                    let equal = |s: &u32| {
-                        let (start, len) = pieces[*s as usize];
+                    let equal = |s: u32| {
+                        let (start, len) = pieces[s as usize];
                         &arena[start..start + len as usize] == key
                     };
-                    let slot = t.table.find(table_hash(*h), equal).copied().unwrap_or_else(|| {
+                    let slot = t.index.find(table_hash(*h), equal).unwrap_or_else(|| {
                         let piece = (arena.len(), *len);
                         arena.extend_from_slice(key);
                         let slot = t.place(pieces, piece, *h);
-                        t.insert(slot, *h);
+                        t.index.insert(table_hash(*h), slot);
                         slot
                     });
                     slots.push(slot);
@@ -181,28 +184,30 @@ impl Groups {
         }
     }
 
-    /// Forgets the key of a slot.
-    pub fn remove(&mut self, slot: u32) {
-        match &mut self.keys {
-            Keys::Unit => {
-                self.hashes.clear();
-                return;
-            }
-            Keys::One { null, .. } if *null == Some(slot) => *null = None,
-            keys => {
-                if let Keys::Bytes { pieces, dead, .. } = keys {
-                    *dead += pieces[slot as usize].1 as usize;
-                }
-                let hash = table_hash(self.hashes[slot as usize]);
-                match self.table.find_entry(hash, |s| *s == slot) {
-                    Ok(entry) => {
-                        entry.remove();
+    /// Forgets the keys of these slots.
+    pub fn remove(&mut self, slots: &[u32]) {
+        if let Keys::Unit = self.keys {
+            self.hashes.clear();
+            return;
+        }
+        for chunk in slots.chunks(CHUNK) {
+            let mut cells = [Cell::NONE; CHUNK];
+            let hash = |s: &u32| table_hash(self.hashes[*s as usize]);
+            self.index.peek(chunk.iter().map(hash), &mut cells);
+            std::hint::black_box(&cells);
+            for slot in chunk {
+                match &mut self.keys {
+                    Keys::One { null, .. } if *null == Some(*slot) => {
+                        *null = None;
+                        continue;
                     }
-                    Err(_) => unreachable!("slot {slot} has a key"),
+                    Keys::Bytes { pieces, dead, .. } => *dead += pieces[*slot as usize].1 as usize,
+                    _ => {}
                 }
+                self.index.remove(table_hash(self.hashes[*slot as usize]), *slot);
             }
         }
-        self.free.push(slot);
+        self.free.extend_from_slice(slots);
     }
 
     /// Keeps these slots only and numbers them anew in this order: all that are in use.
@@ -224,12 +229,10 @@ impl Groups {
             Keys::Bytes { pieces, .. } => *pieces = list.of(pieces),
         }
         self.sweep();
-        self.table = HashTable::with_capacity(slots.len());
-        let hashes = &self.hashes;
-        for slot in (0..slots.len() as u32).filter(|s| Some(*s) != skip) {
-            let h = |s: &u32| table_hash(hashes[*s as usize]);
-            self.table.insert_unique(h(&slot), slot, h);
-        }
+        self.index = Index::default();
+        self.index.reserve(slots.len());
+        let indexed = (0u32..).zip(&self.hashes).filter(|(s, _)| Some(*s) != skip);
+        indexed.for_each(|(slot, h)| self.index.insert(table_hash(*h), slot));
     }
 
     /// Gives the bytes of removed keys back once they are the larger part.
@@ -259,7 +262,7 @@ impl Groups {
     /// Forgets everything and keeps the memory.
     pub fn clear(&mut self) {
         self.free.clear();
-        self.table.clear();
+        self.index.clear();
         self.hashes.clear();
         match &mut self.keys {
             Keys::Unit => {}
@@ -286,13 +289,13 @@ impl Groups {
             Keys::Four(words) => words.capacity() * size_of::<Four>(),
             Keys::Bytes { arena, pieces, .. } => arena.capacity() + pieces.capacity() * size_of::<Piece>(),
         };
-        keys + self.table.allocation_size() + self.hashes.capacity() * 8 + self.free.capacity() * 4
+        keys + self.index.bytes() + self.hashes.capacity() * 8 + self.free.capacity() * 4
     }
 }
 
 /// A table without its keys, which have many types.
 struct Table<'a> {
-    table: &'a mut HashTable<u32>,
+    index: &'a mut Index,
     known: &'a mut Vec<u64>,
     free: &'a mut Vec<u32>,
 }
@@ -300,17 +303,34 @@ struct Table<'a> {
 impl Table<'_> {
     #[inline(always)]
     fn words<K: Copy + PartialEq>(&mut self, known: &mut Vec<K>, batch: &[K], hashes: &[u64], slots: &mut Vec<u32>) {
-        for (key, h) in batch.iter().zip(hashes) {
-            let slot = match self.table.find(table_hash(*h), |s| known[*s as usize] == *key) {
-                Some(slot) => *slot,
-                None => {
-                    let slot = self.place(known, *key, *h);
-                    self.insert(slot, *h);
-                    slot
+        for (batch, hashes) in batch.chunks(CHUNK).zip(hashes.chunks(CHUNK)) {
+            // the cache misses of a chunk overlap: first the cells, then the keys they name, then the answers
+            let mut cells = [Cell::NONE; CHUNK];
+            self.index.peek(hashes.iter().map(|h| table_hash(*h)), &mut cells);
+            let mut hits = [false; CHUNK];
+            if let Some(end) = known.len().checked_sub(1) {
+                for (((hit, cell), key), h) in hits.iter_mut().zip(&cells).zip(batch).zip(hashes) {
+                    let same = known[(cell.slot() as usize).min(end)] == *key;
+                    *hit = same & cell.matches(table_hash(*h)) & (cell.slot() as usize <= end);
                 }
-            };
-            slots.push(slot);
+            }
+            let at = slots.len();
+            slots.resize(at + batch.len(), 0);
+            for ((((slot, key), h), hit), cell) in slots[at..].iter_mut().zip(batch).zip(hashes).zip(hits).zip(cells) {
+                *slot = if hit { cell.slot() } else { self.search(known, *key, *h) };
+            }
         }
+    }
+
+    /// Finds a key past its first cell, or adds it.
+    #[inline]
+    fn search<K: Copy + PartialEq>(&mut self, known: &mut Vec<K>, key: K, h: u64) -> u32 {
+        let hash = table_hash(h);
+        self.index.find(hash, |s| known[s as usize] == key).unwrap_or_else(|| {
+            let slot = self.place(known, key, h);
+            self.index.insert(hash, slot);
+            slot
+        })
     }
 
     /// Puts a key into a free or a new slot.
@@ -322,11 +342,7 @@ impl Table<'_> {
         }
         keys.push(key);
         self.known.push(hash);
-        u32::try_from(keys.len() - 1).expect("fewer than 2^32 groups in one table")
-    }
-
-    fn insert(&mut self, slot: u32, hash: u64) {
-        let known = &self.known;
-        self.table.insert_unique(table_hash(hash), slot, |s| table_hash(known[*s as usize]));
+        let slot = u32::try_from(keys.len() - 1).ok().filter(|s| *s < u32::MAX);
+        slot.expect("fewer than 2^32 groups in one table")
     }
 }

@@ -18,6 +18,7 @@ pub mod borders;
 mod combine;
 mod extremes;
 mod groups;
+mod index;
 mod keys;
 mod moments;
 #[cfg(test)]

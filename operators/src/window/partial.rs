@@ -8,7 +8,7 @@ use super::borders::SliceId;
 use super::keys::{KeyBatch, Packing};
 use super::plan::Plan;
 use super::results::BATCH_ROWS;
-use super::rows::{Arguments, Placed};
+use super::rows::{Arguments, Placed, Scratch};
 use super::slices::{Run, Slice, Slices, runs};
 use super::states::States;
 use super::sums::TooLarge;
@@ -72,7 +72,7 @@ pub fn of_rows(
     let mut states = States::new(plan);
     let slots: Vec<u32> = (0..batch.rows() as u32).collect();
     states.grow(slots.len());
-    let arguments = Arguments::of(plan, sets, batch)?;
+    let arguments = Arguments::of(plan, sets, batch, &mut Scratch::default())?;
     let too_large = |TooLarge| OperatorError::new(format!("{}: a square exceeds 256 bits", plan.name));
     states.update(plan, Placed { at: 0, slots: &slots }, &arguments).map_err(too_large)?;
     let keys: Vec<ArrayRef> = plan.keys.iter().map(|k| batch.column(*k).clone()).collect();

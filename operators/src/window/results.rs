@@ -1,14 +1,15 @@
 //! Results of a window: keys, the window, one column per aggregate.
 
 use super::groups::{Groups, Slots};
+use super::moments::Moment;
 use super::plan::{Made, Moments, Plan};
 use super::states::View;
 use crate::aggregate::values::column_of_f64;
 use crate::aggregate::{ExactSum, Finish, Overflow, column_of_i128, describe_key};
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, TimestampMillisecondArray};
-use arrow::buffer::{NullBuffer, ScalarBuffer};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, TimestampMillisecondArray};
+use arrow::buffer::NullBuffer;
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, SchemaRef, i256};
+use arrow::datatypes::{DataType, SchemaRef, TimestampMillisecondType};
 use arrow::util::display::array_value_to_string;
 use highwater_engine::batch::Batch;
 use highwater_engine::error::OperatorError;
@@ -54,12 +55,13 @@ impl Results {
         window: Bounds,
         out: &mut Output,
     ) -> Result<(), OperatorError> {
+        let times = self.window_columns(plan.keys.len(), slots.len().min(BATCH_ROWS), window);
         let mut at = 0;
         while at < slots.len() {
             let n = (slots.len() - at).min(BATCH_ROWS);
             let part = slots.part(at, n);
             let mut columns = groups.columns(part, &plan.key_fields);
-            self.push_window(&mut columns, n, window);
+            columns.extend(times.iter().map(|t| t.slice(0, n)));
             for (made, returns) in &plan.results {
                 let fail = |(i, finish): (usize, &Finish)| {
                     let keys = groups.columns(part.part(i, 1), &plan.key_fields);
@@ -71,21 +73,24 @@ impl Results {
             let options = RecordBatchOptions::new().with_row_count(Some(n));
             let rows = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
                 .map_err(|e| OperatorError::new(format!("{}: results do not fit their schema: {e}", plan.name)))?;
-            self.push(Batch::new(rows, vec![window.end - 1; n].into()), out);
+            let time = times[2].as_primitive::<TimestampMillisecondType>().values().slice(0, n);
+            self.push(Batch::new(rows, time), out);
             at += n;
         }
         Ok(())
     }
 
-    fn push_window(&self, columns: &mut Vec<ArrayRef>, n: usize, w: Bounds) {
-        for t in [w.start, w.end, w.end - 1] {
-            let zone = match self.schema.field(columns.len()).data_type() {
+    /// The columns window_start, window_end, window_time of `n` rows: made once, shared by the batches of a window.
+    fn window_columns(&self, first: usize, n: usize, w: Bounds) -> [ArrayRef; 3] {
+        let mut at = first;
+        [w.start, w.end, w.end - 1].map(|t| -> ArrayRef {
+            let zone = match self.schema.field(at).data_type() {
                 DataType::Timestamp(_, zone) => zone.clone(),
                 _ => None,
             };
-            let times = ScalarBuffer::from(vec![t; n]);
-            columns.push(Arc::new(TimestampMillisecondArray::new(times, None).with_timezone_opt(zone)));
-        }
+            at += 1;
+            Arc::new(TimestampMillisecondArray::new(vec![t; n].into(), None).with_timezone_opt(zone))
+        })
     }
 
     /// Takes a batch; sends it alone if it is large, else with others.
@@ -142,11 +147,7 @@ fn column<'a>(made: &'a Made, t: &DataType, view: &impl View, slots: Slots) -> R
 }
 
 /// Counts and moments of an aggregate.
-fn moments<'a, V: View>(
-    from: Moments,
-    view: &'a V,
-    slots: Slots,
-) -> (Vec<i64>, &'a super::moments::Moment, Option<&'a super::moments::Moment>) {
+fn moments<'a, V: View>(from: Moments, view: &'a V, slots: Slots) -> (Vec<i64>, &'a Moment, Option<&'a Moment>) {
     match from {
         Moments::All { input, sum, squares } => {
             (view.counts(input, slots), view.moment(sum), squares.map(|s| view.moment(s)))
@@ -168,50 +169,33 @@ fn exact(
     slots: Slots,
     t: &DataType,
 ) -> Result<ArrayRef, usize> {
-    let (counts, sum, squares) = moments(from, view, slots);
-    let narrow = sum.narrow_sums(slots);
-    let none = counts.contains(&0);
-    let mut valid = if none { counts.iter().map(|n| *n > 0).collect() } else { vec![] };
-    let mut values = Vec::with_capacity(counts.len());
     let at = |i: usize| move |Overflow| i;
-    match (function, narrow) {
-        (AggregateFunction::Sum, Some(sums)) => {
-            for (i, v) in sums.into_iter().enumerate() {
-                values.push(finish.sum(v).map_err(at(i))?);
-            }
-        }
-        (AggregateFunction::Sum, None) => {
-            for (i, v) in sum.wide_sums(slots).into_iter().enumerate() {
-                values.push(finish.sum_wide(v).map_err(at(i))?);
-            }
-        }
-        (AggregateFunction::Avg, Some(sums)) => {
-            for (i, (v, n)) in sums.into_iter().zip(&counts).enumerate() {
-                values.push(finish.avg(*n as u64, v).map_err(at(i))?.unwrap_or(0));
-            }
-        }
-        (AggregateFunction::Avg, None) => {
-            for (i, (v, n)) in sum.wide_sums(slots).into_iter().zip(&counts).enumerate() {
-                values.push(finish.avg_wide(*n as u64, v).map_err(at(i))?.unwrap_or(0));
-            }
-        }
-        (_, narrow) => {
-            let squares = squares.map(|s| s.wide_sums(slots)).unwrap_or_default();
-            let sums = narrow.map(|s| s.into_iter().map(i256::from_i128).collect());
-            let sums: Vec<i256> = sums.unwrap_or_else(|| sum.wide_sums(slots));
-            valid = counts.iter().map(|n| *n > 1).collect();
-            for (i, ((v, q), n)) in sums.into_iter().zip(squares).zip(&counts).enumerate() {
-                let n = *n as u64;
-                let r = match v.to_i128() {
-                    Some(v) => finish.stddev(n, v, q),
-                    None => finish.stddev_wide(n, v, q),
-                };
-                values.push(r.map_err(at(i))?.unwrap_or(0));
-            }
+    if let (AggregateFunction::Sum, Moments::All { input, sum, .. }) = (function, from) {
+        // the common case: no counts, and the sums are the results
+        if let Some(sums) = view.moment(sum).narrow_sums(slots) {
+            let beyond = sums.iter().position(|v| finish.sum(*v).is_err());
+            return beyond.map_or_else(|| Ok(column_of_i128(sums, view.valued(input, slots), t)), Err);
         }
     }
-    let nulls = valid.contains(&false).then(|| NullBuffer::from(valid));
-    Ok(column_of_i128(values, nulls, t))
+    let (counts, sum, squares) = moments(from, view, slots);
+    let sums = sum.wide_sums(slots);
+    let squares = squares.map(|s| s.wide_sums(slots)).unwrap_or_default();
+    let mut values = Vec::with_capacity(counts.len());
+    for (i, (v, n)) in sums.into_iter().zip(&counts).enumerate() {
+        let n = *n as u64;
+        let value = match (function, v.to_i128()) {
+            (AggregateFunction::Sum, _) if n == 0 => Ok(None),
+            (AggregateFunction::Sum, _) => finish.sum_wide(v).map(Some),
+            (AggregateFunction::Avg, Some(v)) => finish.avg(n, v),
+            (AggregateFunction::Avg, None) => finish.avg_wide(n, v),
+            (_, Some(v)) => finish.stddev(n, v, squares[i]),
+            (_, None) => finish.stddev_wide(n, v, squares[i]),
+        };
+        values.push(value.map_err(at(i))?);
+    }
+    let nulls =
+        values.iter().any(Option::is_none).then(|| values.iter().map(Option::is_some).collect::<Vec<_>>().into());
+    Ok(column_of_i128(values.into_iter().map(Option::unwrap_or_default).collect(), nulls, t))
 }
 
 /// SUM, AVG, STDDEV of DOUBLE.

@@ -18,13 +18,34 @@ pub struct Arguments<'a> {
     pub hashes: Option<ScalarBuffer<u64>>,
 }
 
+/// Memory used again from batch to batch.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// Hashes of the keys.
+    pub hashes: Vec<u64>,
+    /// Copied values.
+    values: Vec<Vec<i64>>,
+}
+
+impl Scratch {
+    /// Takes the memory of arguments back.
+    pub fn recycle(&mut self, arguments: Vec<Arguments>) {
+        self.values.extend(arguments.into_iter().filter_map(|a| a.values).map(Values::into_memory));
+        self.values.retain(|v| v.capacity() > 0);
+    }
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.values.iter().map(|v| v.capacity() * 8).sum::<usize>() + self.hashes.capacity() * 8
+    }
+}
+
 impl<'a> Arguments<'a> {
-    /// Reads the inputs of a plan.
-    pub fn of(plan: &Plan, sets: &[bool], batch: &'a Batch) -> Result<Vec<Self>, OperatorError> {
-        plan.inputs.iter().zip(sets).map(|(input, set)| Self::read(input, *set, batch)).collect()
+    /// Reads the inputs of a plan; `sets` tells which need hashes.
+    pub fn of(plan: &Plan, sets: &[bool], batch: &'a Batch, scratch: &mut Scratch) -> Result<Vec<Self>, OperatorError> {
+        plan.inputs.iter().zip(sets).map(|(input, set)| Self::read(input, *set, batch, scratch)).collect()
     }
 
-    fn read(input: &Input, set: bool, batch: &'a Batch) -> Result<Self, OperatorError> {
+    fn read(input: &Input, set: bool, batch: &'a Batch, scratch: &mut Scratch) -> Result<Self, OperatorError> {
         let argument = input.argument.map(|a| batch.column(a));
         let valid = argument.and_then(|a| a.nulls()).filter(|n| n.null_count() > 0).map(|n| n.inner().clone());
         let passed = input.filter.map(|f| {
@@ -35,8 +56,9 @@ impl<'a> Arguments<'a> {
             (Some(v), Some(p)) => Some(&v & &p),
             (v, p) => v.or(p),
         };
+        let mut memory = || scratch.values.pop().unwrap_or_default();
         Ok(Self {
-            values: argument.map(|a| Values::of(a)).transpose()?,
+            values: argument.map(|a| Values::of_into(a, memory())).transpose()?,
             taken: taken.filter(|t| t.count_set_bits() < t.len()),
             hashes: argument.filter(|_| set).map(|a| hash_columns(std::slice::from_ref(a), a.len())),
         })

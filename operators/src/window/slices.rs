@@ -7,19 +7,19 @@ use super::borders::{Borders, SliceId, Span};
 use super::groups::Groups;
 use super::keys::{KeyBatch, Packing};
 use super::plan::Plan;
-use super::rows::{Arguments, Placed};
+use super::rows::{Arguments, Placed, Scratch};
 use super::states::States;
 use super::sums::TooLarge;
 use arrow::array::{ArrayRef, UInt32Array};
 use highwater_engine::batch::{Batch, ON_TIME};
 use highwater_engine::error::OperatorError;
-use highwater_engine::hash::hash_columns;
+use highwater_engine::hash::{hash_columns, hash_i64};
 use std::collections::BTreeMap;
 
 /// Mean length of runs below which a batch is ordered by slice.
 const RUN_ROWS_MIN: usize = 16;
 /// Emptied slices kept for their memory.
-const SPARE_MAX: usize = 4;
+const SPARE_MAX: usize = 32;
 
 /// The groups of one slice and their state.
 #[derive(Debug)]
@@ -47,12 +47,13 @@ pub struct Slices {
     open: BTreeMap<SliceId, Slice>,
     spare: Vec<Slice>,
     slots: Vec<u32>,
+    scratch: Scratch,
 }
 
 impl Slices {
     /// None.
     pub fn new() -> Self {
-        Self { open: BTreeMap::new(), spare: vec![], slots: vec![] }
+        Self { open: BTreeMap::new(), spare: vec![], slots: vec![], scratch: Scratch::default() }
     }
 
     /// Adds the rows of a batch; `closed` is the watermark, below which every window is gone.
@@ -69,19 +70,22 @@ impl Slices {
         if runs.len() * RUN_ROWS_MIN > batch.rows() && runs.len() > RUN_ROWS_MIN {
             (batch, runs) = ordered(&batch, runs);
         }
-        let arguments = Arguments::of(plan, sets, &batch)?;
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let arguments = Arguments::of(plan, sets, &batch, &mut scratch)?;
         let columns: Vec<ArrayRef> = plan.keys.iter().map(|k| batch.column(*k).clone()).collect();
         let keys = KeyBatch::pack(Packing::of(&plan.key_fields), &columns, batch.rows())?;
-        let hashes = batch.hashes().cloned().unwrap_or_else(|| hash_columns(&columns, batch.rows()));
+        let hashes = key_hashes(&batch, &columns, &keys, &mut scratch.hashes);
         for run in runs {
             let Some(id) = run.slice else { continue };
             let (slice, slots) = self.slice(plan, id, closed);
-            slice.groups.assign(&keys, &hashes, run.at, run.rows, slots);
+            slice.groups.assign(&keys, hashes, run.at, run.rows, slots);
             slice.states.grow(slice.groups.slots());
             slice.states.update(plan, Placed { at: run.at, slots }, &arguments).map_err(|TooLarge| {
                 OperatorError::new(format!("{}: a sum of squares exceeds 256 bits; CAST to fewer digits", plan.name))
             })?;
         }
+        scratch.recycle(arguments);
+        self.scratch = scratch;
         Ok(refused)
     }
 
@@ -138,8 +142,25 @@ impl Slices {
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.open.values().chain(&self.spare).map(|s| s.groups.bytes() + s.states.bytes()).sum()
+        let slices = self.open.values().chain(&self.spare).map(|s| s.groups.bytes() + s.states.bytes());
+        slices.sum::<usize>() + self.scratch.bytes()
     }
+}
+
+/// Hashes of the keys of a batch: those of the exchange, else made in `memory`.
+fn key_hashes<'a>(batch: &'a Batch, columns: &[ArrayRef], keys: &KeyBatch, memory: &'a mut Vec<u64>) -> &'a [u64] {
+    if let Some(hashes) = batch.hashes() {
+        return hashes;
+    }
+    memory.clear();
+    match keys {
+        // a DECIMAL or DOUBLE packs into a word, but has a hash of its own
+        KeyBatch::One(words, None) if columns[0].data_type().is_integer() => {
+            memory.extend(words.iter().map(|w| hash_i64(*w)));
+        }
+        _ => memory.extend_from_slice(&hash_columns(columns, batch.rows())),
+    }
+    memory
 }
 
 /// The runs of a batch, and how many rows every window refuses.

@@ -41,6 +41,8 @@ pub struct Total {
     columns: Vec<Running>,
     /// By the window start with which they leave, then by entry.
     entered: BTreeMap<(i64, i64), Entered>,
+    /// The memory of a state that left.
+    spare: Option<States>,
 }
 
 /// Free slots below which slots are not numbered anew.
@@ -56,7 +58,8 @@ impl Total {
         };
         let States { rows, absent, columns } = States::new(plan);
         let columns = columns.into_iter().map(column).collect();
-        Self { groups: Groups::new(Packing::of(&plan.key_fields)), rows, absent, columns, entered: BTreeMap::new() }
+        let groups = Groups::new(Packing::of(&plan.key_fields));
+        Self { groups, rows, absent, columns, entered: BTreeMap::new(), spare: None }
     }
 
     /// Whether no row is in it.
@@ -74,7 +77,8 @@ impl Total {
         let keys = slice.groups.as_batch();
         self.groups.assign(&keys, slice.groups.hashes(), 0, slice.groups.slots(), &mut slots);
         drop(keys);
-        let states = std::mem::replace(&mut slice.states, States::new(plan));
+        let spare = self.spare.take().unwrap_or_else(|| States::new(plan));
+        let states = std::mem::replace(&mut slice.states, spare);
         self.grow(self.groups.slots());
         self.count::<false>(&slots, &states);
         for ((mine, theirs), kept) in self.columns.iter_mut().zip(&states.columns).zip(&plan.kept) {
@@ -99,7 +103,7 @@ impl Total {
             if last > start {
                 break;
             }
-            let Entered { slots, states } = first.remove();
+            let Entered { mut slots, mut states } = first.remove();
             self.count::<true>(&slots, &states);
             for (mine, theirs) in self.columns.iter_mut().zip(&states.columns) {
                 match (mine, theirs) {
@@ -109,11 +113,10 @@ impl Total {
                     _ => unreachable!("the state of one plan is alike"),
                 }
             }
-            for slot in slots {
-                if self.rows[slot as usize] == 0 {
-                    self.groups.remove(slot);
-                }
-            }
+            slots.retain(|s| self.rows[*s as usize] == 0);
+            self.groups.remove(&slots);
+            states.clear();
+            self.spare = Some(states);
         }
         match self.entered.is_empty() {
             true => self.reset(),
@@ -148,6 +151,7 @@ impl Total {
     /// Everything left: gives all memory back.
     fn reset(&mut self) {
         debug_assert!(self.rows.iter().all(|n| *n == 0), "the total of no slice is empty");
+        self.spare = None;
         self.keep(&[]);
     }
 
@@ -196,7 +200,8 @@ impl Total {
             Running::Sets(c) => c.bytes(),
         });
         let entered = self.entered.values().map(|e| e.slots.capacity() * 4 + e.states.bytes());
-        self.groups.bytes() + self.rows.capacity() * 8 + columns.sum::<usize>() + entered.sum::<usize>()
+        let spare = self.spare.as_ref().map_or(0, States::bytes);
+        spare + self.groups.bytes() + self.rows.capacity() * 8 + columns.sum::<usize>() + entered.sum::<usize>()
     }
 }
 
