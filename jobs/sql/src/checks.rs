@@ -1,11 +1,74 @@
-//! Checks of an analyzed plan.
+//! Checks of a plan: operands before the analyzer, constants after it.
 
-use crate::diagnostic::Fault;
-use crate::types::sql_type;
+use crate::diagnostic::{Fault, Span};
+use crate::types::{is_event_time, sql_type};
 use arrow_schema::DataType;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_common::{DFSchema, Result, ScalarValue};
-use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion_expr::type_coercion::binary::BinaryTypeCoercer;
+use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
+
+/// The place of the first column in an expression that knows one.
+pub(crate) fn place(e: &Expr) -> Option<Span> {
+    let mut found = None;
+    let _ = e.apply(|e| {
+        if let Expr::Column(c) = e
+            && let Some(s) = c.spans.first()
+            && s.start.line > 0
+        {
+            let (start, end) = (s.start, s.end);
+            found = Some(Span { line: start.line, column: start.column, end_line: end.line, end_column: end.column });
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    found
+}
+
+/// Operands that have no common type, and frames that are not over a time: the analyzer would say so without a place.
+pub(crate) fn operands(plan: &LogicalPlan) -> Result<()> {
+    plan.apply_with_subqueries(|p| {
+        let mut schema = DFSchema::empty();
+        p.inputs().iter().for_each(|i| schema.merge(i.schema()));
+        p.apply_expressions(|e| {
+            e.apply(|e| {
+                match e {
+                    Expr::BinaryExpr(b) => pair(b, &schema)?,
+                    Expr::WindowFunction(w) => {
+                        let order = w.params.order_by.first().map(|o| &o.expr);
+                        let timeless = |o: &&Expr| o.get_type(&schema).is_ok_and(|t| !is_event_time(&t));
+                        if let Some(o) = order.filter(timeless) {
+                            return Err(not_the_time(o).into());
+                        }
+                    }
+                    _ => {}
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(())
+}
+
+/// OVER ordered by something else than the event time.
+pub(crate) fn not_the_time(order: &Expr) -> Fault {
+    let name = match order {
+        Expr::Column(c) => c.name.clone(),
+        other => other.human_display().to_string(),
+    };
+    Fault::new(format!("OVER is ordered by the event time; {name} is not the time attribute of its rows"))
+        .at(place(order))
+        .hint("the column of WATERMARK FOR, passed on as it is; behind a window, window_time")
+}
+
+fn pair(b: &BinaryExpr, schema: &DFSchema) -> Result<()> {
+    let (Ok(l), Ok(r)) = (b.left.get_type(schema), b.right.get_type(schema)) else { return Ok(()) };
+    if BinaryTypeCoercer::new(&l, &b.op, &r).get_input_types().is_ok() {
+        return Ok(());
+    }
+    let what = format!("{} {} {} is not possible", sql_type(&l), b.op, sql_type(&r));
+    Err(Fault::new(what).at(place(&b.left).or(place(&b.right))).hint("CAST one of the operands").into())
+}
 
 /// Constant integer arithmetic must fit: folding it would wrap (9223372036854775807 + 1 is not −9223372036854775808).
 pub(crate) fn constants(plan: &LogicalPlan) -> Result<()> {

@@ -89,10 +89,11 @@ pub(crate) fn parse(chunks: Vec<Chunk>, faults: &mut Vec<Fault>) -> Vec<(Stateme
         if p.at_end() {
             continue;
         }
+        let here = p.here();
         match p.statement() {
             Ok(s) => {
                 if set_open.is_some() && !matches!(s, Statement::Insert { .. }) {
-                    faults.push(Fault::new("a statement set holds INSERT statements only").at(start));
+                    faults.push(Fault::new("a statement set holds INSERT statements only").at(here));
                 }
                 statements.push((s, start));
             }
@@ -118,6 +119,7 @@ pub(crate) fn parser_fault(e: ParserError) -> Fault {
                 Some(Span::at(line.parse().ok()?, column.trim().parse().ok()?))
             });
             let what = what.replacen("Expected: ", "expected ", 1).replacen(", found: ", ", found ", 1);
+            let what = what.replace(", found ;", ", found the end of the statement");
             Fault::new(lower_first(what.trim())).at(at)
         }
     }

@@ -60,7 +60,7 @@ pub struct Diagnostic {
     pub message: String,
     /// The job's file as the caller named it.
     pub file: String,
-    /// Line, from 1.
+    /// Line, from 1; 0 if the problem is not in the text.
     pub line: u64,
     /// Column, from 1.
     pub column: u64,
@@ -78,7 +78,10 @@ impl fmt::Display for Diagnostic {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        write!(f, "{}:{}:{}: {kind}: {}", self.file, self.line, self.column, self.message)?;
+        match self.line {
+            0 => write!(f, "{}: {kind}: {}", self.file, self.message)?,
+            line => write!(f, "{}:{line}:{}: {kind}: {}", self.file, self.column, self.message)?,
+        }
         if !self.source_line.trim().is_empty() {
             self.write_line(f)?;
         }
@@ -166,7 +169,10 @@ impl Text<'_> {
             line: span.line,
             column: span.column,
             span: Some(span),
-            source_line: self.text.lines().nth(span.line.max(1) as usize - 1).unwrap_or_default().to_string(),
+            source_line: match span.line {
+                0 => String::new(),
+                line => self.text.lines().nth(line as usize - 1).unwrap_or_default().to_string(),
+            },
             hint: fault.hint,
         }
     }
@@ -184,7 +190,7 @@ pub(crate) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) 
     names
         .into_iter()
         .map(|n| (strsim::damerau_levenshtein(&lower, &n.to_lowercase()), n))
-        .filter(|(d, n)| *d <= 1 + n.len().max(name.len()) / 4)
+        .filter(|(d, n)| *d <= (n.len().max(name.len()) / 3).max(1))
         .min_by(|a, b| a.0.cmp(&b.0).then(a.1.cmp(b.1)))
         .map(|(_, n)| n)
 }

@@ -45,6 +45,12 @@ impl Dialect for Flink {
     /// `TABLE t` becomes the compound identifier `t`. `TABLE t PARTITION BY a, b` becomes a tuple of the table and the
     /// keys; the list runs on until the next argument, which is `DESCRIPTOR(..)` or a name followed by `=>`.
     fn parse_prefix(&self, p: &mut Parser) -> Option<Result<ast::Expr, ParserError>> {
+        if let Token::Word(w) = &p.peek_token_ref().token
+            && w.quote_style.is_none()
+            && NO_NAMES.contains(&w.keyword)
+        {
+            return Some(p.expected("an expression", p.peek_token()));
+        }
         let is_table = matches!(&p.peek_token_ref().token,
             Token::Word(w) if w.keyword == Keyword::TABLE && w.quote_style.is_none());
         if !is_table || !matches!(p.peek_nth_token(1).token, Token::Word(_)) {
@@ -54,6 +60,21 @@ impl Dialect for Flink {
         Some(table_argument(p))
     }
 }
+
+/// Words that are no names without backticks: `SELECT a + FROM t` is an error at FROM.
+const NO_NAMES: [Keyword; 11] = [
+    Keyword::AND,
+    Keyword::AS,
+    Keyword::FROM,
+    Keyword::GROUP,
+    Keyword::HAVING,
+    Keyword::OR,
+    Keyword::THEN,
+    Keyword::UNION,
+    Keyword::WHEN,
+    Keyword::WHERE,
+    Keyword::WITH,
+];
 
 fn table_argument(p: &mut Parser) -> Result<ast::Expr, ParserError> {
     let name = p.parse_object_name(false)?;

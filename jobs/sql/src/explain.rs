@@ -132,7 +132,8 @@ fn call(a: &highwater_engine::graph::Aggregate) -> String {
 
 fn window(w: &WindowSpec, input: &Schema) -> Vec<String> {
     let calls: Vec<String> = w.aggregates.iter().map(call).collect();
-    vec![exchange(&w.keys, input), calls.join(", "), "fires once, when W >= window_end; W_out = W".into()]
+    let lines = [exchange(&w.keys, input), calls.join(", "), "fires once, when W >= window_end; W_out = W".into()];
+    lines.into_iter().filter(|l| !l.is_empty()).collect()
 }
 
 fn frame(f: &Frame) -> String {

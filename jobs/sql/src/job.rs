@@ -8,8 +8,10 @@ use crate::settings::Settings;
 use crate::translate::{Insert, Translator};
 use crate::types::sql_type;
 use crate::{Diagnostic, Overrides, PlannedJob, TableInfo, bounds, prune, tables, tokens};
+use arrow_schema::{DataType, Schema};
 use highwater_connectors::{self as connectors, Usage};
 use highwater_engine::graph::{Emission, JobGraph, NodeId, Step};
+use highwater_operators::expression::Expression;
 use sqlparser::tokenizer::Token;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -243,6 +245,7 @@ impl Job {
             found.faults.push((Fault::new(e.message), *at));
             return None;
         }
+        self.check_expressions(&graph, found);
         self.check_options(&graph, found);
         Some(PlannedJob {
             settings: settings.clone(),
@@ -252,6 +255,39 @@ impl Job {
             reach_ms: bounds::reach_ms(&graph.nodes),
             graph,
         })
+    }
+
+    /// Every expression compiles over its input, to the type that the plan promises: what only the operators can judge (a
+    /// pattern, a format) is an error of the text, not of the run.
+    fn check_expressions(&self, graph: &JobGraph, found: &mut Findings) {
+        for node in &graph.nodes {
+            let (map, input) = match &node.step {
+                Step::Source(s) => {
+                    let read = s.read.iter().map(|i| s.physical.field(*i).clone());
+                    (&s.map, std::sync::Arc::new(Schema::new(read.collect::<Vec<_>>())))
+                }
+                Step::Map(m) => (m, graph.nodes[node.inputs[0]].schema.clone()),
+                _ => continue,
+            };
+            let types = node.schema.fields().iter().map(|f| f.data_type());
+            let checks = map.columns.iter().zip(types).chain(map.filter.iter().map(|f| (f, &DataType::Boolean)));
+            for (e, promised) in checks {
+                let message = match Expression::new(e, &input) {
+                    Ok(e) if e.data_type() == promised => continue,
+                    Ok(e) => format!("{} is {}, not {}", e.text(), sql_type(e.data_type()), sql_type(promised)),
+                    Err(e) => e.message,
+                };
+                found.faults.push((Fault::new(message), self.place_of(&map.query)));
+            }
+        }
+    }
+
+    /// Where a query of this name stands.
+    fn place_of(&self, query: &str) -> Span {
+        let insert = self.inserts.iter().find(|(i, _)| query == format!("INSERT INTO {}", i.table.value));
+        let table = query.strip_prefix("TABLE ").and_then(|t| self.catalog.tables.get(t)).map(|t| t.at);
+        let any = self.inserts.last().map_or(Span::at(1, 1), |(_, at)| *at);
+        insert.map(|(_, at)| *at).or(table).unwrap_or(any)
     }
 
     /// Options that the connectors of the tables in use do not accept.

@@ -29,6 +29,7 @@ fn analyzed(catalog: &Catalog, query: Box<Query>) -> datafusion_common::Result<L
     let planner = SqlToRel::new_with_options(catalog, options);
     let plan = planner.sql_statement_to_plan(ast::Statement::Query(query))?;
     let plan = repair::doubles(repair::literals(plan)?)?;
+    checks::operands(&plan)?;
     let plan = Analyzer::new().execute_and_check(plan, catalog.options(), |_, _| {})?;
     checks::constants(&plan)?;
     Ok(plan)
@@ -99,29 +100,53 @@ fn schema_fault(e: datafusion_common::SchemaError, words: &Words) -> Fault {
     }
 }
 
-/// A message of the planner without its prefixes, at the first word of the statement that it quotes.
+/// A message of the planner without its prefixes and with our names of types, at the first word of the statement that
+/// it names.
 fn plain(message: &str, words: &Words) -> Fault {
-    let line = message.lines().next().unwrap_or_default();
-    let prefixes = [
-        "Error during planning: ",
-        "Schema error: ",
-        "This feature is not implemented: ",
-        "Execution error: ",
-        "Arrow error: ",
-        "Optimizer rule 'simplify_expressions' failed",
-        "type_coercion",
-        "caused by",
-    ];
-    let mut text = line;
-    while let Some(rest) = prefixes.iter().find_map(|p| text.strip_prefix(p)) {
+    let lines: Vec<&str> = message.lines().filter(|l| !l.trim().is_empty()).collect();
+    let own = |l: &&&str| !l.starts_with("Optimizer rule") && !l.starts_with("type_coercion") && **l != "caused by";
+    let line = lines.iter().find(own).or(lines.first()).copied().unwrap_or_default();
+    let mut text = line.rsplit("coercion failed with: ").next().unwrap_or(line);
+    while let Some(rest) = PREFIXES.iter().find_map(|p| text.strip_prefix(p)) {
         text = rest.trim_start();
     }
-    let text = if text.is_empty() { message.lines().last().unwrap_or_default() } else { text };
     let text = text.split(" No function matches the given name").next().unwrap_or(text);
-    let quoted = text.split(['\'', '"', '`', '(', ')', ' ']).map(str::to_lowercase).filter(|w| w.len() > 1);
-    let at = quoted.filter_map(|w| place_of(words, &w)).next();
-    Fault::new(crate::tokens::lower_first(text.trim().trim_end_matches('.'))).at(at)
+    let parts = line.split(['\'', '"', '`', '(', ')', ' ']).filter(|w| w.len() > 1);
+    let at = parts.filter_map(|w| place_of(words, w.rsplit('.').next().unwrap_or(w))).next();
+    if text.contains("must appear in the GROUP BY clause") || text.contains("must be in GROUP BY") {
+        let column = text.split('"').nth(1).map_or("", |c| c.rsplit('.').next().unwrap_or(c));
+        return Fault::new(format!("column {column} is neither in GROUP BY nor in an aggregate")).at(at);
+    }
+    let text = crate::tokens::lower_first(text.trim().trim_end_matches('.'));
+    Fault::new(ARROW_NAMES.iter().fold(text, |t, (arrow, sql)| t.replace(arrow, sql))).at(at)
 }
+
+/// What the planner puts before its messages.
+const PREFIXES: [&str; 7] = [
+    "Error during planning: ",
+    "Schema error: ",
+    "This feature is not implemented: ",
+    "Execution error: ",
+    "External error: ",
+    "Arrow error: ",
+    "While expanding wildcard, ",
+];
+
+/// Types as the planner names them, and as SQL does.
+const ARROW_NAMES: [(&str, &str); 12] = [
+    ("Decimal128(", "DECIMAL("),
+    ("Timestamp(ms)", "TIMESTAMP(3)"),
+    ("Timestamp(µs)", "TIMESTAMP(6)"),
+    ("Boolean", "BOOLEAN"),
+    ("Int8", "TINYINT"),
+    ("Int16", "SMALLINT"),
+    ("Int32", "INT"),
+    ("Int64", "BIGINT"),
+    ("Float32", "FLOAT"),
+    ("Float64", "DOUBLE"),
+    ("Utf8", "STRING"),
+    ("Date32", "DATE"),
+];
 
 /// Words that are in every query.
 const COMMON: [&str; 30] = [

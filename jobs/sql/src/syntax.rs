@@ -1,7 +1,7 @@
 //! One pass over a query's syntax tree: what is refused is refused here, with its place; what the planner would read
 //! otherwise than Flink is rewritten.
 //!
-//! Rewritten: numbers with an exponent (DOUBLE), intervals (milliseconds or months), names of select items (`EXPR$0`,
+//! Rewritten: numbers (an exponent makes DOUBLE, a point DECIMAL with the digits written), intervals (milliseconds or months), names of select items (`EXPR$0`,
 //! `card0`), the pseudo-columns `is_late` and `is_incomplete` (calls of a marker that knows its place).
 
 use crate::catalog::Catalog;
@@ -39,7 +39,7 @@ const GROUP_WINDOWS: [&str; 12] = [
 
 /// Checks and rewrites a query. An empty answer: it can be planned.
 pub(crate) fn check(query: &mut Query, catalog: &Catalog) -> Vec<Fault> {
-    let mut pass = Syntax { catalog, ctes: HashSet::new(), faults: Vec::new() };
+    let mut pass = Syntax { catalog, ctes: HashSet::new(), relations: HashSet::new(), faults: Vec::new() };
     let _ = VisitMut::visit(query, &mut pass);
     pass.faults
 }
@@ -47,6 +47,8 @@ pub(crate) fn check(query: &mut Query, catalog: &Catalog) -> Vec<Fault> {
 struct Syntax<'a> {
     catalog: &'a Catalog,
     ctes: HashSet<String>,
+    /// Places of functions in FROM: the relation planner judges them.
+    relations: HashSet<Span>,
     faults: Vec<Fault>,
 }
 
@@ -214,6 +216,7 @@ impl Syntax<'_> {
                 let hint = "like TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE))";
                 self.refuse("expected a window function in TABLE(..)", place(expr), hint);
             }
+            TableFactor::TableFunction { expr: Expr::Function(f), .. } => self.relations.extend(place(&f.name)),
             TableFactor::Table { .. } | TableFactor::Derived { .. } | TableFactor::TableFunction { .. } => {}
             TableFactor::NestedJoin { .. } => {
                 self.refuse("JOIN is not supported in this version", place(t), "");
@@ -252,7 +255,10 @@ impl Syntax<'_> {
         } else if GROUP_WINDOWS.contains(&lower.as_str()) {
             let hint = "window_start, window_end and window_time are columns of TABLE(TUMBLE(..))";
             self.refuse(format!("{upper} is the old syntax of group windows"), at, hint);
-        } else if !aggregate && self.catalog.functions.scalar(&lower).is_none() && !RELATIONAL.contains(&lower.as_str())
+        } else if !aggregate
+            && self.catalog.functions.scalar(&lower).is_none()
+            && !RELATIONAL.contains(&lower.as_str())
+            && !at.is_some_and(|at| self.relations.contains(&at))
         {
             let near = nearest_text(&lower, self.catalog.functions.names()).to_uppercase();
             let near = near.replace("; THE NEAREST IS ", "; the nearest is ");
@@ -299,10 +305,10 @@ impl Syntax<'_> {
         match e {
             Expr::Value(v) => {
                 if let Value::Number(n, _) = &v.value
-                    && n.contains(['e', 'E'])
+                    && let Some(data_type) = number_type(n)
                 {
                     let text = Value::SingleQuotedString(n.clone()).with_span(v.span);
-                    *e = cast(Expr::Value(text), ast::DataType::Double(ast::ExactNumberInfo::None));
+                    *e = cast(Expr::Value(text), data_type);
                 }
             }
             Expr::Interval(i) if i.leading_field.is_some() || i.last_field.is_some() => match intervals::evaluate(e) {
@@ -335,6 +341,22 @@ impl Syntax<'_> {
 fn e_of(i: &ast::Ident) -> (String, Span) {
     let n = name(i.clone(), Span::at(1, 1));
     (n.value, n.at)
+}
+
+/// Flink's type of a number that the planner would type otherwise: DOUBLE with an exponent, else DECIMAL with as many
+/// digits as are written. `None`: an integer of at most 64 bits.
+fn number_type(n: &str) -> Option<ast::DataType> {
+    if n.contains(['e', 'E']) {
+        return Some(ast::DataType::Double(ast::ExactNumberInfo::None));
+    }
+    let (whole, fraction) = n.split_once('.').unwrap_or((n, ""));
+    if !n.contains('.') && n.parse::<i64>().is_ok() {
+        return None;
+    }
+    let (precision, scale) = ((whole.len() + fraction.len()) as u64, fraction.len() as i64);
+    (1..=38)
+        .contains(&precision)
+        .then_some(ast::DataType::Decimal(ast::ExactNumberInfo::PrecisionAndScale(precision, scale)))
 }
 
 /// Whether `FLOOR(x TO unit)` names a unit.

@@ -1,6 +1,6 @@
 //! SQL types and Arrow types: one table for DDL, CAST and messages.
 
-use crate::diagnostic::{Fault, Result};
+use crate::diagnostic::{Fault, Result, nearest_text};
 use arrow_schema::{DataType, Field, FieldRef, TimeUnit};
 use datafusion_expr::planner::TypePlanner;
 use sqlparser::ast::{self, ExactNumberInfo, TimezoneInfo};
@@ -38,10 +38,28 @@ pub(crate) fn arrow_type(sql: &ast::DataType) -> Result<DataType> {
     })
 }
 
+/// Types without their parameters.
+const NAMES: [&str; 13] = [
+    "BOOLEAN",
+    "TINYINT",
+    "SMALLINT",
+    "INT",
+    "BIGINT",
+    "DECIMAL",
+    "FLOAT",
+    "DOUBLE",
+    "STRING",
+    "BYTES",
+    "DATE",
+    "TIMESTAMP",
+    "TIMESTAMP_LTZ",
+];
+
 fn unsupported(sql: &ast::DataType) -> Fault {
     let hint = "types: BOOLEAN, TINYINT, SMALLINT, INT, BIGINT, DECIMAL(p, s), FLOAT, DOUBLE, STRING, BYTES, DATE, \
                 TIMESTAMP(p), TIMESTAMP_LTZ(p)";
-    Fault::new(format!("type {sql} is not supported")).hint(hint)
+    let near = nearest_text(&sql.to_string(), NAMES);
+    Fault::new(format!("type {sql} is not supported{near}")).hint(hint)
 }
 
 fn decimal(info: &ExactNumberInfo) -> Result<DataType> {

@@ -4,6 +4,7 @@
 use super::expr::Scope;
 use super::window::{Call, shown, unaliased};
 use super::{Place, Rel, Slots, Translator, bare, named, schema_of};
+use crate::checks::{not_the_time, place};
 use crate::diagnostic::{Fault, Result};
 use crate::intervals::show_ms;
 use arrow_schema::{DataType, Field};
@@ -173,16 +174,14 @@ fn trailing(e: &Planned, scope: &Scope, rel: &Rel, field: &Field) -> Result<Trai
     let call = Call::new(udaf.name(), &params.args, params.distinct, params.filter.as_deref(), scope)?;
     let returns = field.data_type().clone();
     if let Some(what) = refused_in_frames(&call.as_aggregate(returns.clone()), Some(&call.argument_type)) {
-        return Err(Fault::new(what));
+        return Err(Fault::new(what).at(place(e)));
     }
     let [order] = params.order_by.as_slice() else {
         return Err(Fault::new("OVER is ordered by the event time alone"));
     };
     let time = scope.expr(&order.expr)?;
     if !rel.is_time(&time) {
-        let what = format!("OVER is ordered by the event time; {} is not the time attribute of its rows", order.expr);
-        let hint = "the column of WATERMARK FOR, passed on as it is; behind a window, window_time";
-        return Err(Fault::new(what).hint(hint));
+        return Err(not_the_time(&order.expr));
     }
     let mut keys = Vec::new();
     for e in &params.partition_by {

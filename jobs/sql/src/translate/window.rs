@@ -181,7 +181,8 @@ impl Translator<'_> {
             if matches!(e, Planned::GroupingSet(_)) {
                 return Err(Fault::new("GROUPING SETS are not supported in this version"));
             }
-            groups.push((scope.expr(e)?, a.schema.field(i).as_ref().clone()));
+            let name = shown(e, a.input.schema());
+            groups.push((scope.expr(e)?, a.schema.field(i).as_ref().clone().with_name(name)));
         }
         let mut calls = Vec::new();
         for (k, e) in a.aggr_expr.iter().enumerate() {

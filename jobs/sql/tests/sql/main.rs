@@ -1,3 +1,9 @@
-//! Texts in, graphs or errors out.
+//! Texts in, graphs or errors out: scripts as data, one check for each kind.
 
+mod errors;
 mod jobs;
+mod limits;
+mod overrides;
+mod plans;
+mod script;
+mod types;

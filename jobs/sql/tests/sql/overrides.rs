@@ -1,0 +1,67 @@
+//! What the command line changes without an edit of the text.
+
+use highwater_engine::graph::{Emission, SinkSpec, SourceSpec, Step};
+use highwater_sql::{Overrides, PlannedJob, plan};
+use std::collections::BTreeMap;
+
+const TEXT: &str = "\
+SET 'pipeline.name' = 'from the text';
+SET 'pipeline.batch-size' = '100';
+CREATE TABLE t (ts TIMESTAMP(3), card BIGINT, WATERMARK FOR ts AS ts) WITH (
+  'connector' = 'generator', 'number-of-rows' = '10', 'scan.event-time.min' = '2026-01-01', 'late' = 'discard');
+CREATE TABLE o (card BIGINT, c BIGINT) WITH ('connector' = 'table', 'max-rows' = '5');
+INSERT INTO o SELECT card, COUNT(*) OVER (PARTITION BY card ORDER BY ts RANGE BETWEEN INTERVAL '1' HOUR PRECEDING AND CURRENT ROW) FROM t;
+";
+
+fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()
+}
+
+fn planned(overrides: &Overrides) -> PlannedJob {
+    plan("jobs/name.sql", TEXT, overrides).unwrap_or_else(|all| panic!("{all:?}"))
+}
+
+fn source(job: &PlannedJob) -> &SourceSpec {
+    job.graph.nodes.iter().find_map(|n| if let Step::Source(s) = &n.step { Some(s) } else { None }).unwrap()
+}
+
+fn sink(job: &PlannedJob) -> &SinkSpec {
+    job.graph.nodes.iter().find_map(|n| if let Step::Sink(s) = &n.step { Some(s) } else { None }).unwrap()
+}
+
+#[test]
+fn flag_beats_text_beats_default() {
+    let job = planned(&Overrides::default());
+    assert_eq!((job.graph.name.as_str(), job.settings.batch_size), ("from the text", Some(100)));
+    let defaults = map(&[("pipeline.name", "toml"), ("parallelism.default", "3")]);
+    let set = map(&[("pipeline.batch-size", "7")]);
+    let job = planned(&Overrides { set, defaults, tables: BTreeMap::new() });
+    assert_eq!(job.graph.name, "from the text");
+    assert_eq!((job.settings.batch_size, job.settings.parallelism), (Some(7), Some(3)));
+}
+
+#[test]
+fn an_option_is_replaced() {
+    let tables = BTreeMap::from([("t".to_string(), map(&[("number-of-rows", "99")]))]);
+    let job = planned(&Overrides { tables, ..Overrides::default() });
+    assert_eq!(source(&job).options, map(&[("number-of-rows", "99")]));
+}
+
+#[test]
+fn another_connector_drops_the_options_of_the_text_but_not_the_engines() {
+    let tables = BTreeMap::from([("o".to_string(), map(&[("connector", "blackhole"), ("emit", "arrival")]))]);
+    let job = planned(&Overrides { tables, ..Overrides::default() });
+    assert_eq!((sink(&job).connector.as_str(), sink(&job).options.len(), sink(&job).arrival), ("blackhole", 0, true));
+    let arrival = |n: &highwater_engine::graph::Node| matches!(&n.step, Step::Over(o) if matches!(o.emission, Emission::Arrival { late_horizon_ms: 3_600_000 }));
+    assert!(job.graph.nodes.iter().any(arrival));
+    assert_eq!(source(&job).time_min_ms, 1_767_225_600_000);
+    assert!(job.tables.iter().any(|t| t.name == "t" && t.late_discarded && !t.errors_discarded && t.read));
+}
+
+#[test]
+fn a_table_that_does_not_exist_is_named() {
+    let tables = BTreeMap::from([("tt".to_string(), map(&[("connector", "x")]))]);
+    let all = plan("a.sql", TEXT, &Overrides { tables, ..Overrides::default() }).unwrap_err();
+    assert_eq!(all[0].message, "-D tt.…: the job has no table tt; the nearest is t");
+    assert_eq!(all[0].to_string(), "a.sql: error: -D tt.…: the job has no table tt; the nearest is t");
+}
