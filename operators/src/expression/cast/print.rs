@@ -85,22 +85,53 @@ fn java(out: &mut impl Write, scientific: &str) -> fmt::Result {
 /// `yyyy-MM-dd`.
 pub fn date(out: &mut impl Write, days: i64) -> fmt::Result {
     let (y, m, d) = civil(days);
-    write!(out, "{y:04}-{m:02}-{d:02}")
+    year(out, y)?;
+    out.write_char('-')?;
+    padded(out, m.into(), 2)?;
+    out.write_char('-')?;
+    padded(out, d.into(), 2)
+}
+
+/// A year in four digits at least.
+pub fn year(out: &mut impl Write, y: i64) -> fmt::Result {
+    if (0..10_000).contains(&y) { padded(out, y as u64, 4) } else { write!(out, "{y:04}") }
+}
+
+/// The last `width` (up to 9) decimal digits of a number. Many times faster than `write!`.
+pub fn padded(out: &mut impl Write, mut v: u64, width: usize) -> fmt::Result {
+    let mut digits = [b'0'; 9];
+    for d in digits[..width].iter_mut().rev() {
+        *d = b'0' + (v % 10) as u8;
+        v /= 10;
+    }
+    out.write_str(std::str::from_utf8(&digits[..width]).unwrap_or_default())
+}
+
+/// `HH:mm:ss` of a second of the day.
+fn clock(out: &mut impl Write, second: i64) -> fmt::Result {
+    let second = second as u64;
+    padded(out, second / 3_600, 2)?;
+    out.write_char(':')?;
+    padded(out, second / 60 % 60, 2)?;
+    out.write_char(':')?;
+    padded(out, second % 60, 2)
 }
 
 /// `yyyy-MM-dd HH:mm:ss` and as many digits behind the point as the unit has.
 pub fn timestamp(out: &mut impl Write, local: i64, unit: TimeUnit) -> fmt::Result {
     let per = per_second(unit);
     let (s, fraction) = (local.div_euclid(per), local.rem_euclid(per));
-    let of_day = s.rem_euclid(86_400);
     date(out, s.div_euclid(86_400))?;
-    write!(out, " {:02}:{:02}:{:02}", of_day / 3_600, of_day / 60 % 60, of_day % 60)?;
-    match unit {
-        TimeUnit::Second => Ok(()),
-        TimeUnit::Millisecond => write!(out, ".{fraction:03}"),
-        TimeUnit::Microsecond => write!(out, ".{fraction:06}"),
-        TimeUnit::Nanosecond => write!(out, ".{fraction:09}"),
-    }
+    out.write_char(' ')?;
+    clock(out, s.rem_euclid(86_400))?;
+    let digits = match unit {
+        TimeUnit::Second => return Ok(()),
+        TimeUnit::Millisecond => 3,
+        TimeUnit::Microsecond => 6,
+        TimeUnit::Nanosecond => 9,
+    };
+    out.write_char('.')?;
+    padded(out, fraction as u64, digits)
 }
 
 fn timestamps(array: &ArrayRef, unit: TimeUnit, zone: Zone) -> Result<ArrayRef, Failure> {

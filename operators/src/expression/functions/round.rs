@@ -195,7 +195,8 @@ fn decimal(v: i128, from: i32, n: i64, to: Digits, direction: Direction) -> Opti
         return Some(0);
     }
     let cut = cut(v, 10i128.pow((from - n) as u32), direction);
-    rescale(i256::from_i128(cut), n, to)
+    // a constant n is the scale of the result, whose precision was chosen to hold it
+    if n == to.scale { Some(cut) } else { rescale(i256::from_i128(cut), n, to) }
 }
 
 fn double(v: f64, n: i64, direction: Direction) -> Option<f64> {

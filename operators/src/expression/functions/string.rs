@@ -3,7 +3,7 @@
 use super::super::kernel::{Args, Failure, Texts, Values};
 use super::{Argument, Function, Typing, signature};
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, StringArray, StringBuilder};
-use arrow::buffer::Buffer;
+use arrow::buffer::{Buffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Int64Type};
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
-        Function::plain("upper", |a| text(a, "s"), |a| case(a, u8::to_ascii_uppercase, str::to_uppercase)),
-        Function::plain("lower", |a| text(a, "s"), |a| case(a, u8::to_ascii_lowercase, str::to_lowercase)),
+        Function::plain("upper", |a| text(a, "s"), |a| case(a, <[u8]>::make_ascii_uppercase, str::to_uppercase)),
+        Function::plain("lower", |a| text(a, "s"), |a| case(a, <[u8]>::make_ascii_lowercase, str::to_lowercase)),
         Function::plain("initcap", |a| text(a, "s"), |a| map1(a, |s| Cow::Owned(initcap(s)))),
         Function::plain("reverse", |a| text(a, "s"), |a| map1(a, |s| Cow::Owned(s.chars().rev().collect()))),
         Function::plain("char_length", |a| number(a, "s"), char_length).or(&["character_length"]),
@@ -80,7 +80,7 @@ fn ints1(args: &Args<'_>, f: impl Fn(&str) -> i32) -> Result<ArrayRef, Failure> 
 }
 
 /// ASCII keeps every byte's place: one pass over the bytes of all rows.
-fn case(args: &Args<'_>, byte: fn(&u8) -> u8, full: fn(&str) -> String) -> Result<ArrayRef, Failure> {
+fn case(args: &Args<'_>, ascii: fn(&mut [u8]), full: fn(&str) -> String) -> Result<ArrayRef, Failure> {
     let array: &StringArray = args.array(0).as_string();
     let offsets = array.offsets();
     let (from, to) = (offsets[0] as usize, offsets[array.len()] as usize);
@@ -88,9 +88,13 @@ fn case(args: &Args<'_>, byte: fn(&u8) -> u8, full: fn(&str) -> String) -> Resul
     if !bytes.is_ascii() {
         return map1(args, |s| Cow::Owned(full(s)));
     }
-    let mapped: Vec<u8> = bytes.iter().map(byte).collect();
-    let lengths = (0..array.len()).map(|i| (offsets[i + 1] - offsets[i]) as usize);
-    let offsets = arrow::buffer::OffsetBuffer::from_lengths(lengths);
+    let mut mapped = bytes.to_vec();
+    ascii(&mut mapped);
+    let offsets = if from == 0 {
+        offsets.clone()
+    } else {
+        OffsetBuffer::from_lengths((0..array.len()).map(|i| (offsets[i + 1] - offsets[i]) as usize))
+    };
     Ok(Arc::new(StringArray::try_new(offsets, Buffer::from_vec(mapped), array.nulls().cloned())?))
 }
 

@@ -6,6 +6,7 @@
 
 use super::super::calendar::{Zone, checked_days, civil, per_second};
 use super::super::cast::parse;
+use super::super::cast::print::{self, padded};
 use super::super::kernel::{Args, Compute, Failure};
 use super::{Argument, Function, TIMESTAMP_3, signature};
 use arrow::array::{ArrayRef, Date32Array, StringBuilder, TimestampMillisecondArray};
@@ -84,19 +85,20 @@ impl Pattern {
     fn write(&self, out: &mut impl Write, local: i64, per_second: i64) -> std::fmt::Result {
         let (s, fraction) = (local.div_euclid(per_second), local.rem_euclid(per_second));
         let (year, month, day) = civil(s.div_euclid(86_400));
-        let of_day = s.rem_euclid(86_400);
+        let of_day = s.rem_euclid(86_400) as u64;
+        let number = |out: &mut _, v: u64, letters: usize| padded(out, v, if v > 9 { 2 } else { letters });
         for field in &self.0 {
             match field {
-                Field::Year(2) => write!(out, "{:02}", year.rem_euclid(100))?,
-                Field::Year(_) => write!(out, "{year:04}")?,
-                Field::Month(n) => write!(out, "{month:0n$}")?,
-                Field::Day(n) => write!(out, "{day:0n$}")?,
-                Field::Hour(n) => write!(out, "{:0n$}", of_day / 3_600)?,
-                Field::Minute(n) => write!(out, "{:0n$}", of_day / 60 % 60)?,
-                Field::Second(n) => write!(out, "{:0n$}", of_day % 60)?,
+                Field::Year(2) => padded(out, year.rem_euclid(100) as u64, 2)?,
+                Field::Year(_) => print::year(out, year)?,
+                Field::Month(n) => number(out, month.into(), *n)?,
+                Field::Day(n) => number(out, day.into(), *n)?,
+                Field::Hour(n) => number(out, of_day / 3_600, *n)?,
+                Field::Minute(n) => number(out, of_day / 60 % 60, *n)?,
+                Field::Second(n) => number(out, of_day % 60, *n)?,
                 Field::Fraction(n) => {
-                    let nanos = fraction * (1_000_000_000 / per_second);
-                    write!(out, "{:0n$}", nanos / 10i64.pow(9 - *n as u32))?;
+                    let nanos = (fraction * (1_000_000_000 / per_second)) as u64;
+                    padded(out, nanos / 10u64.pow(9 - *n as u32), *n)?;
                 }
                 Field::Text(t) => out.write_str(t)?,
             }
