@@ -445,7 +445,8 @@ fn call(name: &str, args: Vec<Lowered>, returns: &DataType) -> Result<Lowered, S
             let arguments = args.iter().map(Lowered::argument).collect::<Result<Vec<_>, _>>()?;
             let compute = f.bind(&arguments, returns)?;
             let args = args.into_iter().map(|a| a.physical).collect();
-            Ok(Lowered::new(Kernel::call(name, args, returns.clone(), compute), returns.clone(), true))
+            let physical = Kernel::call(name, args, returns.clone(), compute);
+            Ok(Lowered::new(physical, returns.clone(), any || !f.is_total()))
         }
     }
 }

@@ -90,7 +90,7 @@ pub fn boolean(s: &str) -> Result<bool, Failure> {
 /// Bytes from hexadecimal digits.
 pub fn bytes(s: &str) -> Result<Vec<u8>, Failure> {
     let fail = || not_a("sequence of hexadecimal digit pairs", s);
-    if s.len() % 2 != 0 || !s.is_ascii() {
+    if !s.len().is_multiple_of(2) || !s.is_ascii() {
         return Err(fail());
     }
     (0..s.len()).step_by(2).map(|i| u8::from_str_radix(&s[i..i + 2], 16).map_err(|_| fail())).collect()

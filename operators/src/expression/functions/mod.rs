@@ -84,25 +84,35 @@ pub struct Function {
     aliases: &'static [&'static str],
     rule: Rule,
     body: Body,
+    total: bool,
 }
 
 impl Function {
     const fn plain(name: &'static str, rule: Rule, kernel: fn(&Args<'_>) -> Result<ArrayRef, Failure>) -> Self {
-        Self { name, aliases: &[], rule, body: Body::Plain(kernel) }
+        Self { name, aliases: &[], rule, body: Body::Plain(kernel), total: false }
     }
     const fn prepared(
         name: &'static str,
         rule: Rule,
         bind: fn(&[Argument], &DataType) -> Result<Compute, String>,
     ) -> Self {
-        Self { name, aliases: &[], rule, body: Body::Prepared(bind) }
+        Self { name, aliases: &[], rule, body: Body::Prepared(bind), total: false }
     }
     const fn lazy(name: &'static str, rule: Rule, kernel: fn(&Args<'_>) -> Result<ArrayRef, Failure>) -> Self {
-        Self { name, aliases: &[], rule, body: Body::Lazy(kernel) }
+        Self { name, aliases: &[], rule, body: Body::Lazy(kernel), total: false }
     }
     const fn or(mut self, aliases: &'static [&'static str]) -> Self {
         self.aliases = aliases;
         self
+    }
+    /// One that fails on no value.
+    const fn total(mut self) -> Self {
+        self.total = true;
+        self
+    }
+    /// Whether the function itself fails on no value, so that it needs no guard behind AND and OR.
+    pub fn is_total(&self) -> bool {
+        self.total
     }
     /// The lower-case name that [`highwater_engine::expr::Expr::Call`] uses.
     pub fn name(&self) -> &'static str {

@@ -29,21 +29,23 @@ pub(super) fn functions() -> Vec<Function> {
         Function::prepared("mod", modulo_types, modulo),
         Function::plain("abs", same_number, abs),
         Function::plain("sign", same_number, sign),
-        Function::plain("power", |a| signature(a, "dd", DataType::Float64), |a| double2(a, f64::powf)).or(&["pow"]),
-        Function::plain("atan2", |a| signature(a, "dd", DataType::Float64), |a| double2(a, f64::atan2)),
-        Function::plain("log", |a| signature(a, "d?d", DataType::Float64), log),
-        Function::plain("pi", |a| signature(a, "", DataType::Float64), |_| constant(std::f64::consts::PI)),
-        Function::plain("e", |a| signature(a, "", DataType::Float64), |_| constant(std::f64::consts::E)),
+        Function::plain("power", |a| signature(a, "dd", DataType::Float64), |a| double2(a, f64::powf))
+            .or(&["pow"])
+            .total(),
+        Function::plain("atan2", |a| signature(a, "dd", DataType::Float64), |a| double2(a, f64::atan2)).total(),
+        Function::plain("log", |a| signature(a, "d?d", DataType::Float64), log).total(),
+        Function::plain("pi", |a| signature(a, "", DataType::Float64), |_| constant(std::f64::consts::PI)).total(),
+        Function::plain("e", |a| signature(a, "", DataType::Float64), |_| constant(std::f64::consts::E)).total(),
         Function::lazy("coalesce", common_type, coalesce),
         Function::lazy("ifnull", |a| exactly(2, a).and_then(|()| common_type(a)), coalesce),
         Function::lazy("if", if_types, if_),
-        Function::prepared("nullif", nullif_types, |_, returns| Ok(narrowed(nullif, returns))),
-        Function::plain("greatest", common_type, |a| extreme(a, cmp::gt)),
-        Function::plain("least", common_type, |a| extreme(a, cmp::lt)),
+        Function::prepared("nullif", nullif_types, |_, returns| Ok(narrowed(nullif, returns))).total(),
+        Function::plain("greatest", common_type, |a| extreme(a, cmp::gt)).total(),
+        Function::plain("least", common_type, |a| extreme(a, cmp::lt)).total(),
     ];
     macro_rules! doubles {
         ($($name:literal => $f:expr),* $(,)?) => {
-            $(all.push(Function::plain($name, |a| signature(a, "d", DataType::Float64), |a| double1(a, $f)));)*
+            $(all.push(Function::plain($name, |a| signature(a, "d", DataType::Float64), |a| double1(a, $f)).total());)*
         };
     }
     doubles!(

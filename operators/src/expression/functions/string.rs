@@ -11,27 +11,29 @@ use std::sync::Arc;
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
-        Function::plain("upper", |a| text(a, "s"), |a| case(a, <[u8]>::make_ascii_uppercase, str::to_uppercase)),
-        Function::plain("lower", |a| text(a, "s"), |a| case(a, <[u8]>::make_ascii_lowercase, str::to_lowercase)),
-        Function::plain("initcap", |a| text(a, "s"), |a| map1(a, |s| Cow::Owned(initcap(s)))),
-        Function::plain("reverse", |a| text(a, "s"), |a| map1(a, |s| Cow::Owned(s.chars().rev().collect()))),
-        Function::plain("char_length", |a| number(a, "s"), char_length).or(&["character_length"]),
-        Function::plain("ascii", |a| number(a, "s"), |a| ints1(a, |s| s.bytes().next().map_or(0, i32::from))),
-        Function::plain("btrim", |a| text(a, "s?s"), |a| trim(a, true, true)).or(&["trim"]),
-        Function::plain("ltrim", |a| text(a, "s?s"), |a| trim(a, true, false)),
-        Function::plain("rtrim", |a| text(a, "s?s"), |a| trim(a, false, true)),
-        Function::plain("substring", |a| text(a, "si?i"), substring).or(&["substr"]),
-        Function::plain("left", |a| text(a, "si"), |a| edge(a, true)),
-        Function::plain("right", |a| text(a, "si"), |a| edge(a, false)),
-        Function::plain("position", |a| number(a, "ss"), |a| find(a, 0, 1)).or(&["locate"]),
-        Function::plain("instr", |a| number(a, "ss"), |a| find(a, 1, 0)).or(&["strpos"]),
+        Function::plain("upper", |a| text(a, "s"), |a| case(a, <[u8]>::make_ascii_uppercase, str::to_uppercase))
+            .total(),
+        Function::plain("lower", |a| text(a, "s"), |a| case(a, <[u8]>::make_ascii_lowercase, str::to_lowercase))
+            .total(),
+        Function::plain("initcap", |a| text(a, "s"), |a| map1(a, |s| Cow::Owned(initcap(s)))).total(),
+        Function::plain("reverse", |a| text(a, "s"), |a| map1(a, |s| Cow::Owned(s.chars().rev().collect()))).total(),
+        Function::plain("char_length", |a| number(a, "s"), char_length).or(&["character_length"]).total(),
+        Function::plain("ascii", |a| number(a, "s"), |a| ints1(a, |s| s.bytes().next().map_or(0, i32::from))).total(),
+        Function::plain("btrim", |a| text(a, "s?s"), |a| trim(a, true, true)).or(&["trim"]).total(),
+        Function::plain("ltrim", |a| text(a, "s?s"), |a| trim(a, true, false)).total(),
+        Function::plain("rtrim", |a| text(a, "s?s"), |a| trim(a, false, true)).total(),
+        Function::plain("substring", |a| text(a, "si?i"), substring).or(&["substr"]).total(),
+        Function::plain("left", |a| text(a, "si"), |a| edge(a, true)).total(),
+        Function::plain("right", |a| text(a, "si"), |a| edge(a, false)).total(),
+        Function::plain("position", |a| number(a, "ss"), |a| find(a, 0, 1)).or(&["locate"]).total(),
+        Function::plain("instr", |a| number(a, "ss"), |a| find(a, 1, 0)).or(&["strpos"]).total(),
         Function::plain("replace", |a| text(a, "sss"), replace),
         Function::plain("repeat", |a| text(a, "si"), repeat),
         Function::plain("lpad", |a| text(a, "sis"), |a| pad(a, true)),
         Function::plain("rpad", |a| text(a, "sis"), |a| pad(a, false)),
-        Function::plain("split_index", |a| text(a, "ssi"), split_index),
-        Function::plain("concat", |a| text(a, "s*"), concat),
-        Function::plain("concat_ws", |a| text(a, "ss*"), concat_ws),
+        Function::plain("split_index", |a| text(a, "ssi"), split_index).total(),
+        Function::plain("concat", |a| text(a, "s*"), concat).total(),
+        Function::plain("concat_ws", |a| text(a, "ss*"), concat_ws).total(),
     ]
 }
 

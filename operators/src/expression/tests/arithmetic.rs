@@ -178,7 +178,7 @@ proptest! {
         let columns: Vec<ArrayRef> = [&l, &r].map(|v| Arc::new(arrow::array::Int64Array::from(v.clone())) as _).to_vec();
         let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true), Field::new("b", DataType::Int64, true)]));
         let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
-        let ops: [(BinaryOp, fn(i64, i64) -> bool); 6] = [
+        let ops: [(BinaryOp, Test); 6] = [
             (Equal, |a, b| a == b), (NotEqual, |a, b| a != b), (Less, |a, b| a < b),
             (LessOrEqual, |a, b| a <= b), (Greater, |a, b| a > b), (GreaterOrEqual, |a, b| a >= b),
         ];
@@ -196,6 +196,8 @@ proptest! {
         prop_assert_eq!(got, l.iter().zip(&r).map(|(a, b)| Some(a != b)).collect::<Vec<_>>());
     }
 }
+
+type Test = fn(i64, i64) -> bool;
 
 fn edgy() -> impl Strategy<Value = i64> {
     prop_oneof![-3i64..4, any::<i64>(), Just(i64::MIN), Just(i64::MAX)]
