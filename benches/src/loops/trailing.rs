@@ -32,16 +32,20 @@ impl Card {
 pub fn run(rows: &[Payment], share: Share) -> Check {
     let mut check = Check::default();
     let mut cards = Map::<Card>::default();
-    in_order(rows, |p| share.owns(p.card), |ts, peers| match peers {
-        [p] => {
-            let card = cards.entry(p.card).or_default();
-            card.push(ts, p.amount);
-            check.add(card.answer());
-        }
-        _ => {
-            peers.iter().for_each(|p| cards.entry(p.card).or_default().push(ts, p.amount));
-            peers.iter().for_each(|p| check.add(cards[&p.card].answer()));
-        }
-    });
+    in_order(
+        rows,
+        |p| share.owns(p.card),
+        |ts, peers| match peers {
+            [p] => {
+                let card = cards.entry(p.card).or_default();
+                card.push(ts, p.amount);
+                check.add(card.answer());
+            }
+            _ => {
+                peers.iter().for_each(|p| cards.entry(p.card).or_default().push(ts, p.amount));
+                peers.iter().for_each(|p| check.add(cards[&p.card].answer()));
+            }
+        },
+    );
     check
 }

@@ -1,0 +1,114 @@
+//! A source whose rows are in memory already: one ordered partition, as the loops read one ordered slice.
+
+use crate::payments::Payment;
+use arrow::array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch, TimestampMillisecondArray};
+use arrow::datatypes::SchemaRef;
+use highwater_engine::batch::Offsets;
+use highwater_engine::error::{BuildError, SourceError};
+use highwater_engine::graph::SourceSpec;
+use highwater_engine::source::{Chunk, PartitionInfo, PartitionReader, Read, Source, Split};
+use std::sync::Arc;
+
+/// Rows of a batch.
+pub const BATCH_ROWS: usize = 8_192;
+/// Batches of a split: what one worker takes at a time.
+const SPLIT_BATCHES: usize = 8;
+
+/// Batches in memory.
+pub struct Memory {
+    batches: Arc<Vec<RecordBatch>>,
+    partitions: Vec<PartitionInfo>,
+}
+
+impl Memory {
+    /// The columns that `spec` reads, by their names: `ts, card, merchant, device, amount`.
+    pub fn new(rows: &[Payment], spec: &SourceSpec) -> Result<Self, BuildError> {
+        let schema: SchemaRef =
+            Arc::new(spec.physical.project(&spec.read).map_err(|e| BuildError::new(e.to_string()))?);
+        let batches = rows.chunks(BATCH_ROWS).map(|rows| batch(rows, &schema)).collect::<Result<_, _>>()?;
+        let first_time_ms = rows.iter().map(|p| p.ts).min();
+        let partitions = vec![PartitionInfo { name: "memory".into(), first_time_ms }];
+        Ok(Self { batches: Arc::new(batches), partitions })
+    }
+
+    /// The rows.
+    pub fn batches(&self) -> &[RecordBatch] {
+        &self.batches
+    }
+}
+
+fn batch(rows: &[Payment], schema: &SchemaRef) -> Result<RecordBatch, BuildError> {
+    let bigint = |f: fn(&Payment) -> u32| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(rows.iter().map(|p| i64::from(f(p)))))
+    };
+    let column = |name: &str| -> Result<ArrayRef, BuildError> {
+        Ok(match name {
+            "ts" => Arc::new(TimestampMillisecondArray::from_iter_values(rows.iter().map(|p| p.ts))),
+            "card" => bigint(|p| p.card),
+            "merchant" => bigint(|p| p.merchant),
+            "device" => bigint(|p| p.device),
+            "amount" => {
+                let amounts = Decimal128Array::from_iter_values(rows.iter().map(|p| i128::from(p.amount)));
+                Arc::new(amounts.with_precision_and_scale(12, 2).map_err(|e| BuildError::new(e.to_string()))?)
+            }
+            name => return Err(BuildError::new(format!("payments in memory have no column {name}"))),
+        })
+    };
+    let columns = schema.fields().iter().map(|f| column(f.name())).collect::<Result<_, _>>()?;
+    RecordBatch::try_new(schema.clone(), columns).map_err(|e| BuildError::new(e.to_string()))
+}
+
+impl Source for Memory {
+    fn partitions(&self) -> &[PartitionInfo] {
+        &self.partitions
+    }
+    fn open(&self, _: usize) -> Result<Box<dyn PartitionReader>, SourceError> {
+        Ok(Box::new(Reader { batches: self.batches.clone(), next: 0 }))
+    }
+    fn bounded(&self) -> bool {
+        true
+    }
+    fn rows_hint(&self) -> Option<u64> {
+        Some(self.batches.iter().map(|b| b.num_rows() as u64).sum())
+    }
+}
+
+struct Reader {
+    batches: Arc<Vec<RecordBatch>>,
+    next: usize,
+}
+
+impl PartitionReader for Reader {
+    fn next_split(&mut self) -> Result<Option<Box<dyn Split>>, SourceError> {
+        if self.next >= self.batches.len() {
+            return Ok(None);
+        }
+        let (at, end) = (self.next, (self.next + SPLIT_BATCHES).min(self.batches.len()));
+        self.next = end;
+        Ok(Some(Box::new(Batches { batches: self.batches.clone(), at, row: 0, end })))
+    }
+}
+
+struct Batches {
+    batches: Arc<Vec<RecordBatch>>,
+    at: usize,
+    row: usize,
+    end: usize,
+}
+
+impl Split for Batches {
+    fn read(&mut self, max_rows: usize) -> Result<Read, SourceError> {
+        if self.at >= self.end {
+            return Ok(Read::End);
+        }
+        let batch = &self.batches[self.at];
+        let rows = max_rows.min(batch.num_rows() - self.row);
+        let columns = batch.slice(self.row, rows);
+        let offsets = Offsets::Run((self.at * BATCH_ROWS + self.row) as i64);
+        self.row += rows;
+        if self.row == batch.num_rows() {
+            (self.at, self.row) = (self.at + 1, 0);
+        }
+        Ok(Read::Rows(Chunk { columns, offsets, bad: Vec::new(), bytes: 0 }))
+    }
+}
