@@ -14,40 +14,61 @@ struct Logs {
     merchants: Map<Log<false>>,
 }
 
-impl Logs {
-    fn push(&mut self, p: &Payment, share: Share) {
-        if share.owns(p.card) {
-            self.cards.entry(p.card).or_default().push(p.ts, p.amount, p.merchant);
-        }
-        if share.owns(p.device) {
-            self.devices.entry(p.device).or_default().push(p.ts, 0, p.card);
-        }
-        if share.owns(p.merchant) {
-            self.merchants.entry(p.merchant).or_default().push(p.ts, p.amount, 0);
+/// A log of either kind; inlined, the kind is known.
+enum AnyLog<'a> {
+    Distinct(&'a mut Log<true>),
+    Plain(&'a mut Log<false>),
+}
+
+impl AnyLog<'_> {
+    #[inline(always)]
+    fn push(&mut self, ts: i64, amount: i64, value: u32) {
+        match self {
+            Self::Distinct(log) => log.push(ts, amount, value),
+            Self::Plain(log) => log.push(ts, amount, value),
         }
     }
+    #[inline(always)]
+    fn answer(&self, ts: i64) -> Check {
+        match self {
+            Self::Distinct(log) => log.answer(ts),
+            Self::Plain(log) => log.answer(ts),
+        }
+    }
+}
 
-    fn answer(&self, p: &Payment, share: Share) -> Check {
-        let mut check = Check::default();
+impl Logs {
+    /// Calls `f` with the logs of the payment's keys that this thread owns.
+    #[inline(always)]
+    fn each(&mut self, p: &Payment, share: Share, mut f: impl FnMut(AnyLog, i64, u32)) {
         if share.owns(p.card) {
-            check.add(Check { rows: 1, ..self.cards[&p.card].answer(p.ts) });
+            f(AnyLog::Distinct(self.cards.entry(p.card).or_default()), p.amount, p.merchant);
         }
         if share.owns(p.device) {
-            check.add(self.devices[&p.device].answer(p.ts));
+            f(AnyLog::Distinct(self.devices.entry(p.device).or_default()), 0, p.card);
         }
         if share.owns(p.merchant) {
-            check.add(self.merchants[&p.merchant].answer(p.ts));
+            f(AnyLog::Plain(self.merchants.entry(p.merchant).or_default()), p.amount, 0);
         }
-        check
     }
 }
 
 pub fn run(rows: &[Payment], share: Share) -> Check {
     let (mut check, mut logs) = (Check::default(), Logs::default());
     let mine = |p: &Payment| share.owns(p.card) || share.owns(p.device) || share.owns(p.merchant);
-    in_order(rows, mine, |_, peers| {
-        peers.iter().for_each(|p| logs.push(p, share));
-        peers.iter().for_each(|p| check.add(logs.answer(p, share)));
+    in_order(rows, mine, |ts, peers| {
+        match peers {
+            // No peers, so each log is found once.
+            [p] => logs.each(p, share, |mut log, amount, value| {
+                log.push(ts, amount, value);
+                check.add(log.answer(ts));
+            }),
+            _ => {
+                peers.iter().for_each(|p| logs.each(p, share, |mut log, amount, value| log.push(ts, amount, value)));
+                peers.iter().for_each(|p| logs.each(p, share, |log, _, _| check.add(log.answer(ts))));
+            }
+        }
+        check.rows += peers.iter().filter(|p| share.owns(p.card)).count() as i64;
     });
     check
 }
