@@ -187,7 +187,7 @@ impl Groups {
     /// Forgets the keys of these slots.
     pub fn remove(&mut self, slots: &[u32]) {
         if let Keys::Unit = self.keys {
-            self.hashes.clear();
+            self.hashes.truncate(1 - slots.len());
             return;
         }
         for chunk in slots.chunks(CHUNK) {
