@@ -36,10 +36,9 @@ CREATE TABLE alerts (
   card_countries_1h BIGINT,
   card_count_24h BIGINT,
   device_cards_1h BIGINT,
-  merchant_small_10m BIGINT,
   merchant_small_cards_10m BIGINT,
   burst_id BIGINT
-) WITH ('connector' = 'table', 'max-rows' = '20');
+) WITH ('connector' = 'table', 'max-rows' = '15');
 
 CREATE TABLE bursts_by_day (
   day TIMESTAMP(3),
@@ -100,13 +99,13 @@ CREATE VIEW decided AS
 SELECT
   *,
   CONCAT_WS(',',
-    CASE WHEN card_count_1m >= 5 AND card_merchants_1m >= 4 THEN 'card_rush' END,
-    CASE WHEN card_count_10m >= 8 AND card_merchants_10m >= 6 THEN 'card_spree' END,
-    CASE WHEN card_countries_1h >= 4 AND card_count_1h >= 6 THEN 'card_countries' END,
-    CASE WHEN card_sum_24h > 20000 AND card_count_24h >= 40 THEN 'card_daily' END,
-    CASE WHEN device_cards_1h >= 5 THEN 'device_cards' END,
-    CASE WHEN device_cards_24h >= 12 THEN 'device_cards_daily' END,
-    CASE WHEN merchant_small_cards_10m >= 8 AND merchant_small_10m * 2 >= merchant_count_10m THEN 'merchant_card_testing' END
+    CASE WHEN card_count_1m >= 5 AND card_merchants_1m >= 4 THEN 'rush' END,
+    CASE WHEN card_count_10m >= 8 AND card_merchants_10m >= 6 THEN 'spree' END,
+    CASE WHEN card_countries_1h >= 4 AND card_count_1h >= 6 THEN 'countries' END,
+    CASE WHEN card_sum_24h > 20000 AND card_count_24h >= 40 THEN 'daily' END,
+    CASE WHEN device_cards_1h >= 5 THEN 'device' END,
+    CASE WHEN device_cards_24h >= 12 THEN 'device_daily' END,
+    CASE WHEN merchant_small_cards_10m >= 8 AND merchant_small_10m * 2 >= merchant_count_10m THEN 'card_testing' END
   ) AS rules
 FROM velocity;
 
@@ -114,7 +113,7 @@ INSERT INTO alerts
 SELECT
   ts, payment_id, card, merchant, device, amount, rules,
   card_count_1m, card_sum_10m, card_merchants_10m, card_countries_1h, card_count_24h,
-  device_cards_1h, merchant_small_10m, merchant_small_cards_10m, burst_id
+  device_cards_1h, merchant_small_cards_10m, burst_id
 FROM decided
 WHERE rules <> '';
 

@@ -103,12 +103,12 @@ CREATE VIEW decided AS
 SELECT
   *,
   CONCAT_WS(',',
-    CASE WHEN card_count_1m >= 5 AND card_merchants_1m >= 4 THEN 'card_rush' END,
-    CASE WHEN card_count_10m >= 8 AND card_merchants_10m >= 6 THEN 'card_spree' END,
-    CASE WHEN card_countries_1h >= 4 AND card_count_1h >= 6 THEN 'card_countries' END,
-    CASE WHEN card_sum_24h > 20000 AND card_count_24h >= 40 THEN 'card_daily' END,
-    CASE WHEN device_cards_1h >= 5 THEN 'device_cards' END,
-    CASE WHEN merchant_small_cards_10m >= 8 AND merchant_small_10m * 2 >= merchant_count_10m THEN 'merchant_card_testing' END
+    CASE WHEN card_count_1m >= 5 AND card_merchants_1m >= 4 THEN 'rush' END,
+    CASE WHEN card_count_10m >= 8 AND card_merchants_10m >= 6 THEN 'spree' END,
+    CASE WHEN card_countries_1h >= 4 AND card_count_1h >= 6 THEN 'countries' END,
+    CASE WHEN card_sum_24h > 20000 AND card_count_24h >= 40 THEN 'daily' END,
+    CASE WHEN device_cards_1h >= 5 THEN 'device' END,
+    CASE WHEN merchant_small_cards_10m >= 8 AND merchant_small_10m * 2 >= merchant_count_10m THEN 'card_testing' END
   ) AS rules
 FROM velocity;
 

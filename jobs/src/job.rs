@@ -17,7 +17,7 @@ use crate::progress::Watch;
 use arrow::array::RecordBatch;
 use highwater_engine::flow::{self, Control, Report};
 use highwater_engine::graph::{JobGraph, RunOptions};
-use highwater_sql::{Overrides, PlannedJob};
+use highwater_sql::{Diagnostic, Overrides, PlannedJob};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -52,9 +52,18 @@ impl Outcome {
 /// Everything wrong with the text, each with its place.
 pub fn plan(name: &str, text: &str, overrides: &Overrides) -> Result<PlannedJob, Failure> {
     highwater_sql::plan(name, text, overrides).map_err(|diagnostics| {
-        let lines: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+        let lines: Vec<String> = diagnostics.iter().map(show).collect();
         Failure::Usage(lines.join("\n"))
     })
+}
+
+/// A problem of the text with its place; one of a flag or of the environment has none.
+fn show(problem: &Diagnostic) -> String {
+    if problem.line > 0 {
+        return problem.to_string();
+    }
+    let hint = problem.hint.as_ref().map(|h| format!("\n  hint: {h}")).unwrap_or_default();
+    format!("{}: error: {}{hint}", problem.file, problem.message)
 }
 
 /// Reads a job file and plans it.

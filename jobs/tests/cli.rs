@@ -163,21 +163,23 @@ fn files_of_generated_payments_give_what_the_generator_gives() {
 #[test]
 fn settings_come_from_flag_environment_file_and_toml_in_that_order() {
     let folder = folder();
-    std::fs::write(folder.path().join("highwater.toml"), "[parallelism]\ndefault = 300\n").unwrap();
+    std::fs::write(folder.path().join("set.sql"), format!("SET 'parallelism.default' = '5';{JOB}")).unwrap();
+    std::fs::write(folder.path().join("highwater.toml"), "[parallelism]\ndefault = 2\n").unwrap();
+    let workers = |job: &str, environment: Option<&str>, define: &[&str]| {
+        let mut command = highwater(folder.path(), &["explain", job, "--format", "json"]);
+        command.args(define).envs(environment.map(|v| ("HIGHWATER_PARALLELISM_DEFAULT", v)));
+        let (code, out, err) = ended(command.output().unwrap());
+        assert_eq!(code, 0, "{err}");
+        let graph: serde_json::Value = serde_json::from_str(&out).unwrap();
+        graph["settings"]["parallelism.default"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(workers("job.sql", None, &[]), "2", "TOML");
+    assert_eq!(workers("set.sql", None, &[]), "5", "SET beats TOML");
+    assert_eq!(workers("set.sql", Some("3"), &[]), "3", "the environment beats SET");
+    assert_eq!(workers("set.sql", Some("3"), &["-D", "parallelism.default=4"]), "4", "a flag beats all");
+    std::fs::write(folder.path().join("highwater.toml"), "[paralelism]\ndefault = 2\n").unwrap();
     let (code, _, err) = run(folder.path(), &["validate", "job.sql"]);
-    assert!(code == 2 && err.contains("300"), "TOML is read: {err}");
-    let (code, _, err) = ended(
-        highwater(folder.path(), &["validate", "job.sql"])
-            .env("HIGHWATER_PARALLELISM_DEFAULT", "400")
-            .output()
-            .unwrap(),
-    );
-    assert!(code == 2 && err.contains("400"), "the environment beats it: {err}");
-    let (code, _, err) = run(folder.path(), &["validate", "job.sql", "-D", "parallelism.default=2"]);
-    assert_eq!(code, 0, "the flag beats both: {err}");
-    std::fs::write(folder.path().join("set.sql"), format!("SET 'parallelism.default' = '2';{JOB}")).unwrap();
-    let (code, _, err) = run(folder.path(), &["validate", "set.sql"]);
-    assert_eq!(code, 0, "SET in the file beats TOML: {err}");
+    assert!(code == 2 && err.contains("did you mean parallelism.default?"), "{err}");
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn refused_text(text: &str, says: &[&str]) {
 fn unknown_names_show_the_nearest() {
     refused("INSERT INTO out SELECT crad FROM payments;", &["bad.sql:4:24", "crad", "card"]);
     refused("INSERT INTO out SELECT card FROM paymets;", &["bad.sql:4:", "paymets", "payments"]);
-    refused("INSERT INTO out SELECT CHARLENGTH(status) FROM payments;", &["bad.sql:4:", "charlength", "char_length"]);
+    refused("INSERT INTO out SELECT CHARLENGTH(status) FROM payments;", &["bad.sql:4:", "CHARLENGTH", "CHAR_LENGTH"]);
     refused("INSERT INTO otu SELECT card FROM payments;", &["bad.sql:4:", "otu", "out"]);
     let option = PAYMENTS.replace("'format'", "'fromat'");
     refused_text(&format!("{option}INSERT INTO out SELECT card FROM payments;"), &["bad.sql:2:", "fromat", "format"]);
@@ -69,7 +69,7 @@ fn a_table_has_one_watermark() {
 #[test]
 fn a_sink_of_another_schema_shows_the_cast() {
     refused("INSERT INTO out SELECT amount FROM payments;", &["bad.sql:4:", "DECIMAL(12, 2)", "BIGINT", "CAST"]);
-    refused("INSERT INTO out SELECT card, n FROM payments;", &["bad.sql:4:", "2 columns", "1"]);
+    refused("INSERT INTO out SELECT card, n FROM payments;", &["bad.sql:4:", "takes 1 column", "gives 2 (card, n)"]);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_megabyte_of_sql_is_planned_or_refused_without_harm() {
     let text = format!("{comment}{PAYMENTS}INSERT INTO out SELECT card FROM payments;");
     let planned = job::plan("big.sql", &text, &overrides(&[]).unwrap());
     assert!(planned.is_ok() || planned.unwrap_err().to_string().contains("big.sql"));
-    let list: Vec<String> = (0..150_000).map(|i| i.to_string()).collect();
+    let list: Vec<String> = (100_000..250_000).map(|i| i.to_string()).collect();
     let text = format!("{PAYMENTS}INSERT INTO out SELECT card FROM payments WHERE card IN ({});", list.join(","));
     assert!(text.len() > 1_000_000);
     if let Err(error) = job::plan("big.sql", &text, &overrides(&[]).unwrap()) {

@@ -80,7 +80,6 @@ pub struct Features<'a> {
     card_countries_1h: i64,
     card_count_24h: i64,
     device_cards_1h: i64,
-    merchant_small_10m: i64,
     merchant_small_cards_10m: i64,
     rules: String,
 }
@@ -137,13 +136,13 @@ fn decide<'a>(
     let (device_1h, device_24h) = (distinct(device(HOUR), |q| q.card), distinct(device(DAY), |q| q.card));
     let small_cards = distinct(&small, |q| q.card);
     let fired = [
-        (count_1m >= 5 && merchants_1m >= 4, "card_rush"),
-        (count_10m >= 8 && merchants_10m >= 6, "card_spree"),
-        (countries_1h >= 4 && count_1h >= 6, "card_countries"),
-        (sum_24h > 2_000_000 && count_24h >= 40, "card_daily"),
-        (device_1h >= 5, "device_cards"),
-        (device_24h >= 12, "device_cards_daily"),
-        (small_cards >= 8 && small.len() * 2 >= at_merchant.len(), "merchant_card_testing"),
+        (count_1m >= 5 && merchants_1m >= 4, "rush"),
+        (count_10m >= 8 && merchants_10m >= 6, "spree"),
+        (countries_1h >= 4 && count_1h >= 6, "countries"),
+        (sum_24h > 2_000_000 && count_24h >= 40, "daily"),
+        (device_1h >= 5, "device"),
+        (device_24h >= 12, "device_daily"),
+        (small_cards >= 8 && small.len() * 2 >= at_merchant.len(), "card_testing"),
     ];
     let rules: Vec<&str> = fired.iter().filter(|(fires, _)| *fires).map(|(_, name)| *name).collect();
     Features {
@@ -154,7 +153,6 @@ fn decide<'a>(
         card_countries_1h: countries_1h,
         card_count_24h: count_24h,
         device_cards_1h: device_1h,
-        merchant_small_10m: small.len() as i64,
         merchant_small_cards_10m: small_cards,
         rules: rules.join(","),
     }
@@ -190,7 +188,6 @@ pub fn alerts(features: &[Features]) -> Vec<String> {
             &f.card_countries_1h,
             &f.card_count_24h,
             &f.device_cards_1h,
-            &f.merchant_small_10m,
             &f.merchant_small_cards_10m,
             &or_null(p.burst),
         ])
