@@ -5,6 +5,7 @@
 //! | [`cli`], [`args`], [`settings`] | from the command line to the exit code; settings by layer |
 //! | [`run`], [`validate`], [`explain`], [`generate`], [`compare`] | the verbs (`replay` stands with `run`) |
 //! | [`job`], [`parts`] | a job from its text to its outcome; the parts a graph is built of |
+//! | [`example`] | a job of your own in Rust |
 //! | [`reach`] | what a replay reads and emits |
 //! | [`summary`], [`show`], [`progress`] | what a run tells: as data, at its end, while it runs |
 //! | [`failure`], [`instant`], [`process`] | exit codes; instants as people write them; signals and memory |
@@ -14,6 +15,7 @@
 pub mod args;
 pub mod cli;
 pub mod compare;
+pub mod example;
 pub mod explain;
 pub mod failure;
 pub mod generate;
