@@ -108,7 +108,8 @@ pub(super) struct Built {
     pub(super) bad: Handle,
     pub(super) marks: Handle,
     pub(super) probe: ProbeHandle<u64>,
-    pub(super) outlets: Vec<Rc<RefCell<Outlet>>>,
+    /// Ends of sinks, each with its position in [`Plan::sinks`].
+    pub(super) outlets: Vec<(usize, Rc<RefCell<Outlet>>)>,
 }
 
 /// Builds the dataflow of one worker.
@@ -158,7 +159,7 @@ struct Weaver<'s, 'p> {
     errors: Option<Flow<'s>>,
     rows: Vec<Handle>,
     ends: Vec<Flow<'s>>,
-    outlets: Vec<Rc<RefCell<Outlet>>>,
+    outlets: Vec<(usize, Rc<RefCell<Outlet>>)>,
 }
 
 impl<'s> Weaver<'s, '_> {
@@ -228,7 +229,8 @@ impl<'s> Weaver<'s, '_> {
 
     fn sink(&mut self, id: NodeId, node: &Node) -> Result<(), JobError> {
         let Step::Sink(spec) = &node.step else { return Ok(()) };
-        let Some((_, table)) = self.plan.sinks.iter().find(|(n, _)| *n == id) else { return Ok(()) };
+        let Some(position) = self.plan.sinks.iter().position(|(n, _)| *n == id) else { return Ok(()) };
+        let table = &self.plan.sinks[position].1;
         let sink =
             table.open(self.scope.index()).map_err(|error| JobError::Sink { table: spec.table.clone(), error })?;
         let latency_us = Histogram::new(3).map_err(|e| BuildError::new(format!("latency histogram: {e}")))?;
@@ -241,7 +243,7 @@ impl<'s> Weaver<'s, '_> {
             control: self.plan.control.clone(),
         }));
         self.ends.push(outlet(self.input(node, 0), &node.name, end.clone()));
-        self.outlets.push(end);
+        self.outlets.push((position, end));
         Ok(())
     }
 

@@ -230,7 +230,7 @@ impl Tally {
             }
         }
     }
-    /// Takes over what one worker's outlet has seen; outlets come in the order of the sinks, worker by worker.
+    /// Takes over what one worker's outlet of a sink has seen.
     pub(super) fn note_outlet(&self, sink: usize, outlet: &Outlet) {
         let mut all = self.outlets.lock().unwrap_or_else(PoisonError::into_inner);
         all.digests[sink].merge(&outlet.digest);

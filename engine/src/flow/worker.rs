@@ -90,7 +90,7 @@ impl<'p> Shift<'p> {
             }
             worker.step_or_park(Some(PARK));
         }
-        for (sink, outlet) in outlets.iter().enumerate() {
+        for (sink, outlet) in outlets {
             let mut outlet = outlet.borrow_mut();
             outlet.finish();
             plan.tally.note_outlet(sink, &outlet);
