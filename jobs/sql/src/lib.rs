@@ -9,7 +9,7 @@
 //! | tables, views, overrides | `catalog` |
 //! | literals, names, functions of a query's syntax tree | `syntax` |
 //! | the planner with our dialect, window functions and types | `dialect`, `tvf`, `types`, `functions` |
-//! | repairs before and checks after its analyzer, three of its rules | `repair`, `checks`, `rules` |
+//! | repairs and checks around its analyzer; of its rules only the folding of constants | `session`, `repair`, `checks` |
 //! | plans to steps, shared where equal, pruned to the columns used | `translate`, `prune` |
 //!
 //! This crate alone names the SQL planner; nothing of it appears in the graph. It never touches a running job.

@@ -1,10 +1,16 @@
-//! Repairs of a plan before the analyzer sees it: the types that Flink gives literals and mixtures of numbers.
+//! Repairs of a plan. Before the analyzer sees it: the types that Flink gives literals and mixtures of numbers. After it:
+//! casts of constants, with Flink's meaning.
 
-use arrow_schema::DataType;
+use crate::diagnostic::Fault;
+use crate::translate::expr::Scope;
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow_schema::{DataType, Schema};
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{DFSchema, Result, ScalarValue};
 use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, cast, lit};
+use highwater_operators::expression::Expression;
+use std::sync::Arc;
 
 /// Rewrites every expression of the plan bottom-up, keeping the names of columns.
 fn rewrite(plan: LogicalPlan, f: impl Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>) -> Result<LogicalPlan> {
@@ -85,6 +91,36 @@ fn double(e: Expr, schema: &DFSchema) -> Transformed<Expr> {
             Transformed::yes(Expr::ScalarFunction(f))
         }
         e => Transformed::no(e),
+    }
+}
+
+/// Casts of constants become constants, computed as for every row: the optimiser's own casts differ from Flink's
+/// (`CAST(TIMESTAMP '…' AS STRING)`).
+pub(crate) fn casts(plan: LogicalPlan) -> Result<LogicalPlan> {
+    rewrite(plan, |e, _| {
+        e.transform_up(|e| {
+            let constant = match &e {
+                Expr::Cast(c) => matches!(&*c.expr, Expr::Literal(v, _) if !v.is_null()),
+                Expr::TryCast(c) => matches!(&*c.expr, Expr::Literal(v, _) if !v.is_null()),
+                _ => false,
+            };
+            if constant { Ok(Transformed::yes(Expr::Literal(evaluate(&e)?, None))) } else { Ok(Transformed::no(e)) }
+        })
+    })
+}
+
+/// The value of an expression without columns.
+fn evaluate(e: &Expr) -> Result<ScalarValue> {
+    let empty = DFSchema::empty();
+    let own = Scope { schema: &empty, columns: &[], pseudo: None }.expr(e)?;
+    let schema = Arc::new(Schema::empty());
+    let compiled = Expression::new(&own, &schema).map_err(|e| Fault::new(e.message))?;
+    let row = RecordBatchOptions::new().with_row_count(Some(1));
+    let batch = RecordBatch::try_new_with_options(schema, vec![], &row)?;
+    let value = compiled.evaluate(&batch).map_err(|e| Fault::new(e.message))?;
+    match value.bad.into_iter().next() {
+        Some((_, reason)) => Err(Fault::new(format!("{}: {reason}", compiled.text())).into()),
+        None => ScalarValue::try_from_array(&value.array, 0),
     }
 }
 

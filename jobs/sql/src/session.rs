@@ -32,7 +32,7 @@ fn analyzed(catalog: &Catalog, query: Box<Query>) -> datafusion_common::Result<L
     checks::operands(&plan)?;
     let plan = Analyzer::new().execute_and_check(plan, catalog.options(), |_, _| {})?;
     checks::constants(&plan)?;
-    Ok(plan)
+    repair::casts(plan)
 }
 
 /// Folds constants and simplifies conditions, the one rule of the optimiser that is run: filters and projections are

@@ -260,9 +260,8 @@ impl Syntax<'_> {
             && !RELATIONAL.contains(&lower.as_str())
             && !at.is_some_and(|at| self.relations.contains(&at))
         {
-            let near = nearest_text(&lower, self.catalog.functions.names()).to_uppercase();
-            let near = near.replace("; THE NEAREST IS ", "; the nearest is ");
-            self.refuse(format!("there is no function {upper}{near}"), at, "");
+            let near = nearest_text(&lower, self.catalog.functions.names());
+            self.refuse(format!("there is no function {lower}{near}"), at, "");
         } else if f.over.is_some() && !aggregate {
             self.refuse(format!("{upper} is no aggregate: it takes no OVER"), at, "");
         } else if f.filter.is_some() && !aggregate {

@@ -91,6 +91,14 @@ impl Translator<'_> {
     }
 }
 
+/// Where the select item stands, as far as it reads a column.
+fn item_place(plan: &LogicalPlan, i: usize) -> Option<crate::diagnostic::Span> {
+    match plan {
+        LogicalPlan::Projection(p) => crate::checks::place(p.expr.get(i)?),
+        _ => None,
+    }
+}
+
 /// One expression per column of the sink.
 fn columns_of(insert: &Insert, sink: &TableDef, rel: &Rel) -> Result<Vec<Expr>> {
     let all: Vec<&str> = sink.columns.iter().map(|c| c.name.as_str()).collect();
@@ -108,12 +116,12 @@ fn columns_of(insert: &Insert, sink: &TableDef, rel: &Rel) -> Result<Vec<Expr>> 
     if named.len() != rel.fields.len() {
         let got: Vec<&str> = rel.fields.iter().map(|f| f.name().as_str()).collect();
         let what = format!(
-            "{} takes {} columns ({}), the query gives {} ({})",
+            "the query gives {} columns ({}), {} takes {} ({})",
+            got.len(),
+            got.join(", "),
             sink.name,
             named.len(),
-            named.join(", "),
-            got.len(),
-            got.join(", ")
+            named.join(", ")
         );
         return Err(Fault::new(what).at(insert.table.at));
     }
@@ -140,7 +148,7 @@ fn columns_of(insert: &Insert, sink: &TableDef, rel: &Rel) -> Result<Vec<Expr>> 
                     rel.fields[i].name()
                 );
                 let hint = format!("CAST({} AS {})", rel.fields[i].name(), sql_type(to));
-                return Err(Fault::new(what).at(insert.table.at).hint(hint));
+                return Err(Fault::new(what).at(item_place(&insert.plan, i)).at(insert.table.at).hint(hint));
             }
             let e = rel.columns[i].clone();
             Ok(if from == to { e } else { Expr::Cast { expr: Box::new(e), to: to.clone(), or_null: false } })

@@ -95,6 +95,9 @@ fn every_row(arg: &Planned) -> bool {
     }
 }
 
+/// Characters of an expression in the name of a column or call.
+const SHOWN_MAX: usize = 80;
+
 /// An expression as SQL, without qualifiers and the casts that the analyzer put around it.
 pub(super) fn shown(e: &Planned, schema: &DFSchema) -> String {
     match e {
@@ -103,7 +106,11 @@ pub(super) fn shown(e: &Planned, schema: &DFSchema) -> String {
         other => {
             let columns: Vec<Expr> = (0..schema.fields().len()).map(Expr::Column).collect();
             let scope = Scope { schema, columns: &columns, pseudo: None };
-            scope.expr(other).map_or_else(|_| "…".into(), |e| text::expression(&e, schema.as_arrow()))
+            let text = scope.expr(other).map_or_else(|_| "…".into(), |e| text::expression(&e, schema.as_arrow()));
+            match text.char_indices().nth(SHOWN_MAX) {
+                Some((end, _)) => format!("{}…", &text[..end]),
+                None => text,
+            }
         }
     }
 }
@@ -195,7 +202,8 @@ impl Translator<'_> {
             let call = Call::new(f.func.name(), &f.params.args, f.params.distinct, f.params.filter.as_deref(), &scope)?;
             calls.push((call, a.schema.field(a.group_expr.len() + k).data_type().clone()));
         }
-        self.grouped(rel, groups, calls, at)
+        let place = a.group_expr.iter().chain(&a.aggr_expr).find_map(crate::checks::place);
+        self.grouped(rel, groups, calls, at).map_err(|f| f.at(place))
     }
 
     /// SELECT DISTINCT: all columns are keys.

@@ -3,6 +3,7 @@
 mod errors;
 mod jobs;
 mod limits;
+mod mutations;
 mod overrides;
 mod plans;
 mod script;

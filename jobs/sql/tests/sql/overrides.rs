@@ -65,3 +65,42 @@ fn a_table_that_does_not_exist_is_named() {
     assert_eq!(all[0].message, "-D tt.…: the job has no table tt; the nearest is t");
     assert_eq!(all[0].to_string(), "a.sql: error: -D tt.…: the job has no table tt; the nearest is t");
 }
+
+#[test]
+fn a_primary_key_is_taken_with_a_warning() {
+    let text = TEXT.replace("(card BIGINT, c BIGINT)", "(card BIGINT, c BIGINT, PRIMARY KEY (card) NOT ENFORCED)");
+    let job = plan("a.sql", &text, &Overrides::default()).unwrap_or_else(|all| panic!("{all:?}"));
+    let shown: Vec<String> = job.warnings.iter().map(|w| format!("{}:{}: {}", w.line, w.column, w.message)).collect();
+    assert_eq!(shown, ["5:40: PRIMARY KEY is not used in this version: rows are appended, never updated"]);
+}
+
+#[test]
+fn reach_adds_up_along_the_path_only_where_values_depend() {
+    let reach = |query: &str| {
+        let head = TEXT.split("INSERT").next().unwrap();
+        plan("a.sql", &format!("{head}{query}"), &Overrides::default()).unwrap_or_else(|e| panic!("{e:?}")).reach_ms
+    };
+    let frame = |h: u32| {
+        format!("OVER (PARTITION BY card ORDER BY ts RANGE BETWEEN INTERVAL '{h}' HOUR PRECEDING AND CURRENT ROW)")
+    };
+    let hour = 3_600_000;
+    assert_eq!(reach("INSERT INTO o SELECT card, card FROM t;"), 0);
+    assert_eq!(
+        reach(&format!("INSERT INTO o SELECT COUNT(*) {}, COUNT(*) {} FROM t;", frame(1), frame(24))),
+        24 * hour
+    );
+    // frames of two keys do not read one another
+    let other = frame(5).replace("PARTITION BY card ", "");
+    assert_eq!(reach(&format!("INSERT INTO o SELECT COUNT(*) {}, COUNT(*) {other} FROM t;", frame(1))), 5 * hour);
+    // a frame over the result of a frame does
+    let nested =
+        format!("INSERT INTO o SELECT card, SUM(c) {} FROM (SELECT *, COUNT(*) {} AS c FROM t);", frame(2), frame(3));
+    assert_eq!(reach(&nested), 5 * hour);
+    let window =
+        "FROM TABLE(TUMBLE(TABLE v, DESCRIPTOR(ts), INTERVAL '1' DAY)) GROUP BY window_start, window_end, card";
+    let query = format!(
+        "CREATE VIEW v AS SELECT *, COUNT(*) {} AS c FROM t; INSERT INTO o SELECT card, MAX(c) {window};",
+        frame(3)
+    );
+    assert_eq!(reach(&query), 27 * hour);
+}
