@@ -32,6 +32,8 @@ mod slices;
 mod snapshot;
 mod states;
 mod sums;
+#[cfg(test)]
+mod tests;
 mod total;
 mod trail;
 

@@ -232,7 +232,7 @@ impl Sets {
 
     /// Gives the memory of released values back once they are the larger part.
     fn sweep(&mut self) {
-        if self.free.len() > 4096 && self.free.len() > self.owners.len() / 2 {
+        if self.free.len() > 1024 && self.free.len() > self.owners.len() / 2 {
             let mut fresh = self.emptied();
             for e in 0..self.owners.len() {
                 if self.held[e] > 0 {

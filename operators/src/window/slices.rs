@@ -126,9 +126,10 @@ impl Slices {
         self.open.first_key_value().map(|(id, _)| id.enter)
     }
 
-    /// Keeps the memory of a slice that is done.
+    /// Keeps the memory of a slice that is done, if it used much of it.
     pub fn recycle(&mut self, mut slice: Slice) {
-        if self.spare.len() < SPARE_MAX && !slice.groups.roomy() {
+        let roomy = slice.groups.roomy() || slice.states.roomy(slice.groups.slots());
+        if self.spare.len() < SPARE_MAX && !roomy {
             slice.groups.clear();
             slice.states.clear();
             self.spare.push(slice);

@@ -103,7 +103,12 @@ impl States {
         }
     }
 
-    /// Forgets everything.
+    /// Whether the memory is much more than `n` slots need.
+    pub fn roomy(&self, n: usize) -> bool {
+        self.rows.capacity() > 1024 && n < self.rows.capacity() / 8
+    }
+
+    /// Forgets everything and keeps the memory.
     pub fn clear(&mut self) {
         self.rows.clear();
         self.absent.iter_mut().for_each(|a| a.0.clear());

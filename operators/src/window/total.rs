@@ -46,7 +46,7 @@ pub struct Total {
 }
 
 /// Free slots below which slots are not numbered anew.
-const FREE_MIN: usize = 4096;
+const FREE_MIN: usize = 1024;
 
 impl Total {
     /// An empty total.
@@ -115,8 +115,10 @@ impl Total {
             }
             slots.retain(|s| self.rows[*s as usize] == 0);
             self.groups.remove(&slots);
-            states.clear();
-            self.spare = Some(states);
+            if !states.roomy(states.rows.len()) {
+                states.clear();
+                self.spare = Some(states);
+            }
         }
         match self.entered.is_empty() {
             true => self.reset(),
