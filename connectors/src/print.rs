@@ -23,7 +23,7 @@ impl Print {
     /// Reads the options.
     pub fn parse(o: &mut Options, schema: &Schema) -> Self {
         for field in schema.fields().iter().filter(|f| !types::is_supported(f.data_type())) {
-            let name = types::sql_name(field.data_type());
+            let name = highwater_engine::graph::types::sql_type(field.data_type());
             o.error("connector", format!("print can't show column {} of type {name}; CAST it to STRING", field.name()));
         }
         let prefix = o.text("print-identifier").filter(|id| !id.is_empty()).map(|id| format!("{id}> "));

@@ -59,7 +59,7 @@ impl FileOptions {
         };
         for field in schema.fields() {
             if !types::is_supported(field.data_type()) {
-                let name = types::sql_name(field.data_type());
+                let name = highwater_engine::graph::types::sql_type(field.data_type());
                 o.error("format", format!("files can't hold column {} of type {name}; CAST it", field.name()));
             }
         }

@@ -112,7 +112,7 @@ fn first_time_of_csv(table: &CsvTable, time: usize, path: &str) -> Option<i64> {
         let column = chunk.columns.column(0);
         let Some(row) = (0..column.len()).find(|row| column.is_valid(*row)) else { continue };
         let unit = match column.data_type() {
-            DataType::Timestamp(unit, _) => crate::types::fraction_digits(*unit),
+            DataType::Timestamp(unit, _) => highwater_engine::graph::types::fraction_digits(*unit),
             _ => 3,
         };
         let ticks = arrow::compute::cast(&column.slice(row, 1), &DataType::Int64).ok()?;

@@ -13,9 +13,9 @@
 
 use super::values::base64_encode;
 use crate::calendar::{write_date, write_instant, write_time};
-use crate::types::fraction_digits;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::*;
+use highwater_engine::graph::types::fraction_digits;
 use std::io::Write;
 
 /// For whom a value is written.

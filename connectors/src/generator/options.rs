@@ -82,7 +82,10 @@ fn columns(o: &mut Options, physical: &Schema) -> Vec<Column> {
         match Column::ALL.iter().find(|(_, name, _)| name == field.name()) {
             Some((column, _, data_type)) if data_type == field.data_type() => found.push(*column),
             Some((_, name, data_type)) => {
-                let (want, have) = (crate::types::sql_name(data_type), crate::types::sql_name(field.data_type()));
+                let (want, have) = (
+                    highwater_engine::graph::types::sql_type(data_type),
+                    highwater_engine::graph::types::sql_type(field.data_type()),
+                );
                 o.error(
                     "connector",
                     format!("the generator's column {name} is {want}, declared is {have}; write {name} {want}"),

@@ -134,15 +134,10 @@ pub fn errors_schema() -> SchemaRef {
     ]))
 }
 
-/// A type as SQL writes it.
+/// A type as SQL writes it: `DECIMAL(12, 2)`, `TIMESTAMP(3)`; Arrow's own name for a type that no table has.
 pub fn sql_type(t: &DataType) -> String {
-    let digits = |u: &TimeUnit| match u {
-        TimeUnit::Second => 0,
-        TimeUnit::Millisecond => 3,
-        TimeUnit::Microsecond => 6,
-        TimeUnit::Nanosecond => 9,
-    };
     match t {
+        DataType::Null => "NULL".into(),
         DataType::Boolean => "BOOLEAN".into(),
         DataType::Int8 => "TINYINT".into(),
         DataType::Int16 => "SMALLINT".into(),
@@ -154,10 +149,21 @@ pub fn sql_type(t: &DataType) -> String {
         DataType::Binary => "BYTES".into(),
         DataType::Date32 => "DATE".into(),
         DataType::Decimal128(p, s) => format!("DECIMAL({p}, {s})"),
-        DataType::Timestamp(u, None) => format!("TIMESTAMP({})", digits(u)),
-        DataType::Timestamp(u, Some(_)) => format!("TIMESTAMP_LTZ({})", digits(u)),
-        DataType::Time32(u) | DataType::Time64(u) => format!("TIME({})", digits(u)),
+        DataType::Timestamp(u, None) => format!("TIMESTAMP({})", fraction_digits(*u)),
+        DataType::Timestamp(u, Some(_)) => format!("TIMESTAMP_LTZ({})", fraction_digits(*u)),
+        DataType::Time32(u) | DataType::Time64(u) => format!("TIME({})", fraction_digits(*u)),
+        DataType::Interval(_) | DataType::Duration(_) => "INTERVAL".into(),
         t => t.to_string(),
+    }
+}
+
+/// Decimal digits of a second's fraction in a time unit.
+pub const fn fraction_digits(unit: TimeUnit) -> u32 {
+    match unit {
+        TimeUnit::Second => 0,
+        TimeUnit::Millisecond => 3,
+        TimeUnit::Microsecond => 6,
+        TimeUnit::Nanosecond => 9,
     }
 }
 

@@ -1,12 +1,13 @@
 //! Checks of a plan: operands before the analyzer, constants after it.
 
 use crate::diagnostic::{Fault, Span};
-use crate::types::{is_event_time, sql_type};
+use crate::types::is_event_time;
 use arrow_schema::DataType;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_common::{DFSchema, Result, ScalarValue};
 use datafusion_expr::type_coercion::binary::BinaryTypeCoercer;
 use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
+use highwater_engine::graph::types::sql_type;
 
 /// The place of the first column in an expression that knows one.
 pub(crate) fn place(e: &Expr) -> Option<Span> {

@@ -2,9 +2,9 @@
 
 use crate::PlannedJob;
 use crate::intervals::show_ms;
-use crate::types::sql_type;
 use arrow_schema::Schema;
 use highwater_engine::expr::Expr;
+use highwater_engine::graph::types::sql_type;
 use highwater_engine::graph::{
     Emission, Frame, MapSpec, Node, OverSpec, PseudoColumn, SourceSpec, Step, WindowKind, WindowSpec,
 };

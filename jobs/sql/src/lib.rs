@@ -38,11 +38,11 @@ mod types;
 
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use explain::{explain, render};
+pub use highwater_engine::graph::types::sql_type;
 use highwater_engine::graph::{JobGraph, NodeId};
 use serde::Serialize;
 pub use settings::{KEYS as SETTING_KEYS, RESERVED as RESERVED_TABLE_NAMES, Settings};
 use std::collections::BTreeMap;
-pub use types::sql_type;
 
 /// What the command line, the environment and the TOML file say, layered by precedence by the caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

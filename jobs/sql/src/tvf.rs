@@ -4,13 +4,14 @@
 use crate::ddl::place;
 use crate::diagnostic::{Fault, Result as Checked, Span, nearest_text};
 use crate::intervals::evaluate_ms;
-use crate::types::{TIMESTAMP_MS, is_event_time, sql_type};
+use crate::types::{TIMESTAMP_MS, is_event_time};
 use arrow_schema::{Field, FieldRef};
 use datafusion_common::{Column, DFSchema, DFSchemaRef, ExprSchema, Result, TableReference};
 use datafusion_expr::logical_plan::{Extension, LogicalPlan, UserDefinedLogicalNodeCore};
 use datafusion_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion_expr::{Expr, ExprSchemable};
 use highwater_engine::graph::WindowKind;
+use highwater_engine::graph::types::sql_type;
 use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, Spanned, TableFactor};
 use std::cmp::Ordering;
 use std::sync::Arc;

@@ -84,15 +84,6 @@ fn unit(precision: &Option<u64>) -> Result<TimeUnit> {
     })
 }
 
-/// The SQL name of an Arrow type: `DECIMAL(12, 2)`.
-pub fn sql_type(t: &DataType) -> String {
-    match t {
-        DataType::Null => "NULL".into(),
-        DataType::Interval(_) | DataType::Duration(_) => "INTERVAL".into(),
-        other => highwater_engine::graph::types::sql_type(other),
-    }
-}
-
 /// Whether a column of this type can be an event time.
 pub(crate) fn is_event_time(t: &DataType) -> bool {
     matches!(t, DataType::Timestamp(TimeUnit::Millisecond, _))
@@ -112,6 +103,7 @@ impl TypePlanner for FlinkTypes {
 mod tests {
     use super::*;
     use crate::dialect::Flink;
+    use highwater_engine::graph::types::sql_type;
     use sqlparser::parser::Parser;
 
     #[test]

@@ -7,9 +7,10 @@
 //! [`Overflow`], never wrapped; so is a variance whose n·Σx², scaled, is beyond 255 bits (values of some 30 digits).
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::{DataType, SchemaRef, TimeUnit, i256};
+use arrow::datatypes::{DataType, SchemaRef, i256};
 use arrow::util::display::array_value_to_string;
 use highwater_engine::error::{BuildError, OperatorError};
+use highwater_engine::graph::types::sql_type;
 use highwater_engine::graph::{Aggregate, AggregateFunction};
 
 /// The value does not fit the result's type: the job halts with [`Finish::overflow`].
@@ -239,33 +240,6 @@ pub fn describe_key(schema: &SchemaRef, keys: &[usize], columns: &[ArrayRef], ro
         format!("{}={value}", schema.field(*k).name())
     };
     keys.iter().zip(columns).map(one).collect::<Vec<_>>().join(", ")
-}
-
-/// A type as SQL writes it.
-pub fn sql_type(t: &DataType) -> String {
-    let digits = |u: &TimeUnit| match u {
-        TimeUnit::Second => 0,
-        TimeUnit::Millisecond => 3,
-        TimeUnit::Microsecond => 6,
-        TimeUnit::Nanosecond => 9,
-    };
-    match t {
-        DataType::Boolean => "BOOLEAN".into(),
-        DataType::Int8 => "TINYINT".into(),
-        DataType::Int16 => "SMALLINT".into(),
-        DataType::Int32 => "INT".into(),
-        DataType::Int64 => "BIGINT".into(),
-        DataType::Float32 => "FLOAT".into(),
-        DataType::Float64 => "DOUBLE".into(),
-        DataType::Utf8 => "STRING".into(),
-        DataType::Binary => "BYTES".into(),
-        DataType::Date32 => "DATE".into(),
-        DataType::Decimal128(p, s) => format!("DECIMAL({p}, {s})"),
-        DataType::Timestamp(u, None) => format!("TIMESTAMP({})", digits(u)),
-        DataType::Timestamp(u, Some(_)) => format!("TIMESTAMP_LTZ({})", digits(u)),
-        DataType::Time32(u) | DataType::Time64(u) => format!("TIME({})", digits(u)),
-        t => t.to_string(),
-    }
 }
 
 #[cfg(test)]

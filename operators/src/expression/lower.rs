@@ -11,7 +11,7 @@ use super::functions::{Argument, function};
 use super::functions_internal as internal;
 use super::kernel::{Args, Compute, Failure, Kernel};
 use super::lazy::{FirstValue, Guarded};
-use super::text::{self, type_name};
+use super::text;
 use arrow::array::{ArrayRef, AsArray, BooleanArray};
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Float32Type, Float64Type, IntervalMonthDayNano, IntervalUnit, Schema, TimeUnit,
@@ -22,6 +22,7 @@ use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions as df;
 use highwater_engine::error::BuildError;
 use highwater_engine::expr::{BinaryOp, Expr, IsTest, Literal};
+use highwater_engine::graph::types::sql_type;
 use std::sync::Arc;
 
 /// A lowered expression: how to compute it, its type, and whether some row may fail.
@@ -117,7 +118,7 @@ impl<'a> Lowering<'a> {
         let x = self.lower(e)?;
         match x.data_type {
             DataType::Boolean => Ok(x),
-            ref t => Err(self.error(e, &format!("a condition must be BOOLEAN, this is {}", type_name(t)))),
+            ref t => Err(self.error(e, &format!("a condition must be BOOLEAN, this is {}", sql_type(t)))),
         }
     }
 
@@ -160,7 +161,7 @@ impl<'a> Lowering<'a> {
 
 /// A constant.
 pub fn literal(l: &Literal) -> Result<ScalarValue, String> {
-    let misfit = |v: i64, t: &DataType| format!("{v} does not fit {}", type_name(t));
+    let misfit = |v: i64, t: &DataType| format!("{v} does not fit {}", sql_type(t));
     Ok(match l {
         Literal::Null(t) => ScalarValue::try_from(t).map_err(|e| e.strip_backtrace())?,
         Literal::Boolean(b) => ScalarValue::from(*b),
@@ -169,7 +170,7 @@ pub fn literal(l: &Literal) -> Result<ScalarValue, String> {
             DataType::Int16 => ScalarValue::Int16(Some(i16::try_from(*v).map_err(|_| misfit(*v, t))?)),
             DataType::Int32 => ScalarValue::Int32(Some(i32::try_from(*v).map_err(|_| misfit(*v, t))?)),
             DataType::Int64 => ScalarValue::Int64(Some(*v)),
-            t => return Err(format!("{} is no integer type", type_name(t))),
+            t => return Err(format!("{} is no integer type", sql_type(t))),
         },
         Literal::Decimal(v, p, s) => ScalarValue::Decimal128(Some(*v), *p, *s),
         Literal::Double(bits) => ScalarValue::Float64(Some(f64::from_bits(*bits))),
@@ -181,7 +182,7 @@ pub fn literal(l: &Literal) -> Result<ScalarValue, String> {
             TimeUnit::Microsecond => ScalarValue::TimestampMicrosecond(Some(*v), zone.clone()),
             TimeUnit::Nanosecond => ScalarValue::TimestampNanosecond(Some(*v), zone.clone()),
         },
-        Literal::Timestamp(_, t) => return Err(format!("{} is no timestamp type", type_name(t))),
+        Literal::Timestamp(_, t) => return Err(format!("{} is no timestamp type", sql_type(t))),
         Literal::Date(d) => ScalarValue::Date32(Some(*d)),
         Literal::Interval { months, days, ms } => {
             let ns = ms.checked_mul(1_000_000).ok_or("the interval is longer than 292 years of milliseconds")?;
@@ -221,7 +222,7 @@ fn comparable(l: &DataType, r: &DataType) -> Result<DataType, String> {
             return Ok(Digits { precision, scale }.data_type());
         }
     }
-    Err(format!("{} cannot be compared with {}; write CAST(.. AS ..)", type_name(l), type_name(r)))
+    Err(format!("{} cannot be compared with {}; write CAST(.. AS ..)", sql_type(l), sql_type(r)))
 }
 
 /// A cast where the types differ; a constant is cast now.
@@ -323,7 +324,7 @@ fn negate(x: Lowered) -> Result<Lowered, String> {
             Arc::new(df::BinaryExpr::new(zero, Operator::Minus, x.physical).with_fail_on_overflow(true))
         }
         DataType::Decimal128(..) | DataType::Float64 | DataType::Float32 => Arc::new(df::NegativeExpr::new(x.physical)),
-        t => return Err(format!("- takes a number, not {}", type_name(t))),
+        t => return Err(format!("- takes a number, not {}", sql_type(t))),
     };
     let fallible = x.fallible || t.is_integer();
     Ok(Lowered::new(physical, t, fallible))
@@ -351,7 +352,7 @@ fn arithmetic(op: BinaryOp, l: Lowered, r: Lowered) -> Result<Lowered, String> {
             let physical = df::BinaryExpr::new(l.physical, op, r.physical).with_fail_on_overflow(true);
             Ok(Lowered::new(Arc::new(physical), t, fallible))
         }
-        (_, a, b) => Err(format!("no such operation on {} and {}", type_name(a), type_name(b))),
+        (_, a, b) => Err(format!("no such operation on {} and {}", sql_type(a), sql_type(b))),
     }
 }
 
@@ -364,7 +365,7 @@ fn decimals(op: BinaryOp, l: Lowered, r: Lowered) -> Result<Lowered, String> {
         _ => Operation::Remainder,
     };
     let digits = |x: &Lowered| {
-        Digits::of(&x.data_type).ok_or_else(|| format!("no such operation on {} and DECIMAL", type_name(&x.data_type)))
+        Digits::of(&x.data_type).ok_or_else(|| format!("no such operation on {} and DECIMAL", sql_type(&x.data_type)))
     };
     let (a, b) = (digits(&l)?, digits(&r)?);
     let returns = decimal::result(op, a, b).data_type();
@@ -398,7 +399,7 @@ fn case(branches: Vec<(Lowered, Lowered)>, otherwise: Option<Lowered>) -> Result
     let mut types = results.map(|x| &x.data_type);
     let Some(first) = types.next().cloned() else { return Err("CASE without WHEN".to_owned()) };
     if let Some(other) = types.find(|t| **t != first) {
-        return Err(format!("the results are {} and {}; write CAST(.. AS ..)", type_name(&first), type_name(other)));
+        return Err(format!("the results are {} and {}; write CAST(.. AS ..)", sql_type(&first), sql_type(other)));
     }
     let fallible = branches.iter().any(|(w, t)| w.fallible || t.fallible) || otherwise.iter().any(|x| x.fallible);
     let branches = branches.into_iter().map(|(w, t)| (w.physical, t.physical)).collect();
@@ -425,7 +426,7 @@ fn call(name: &str, args: Vec<Lowered>, returns: &DataType) -> Result<Lowered, S
     let arguments = args.iter().map(Lowered::argument).collect::<Result<Vec<_>, _>>()?;
     let typing = f.typing(&arguments)?;
     if typing.returns != *returns {
-        let (expected, found) = (type_name(returns), type_name(&typing.returns));
+        let (expected, found) = (sql_type(returns), sql_type(&typing.returns));
         return Err(format!("{} returns {found}, the graph says {expected}", name.to_uppercase()));
     }
     let casts = args.into_iter().zip(&typing.args).map(|(x, t)| to_type(x, t));

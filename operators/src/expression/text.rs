@@ -6,15 +6,6 @@ use highwater_engine::expr::{BinaryOp, Expr, IsTest, Literal};
 use highwater_engine::graph::types::sql_type;
 use std::fmt::Write;
 
-/// A type's SQL name: `DECIMAL(12, 2)`, `TIMESTAMP(3)`.
-pub fn type_name(t: &DataType) -> String {
-    match t {
-        DataType::Null => "NULL".to_owned(),
-        DataType::Interval(_) | DataType::Duration(_) => "INTERVAL".to_owned(),
-        t => sql_type(t),
-    }
-}
-
 /// An expression over columns of `schema` as SQL.
 pub fn expression(e: &Expr, schema: &Schema) -> String {
     let mut out = String::new();
@@ -63,7 +54,7 @@ fn write(out: &mut String, e: &Expr, schema: &Schema) {
         }
         Expr::Cast { expr, to, or_null } => {
             let name = if *or_null { "TRY_CAST" } else { "CAST" };
-            write!(out, "{name}({} AS {})", expression(expr, schema), type_name(to))
+            write!(out, "{name}({} AS {})", expression(expr, schema), sql_type(to))
         }
         Expr::In { expr, list: l, negated } => write!(out, "{} {}IN ({})", part(expr), not(negated), list(l)),
         Expr::Like { expr, pattern, escape, negated } => {

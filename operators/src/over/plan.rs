@@ -4,9 +4,10 @@
 //! the same argument and FILTER; COUNT, SUM, AVG and STDDEV of one input over one frame read the same measure.
 
 use super::lane::Kind;
-use crate::aggregate::{Finish, sql_type};
+use crate::aggregate::Finish;
 use arrow::datatypes::{DataType, SchemaRef};
 use highwater_engine::error::BuildError;
+use highwater_engine::graph::types::sql_type;
 use highwater_engine::graph::{Aggregate, AggregateFunction, Emission, Frame, Node, OverSpec, PseudoColumn};
 
 /// Words of an entry that are always there: its event time.

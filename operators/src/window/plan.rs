@@ -4,9 +4,10 @@
 //! one [`Input`] with its count of absent values (NULL or filtered out). `COUNT(x)` is rows less absent ones, so where
 //! nothing is absent nothing more than the rows is counted.
 
-use crate::aggregate::{Finish, Shape, sql_type};
+use crate::aggregate::{Finish, Shape};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use highwater_engine::error::BuildError;
+use highwater_engine::graph::types::sql_type;
 use highwater_engine::graph::{Aggregate, AggregateFunction, WindowSpec};
 use std::sync::Arc;
 

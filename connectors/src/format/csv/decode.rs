@@ -2,10 +2,10 @@
 
 use super::fields::Fields;
 use crate::format::values::{self, Cause};
-use crate::types::{fraction_digits, sql_name};
 use arrow::array::{ArrayRef, BinaryArray, BooleanArray, Decimal128Array, PrimitiveArray, StringArray};
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::*;
+use highwater_engine::graph::types::{fraction_digits, sql_type};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -246,7 +246,7 @@ fn describe(plan: &Plan, field: &[u8], cause: Cause) -> String {
     let more = if shown.len() < text.len() { "…" } else { "" };
     let type_name = match plan.data_type {
         DataType::Binary => "Base64 text of BYTES".to_owned(),
-        _ => sql_name(&plan.data_type),
+        _ => sql_type(&plan.data_type),
     };
     format!("column {} ({}): {shown:?}{more} {}", plan.field + 1, plan.name, cause.message(&type_name))
 }

@@ -1,10 +1,10 @@
 //! From a file's types to the declared ones, without loss.
 
-use crate::types::{fraction_digits, sql_name};
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, Int64Array, make_array};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use arrow::error::ArrowError;
+use highwater_engine::graph::types::{fraction_digits, sql_type};
 
 /// How a file's column becomes a declared column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +103,6 @@ fn rescale(
 
 #[cold]
 fn describe(value: i64, digits: u32, declared: &DataType) -> String {
-    let name = sql_name(declared);
+    let name = sql_type(declared);
     format!("{value}e-{digits} s does not fit exactly in {name}; declare more digits or CAST in the query")
 }

@@ -2,12 +2,12 @@
 
 use super::Conversion;
 use crate::options::nearest;
-use crate::types::{fraction_digits, sql_name};
 use arrow::array::{BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use highwater_engine::batch::Offsets;
 use highwater_engine::error::SourceError;
+use highwater_engine::graph::types::{fraction_digits, sql_type};
 use highwater_engine::source::{BadRecord, Chunk, PartitionReader, Read, Split};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -181,7 +181,7 @@ fn find(file: &Schema, name: &str, declared: &DataType, path: &str) -> Result<Fi
     match Conversion::between(found, declared) {
         Some(conversion) => Ok(FileColumn { root, decoded: 0, conversion }),
         None => {
-            let (found, declared) = (sql_name(found), sql_name(declared));
+            let (found, declared) = (sql_type(found), sql_type(declared));
             let message = format!(
                 "{path}, column {name}: the file has {found}, the table declares {declared}; declare {name} {found}"
             );

@@ -2,11 +2,11 @@
 
 use crate::diagnostic::{Fault, Result};
 use crate::functions::{PSEUDO, arithmetic};
-use crate::types::sql_type;
 use arrow_schema::DataType;
 use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::{Expr as Planned, ExprSchemable, Operator};
 use highwater_engine::expr::{BinaryOp, Expr, IsTest, Literal};
+use highwater_engine::graph::types::sql_type;
 
 /// What the columns of the input are, and the pseudo-columns if it has them.
 pub(crate) struct Scope<'a> {

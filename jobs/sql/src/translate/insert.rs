@@ -5,10 +5,10 @@ use super::{Place, Rel, Translator, schema_of};
 use crate::ddl::Name;
 use crate::diagnostic::{Fault, Result, nearest_text};
 use crate::tables::TableDef;
-use crate::types::sql_type;
 use arrow_schema::{DataType, Field};
 use datafusion_expr::LogicalPlan;
 use highwater_engine::expr::{Expr, Literal};
+use highwater_engine::graph::types::sql_type;
 use highwater_engine::graph::{Emission, NodeId, SinkSpec, Step};
 
 /// One INSERT of the text, planned.

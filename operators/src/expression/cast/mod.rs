@@ -34,7 +34,12 @@ pub fn bind(from: &DataType, to: &DataType) -> Result<Compute, String> {
         return Ok(Arc::new(|a: &Args<'_>| Ok(a.array(0).clone())));
     }
     let unsupported = || {
-        Err(format!("cannot cast {} to {}{}", super::text::type_name(from), super::text::type_name(to), hint(from, to)))
+        Err(format!(
+            "cannot cast {} to {}{}",
+            highwater_engine::graph::types::sql_type(from),
+            highwater_engine::graph::types::sql_type(to),
+            hint(from, to)
+        ))
     };
     let numeric = |t: &DataType| t.is_integer() || t.is_floating() || matches!(t, Decimal128(..));
     match (from, to) {

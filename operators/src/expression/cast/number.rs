@@ -20,7 +20,7 @@ pub fn bind(from: &DataType, to: &DataType) -> Result<Compute, String> {
             Ok(Arc::new(move |a: &Args<'_>| Ok(decimal_to_double(a.array(0).as_primitive(), scale))))
         }
         _ => {
-            let name = super::super::text::type_name(to);
+            let name = highwater_engine::graph::types::sql_type(to);
             let cast = arrow_cast(to)?;
             Ok(Arc::new(move |a: &Args<'_>| {
                 cast(a).map_err(|_| Failure::new(format!("{} does not fit {name}", one(a))))
@@ -51,7 +51,7 @@ pub fn from_boolean(to: &DataType) -> Result<Compute, String> {
         let ints = cast_with_options(flags, &DataType::Int8, &CastOptions::default())?;
         let options = CastOptions { safe: false, ..CastOptions::default() };
         cast_with_options(&ints, &to, &options)
-            .map_err(|_| Failure::new(format!("1 does not fit {}", super::super::text::type_name(&to))))
+            .map_err(|_| Failure::new(format!("1 does not fit {}", highwater_engine::graph::types::sql_type(&to))))
     }))
 }
 

@@ -36,7 +36,7 @@ pub fn bind(from: &DataType, to: &DataType) -> Result<Compute, String> {
     let to_is_date = matches!(to, DataType::Date32);
     // two instants or two local times need no zone
     let same_side = !from_is_date && !to_is_date && is_ltz(from) == is_ltz(to);
-    let name = super::super::text::type_name(to);
+    let name = highwater_engine::graph::types::sql_type(to);
     let to = to.clone();
     Ok(Arc::new(move |a: &Args<'_>| {
         let convert = |v: i64| -> Option<i64> {
@@ -68,7 +68,7 @@ fn rescale(v: i64, from: i64, to: i64) -> Option<i64> {
 /// From a text to a DATE or TIMESTAMP.
 pub fn from_text(to: &DataType) -> Result<Compute, String> {
     let t = to.clone();
-    let name = super::super::text::type_name(to);
+    let name = highwater_engine::graph::types::sql_type(to);
     let fail = move |s: &str| Failure::new(format!("'{s}' is not a {name}"));
     Ok(match to {
         DataType::Timestamp(unit, _) => {

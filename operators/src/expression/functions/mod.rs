@@ -180,7 +180,7 @@ fn signature(args: &[Argument], want: &str, returns: DataType) -> Result<Typing,
     let types = args.iter().enumerate().map(|(i, a)| {
         let letter = letters.get(i).or(letters.last()).copied().unwrap_or('s');
         coerce(&a.data_type, letter).ok_or_else(|| {
-            let found = super::text::type_name(&a.data_type);
+            let found = highwater_engine::graph::types::sql_type(&a.data_type);
             format!("argument {} is {found}, it takes {}", i + 1, usage(&letters, required, many))
         })
     });

@@ -220,7 +220,7 @@ fn common(args: &[Argument]) -> Result<DataType, String> {
     let Some(first) = types.next().cloned() else { return Ok(DataType::Null) };
     types.try_fold(first, |l, r| {
         widest(&l, r).ok_or_else(|| {
-            let name = super::super::text::type_name;
+            let name = highwater_engine::graph::types::sql_type;
             format!("{} and {} have no common type; write CAST(.. AS ..)", name(&l), name(r))
         })
     })

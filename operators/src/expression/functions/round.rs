@@ -6,13 +6,13 @@
 
 use super::super::decimal::{Digits, rescale};
 use super::super::kernel::{Args, Compute, Failure, Values};
-use super::super::text::type_name;
 use super::{Argument, Function, Typing};
 use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
     i256,
 };
+use highwater_engine::graph::types::sql_type;
 use std::sync::Arc;
 
 pub(super) fn functions() -> Vec<Function> {
@@ -39,7 +39,7 @@ fn whole_type(args: &[Argument]) -> Result<Typing, String> {
         DataType::Null => DataType::Float64,
         DataType::Decimal128(p, _) => DataType::Decimal128(*p, 0),
         t if t.is_signed_integer() || t.is_floating() => t.clone(),
-        t => return Err(format!("takes a number, not {}; for times write it as .. TO unit", type_name(t))),
+        t => return Err(format!("takes a number, not {}; for times write it as .. TO unit", sql_type(t))),
     };
     let own = if arg.data_type == DataType::Null { DataType::Float64 } else { arg.data_type.clone() };
     Ok(Typing { args: vec![own], returns })
@@ -87,7 +87,7 @@ fn digits_type(args: &[Argument]) -> Result<Typing, String> {
     let own = match &number.data_type {
         DataType::Null => DataType::Float64,
         t if t.is_signed_integer() || t.is_floating() || matches!(t, DataType::Decimal128(..)) => t.clone(),
-        t => return Err(format!("takes a number, not {}", type_name(t))),
+        t => return Err(format!("takes a number, not {}", sql_type(t))),
     };
     let n = match args.get(1) {
         None => Some(0),
@@ -162,7 +162,7 @@ fn by_row<T: ArrowPrimitiveType>(
     let row = |i: usize| match (values.get(i), n.get(i)) {
         (Some(v), Some(n)) => f(v, n)
             .map(Some)
-            .ok_or_else(|| Failure::new(format!("the rounded value does not fit {}", type_name(returns)))),
+            .ok_or_else(|| Failure::new(format!("the rounded value does not fit {}", sql_type(returns)))),
         _ => Ok(None),
     };
     let out: PrimitiveArray<T> = (0..args.rows()).map(row).collect::<Result<_, _>>()?;

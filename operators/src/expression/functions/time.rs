@@ -7,11 +7,11 @@ use super::super::calendar::{
     DAY_MS, Unit, Zone, add_months, civil, days, iso_week, iso_weekday, month_length, per_second,
 };
 use super::super::kernel::{Args, Compute, Failure};
-use super::super::text::type_name;
 use super::{Argument, Function, TIMESTAMP_3, Typing, signature};
 use arrow::array::{Array, ArrayRef, AsArray, DurationMillisecondArray, Int64Array, PrimitiveArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Int32Type, Int64Type, IntervalMonthDayNanoType, TimeUnit};
+use highwater_engine::graph::types::sql_type;
 use std::sync::Arc;
 
 pub(super) fn functions() -> Vec<Function> {
@@ -51,7 +51,7 @@ impl Clock {
         let per_second = match t {
             DataType::Date32 => 1,
             DataType::Timestamp(u, _) => per_second(*u),
-            t => return Err(format!("takes a time, not {}", type_name(t))),
+            t => return Err(format!("takes a time, not {}", sql_type(t))),
         };
         Ok(Self { date: *t == DataType::Date32, per_second, zone: Zone::of(t).map_err(|f| f.0)? })
     }
@@ -68,7 +68,7 @@ impl Clock {
 }
 
 fn failed(t: &DataType) -> Failure {
-    Failure::new(format!("the time does not fit {}", type_name(t)))
+    Failure::new(format!("the time does not fit {}", sql_type(t)))
 }
 
 /// The counts of a time argument as BIGINT.
@@ -120,7 +120,7 @@ fn named_unit(args: &[Argument], n: usize) -> Result<(DataType, String), String>
     match &args[n - 1].data_type {
         DataType::Null => Ok((TIMESTAMP_3, unit)),
         t @ (DataType::Timestamp(..) | DataType::Date32) => Ok((t.clone(), unit)),
-        t => Err(format!("takes a time, not {}", type_name(t))),
+        t => Err(format!("takes a time, not {}", sql_type(t))),
     }
 }
 
