@@ -171,14 +171,18 @@ impl Cells<'_> {
     fn fixed<const N: usize>(&mut self, column: &ArrayRef, from: usize, values: impl Iterator<Item = [u8; N]>) {
         let nulls = nulls(column);
         match &mut self.place {
-            Place::Stride { stride, at } => {
-                let cells = self.bytes.chunks_exact_mut(*stride).map(|row| &mut row[*at..*at + 1 + N]);
+            Place::Stride { stride, at: place } => {
+                // Copies, so that the loop knows that its borders stay.
+                let (stride, at) = (*stride, *place);
+                let cells = self.bytes.chunks_exact_mut(stride).map(|row| &mut row[at..at + 1 + N]);
                 match nulls {
                     None => cells.zip(values).for_each(|(cell, v)| put_cell(cell, true, v)),
-                    Some(n) => (cells.zip(values).enumerate())
-                        .for_each(|(i, (cell, v))| put_cell(cell, n.is_valid(from + i), v)),
+                    Some(n) => {
+                        (cells.zip(values).enumerate())
+                            .for_each(|(i, (cell, v))| put_cell(cell, n.is_valid(from + i), v));
+                    }
                 }
-                *at += 1 + N;
+                *place += 1 + N;
             }
             Place::Cursors(cursors) => {
                 for ((i, at), v) in cursors[..self.rows].iter_mut().enumerate().zip(values) {
