@@ -88,6 +88,26 @@ fn a_library_is_known_in_one_place() {
     }
 }
 
+/// The fenced blocks of the README in this language.
+fn readme_blocks(language: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    let fence = format!("```{language}\n");
+    text.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap_or_default().trim().to_owned()).collect()
+}
+
+#[test]
+fn the_readme_says_what_is_so() {
+    let ci = std::fs::read_to_string(repository().join(".ci/run")).unwrap();
+    let commands = readme_blocks("sh");
+    assert_eq!(commands.len(), 2);
+    assert!(commands.iter().all(|c| ci.contains(c)), ".ci/run runs {commands:?}");
+    let jobs = readme_blocks("sql");
+    assert!(!jobs.is_empty());
+    for job in jobs {
+        highwater_jobs::job::plan("README.md", &job, &Default::default()).unwrap_or_else(|e| panic!("{e}"));
+    }
+}
+
 fn cargo(arguments: &[&str], environment: &[(&str, &str)]) {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let output = Command::new(cargo)
