@@ -113,10 +113,9 @@ impl Plan {
         let mut plan = Self { name: name.to_owned(), keys, key_fields, inputs, kept, results };
         for a in &spec.aggregates {
             let field = a.argument.map(column).transpose()?;
-            if let Some(f) = a.filter.map(column).transpose()? {
-                if f.data_type() != &DataType::Boolean {
-                    return Err(BuildError::new(format!("{name}: the filter of {} is not BOOLEAN", a.label)));
-                }
+            let filter = a.filter.map(column).transpose()?;
+            if filter.is_some_and(|f| f.data_type() != &DataType::Boolean) {
+                return Err(BuildError::new(format!("{name}: the filter of {} is not BOOLEAN", a.label)));
             }
             let result = plan.aggregate(a, field.as_deref())?;
             plan.results.push((result, a.returns.clone()));

@@ -94,12 +94,15 @@ impl Sets {
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.table.clear();
-        (self.owners.clear(), self.hashes.clear(), self.held.clear(), self.free.clear(), self.counts.clear());
+        [&mut self.owners, &mut self.held, &mut self.free].into_iter().for_each(Vec::clear);
+        self.hashes.clear();
+        self.counts.clear();
         match &mut self.store {
             Store::Narrow(v) => v.clear(),
             Store::Wide(v) => v.clear(),
             Store::Bytes { arena, pieces, dead } => {
-                (arena.clear(), pieces.clear());
+                arena.clear();
+                pieces.clear();
                 *dead = 0;
             }
         }
@@ -243,15 +246,14 @@ impl Sets {
             fresh.rebuild();
             *self = fresh;
         }
-        if let Store::Bytes { arena, pieces, dead } = &mut self.store {
-            if *dead > 1 << 16 && *dead > arena.len() / 2 {
-                let mut live = Vec::with_capacity(arena.len() - *dead);
-                for (start, len) in pieces {
-                    let from = std::mem::replace(start, live.len());
-                    live.extend_from_slice(&arena[from..from + *len as usize]);
-                }
-                (*arena, *dead) = (live, 0);
+        let Store::Bytes { arena, pieces, dead } = &mut self.store else { return };
+        if *dead > 1 << 16 && *dead > arena.len() / 2 {
+            let mut live = Vec::with_capacity(arena.len() - *dead);
+            for (start, len) in pieces {
+                let from = std::mem::replace(start, live.len());
+                live.extend_from_slice(&arena[from..from + *len as usize]);
             }
+            (*arena, *dead) = (live, 0);
         }
     }
 

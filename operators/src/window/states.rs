@@ -57,7 +57,7 @@ pub enum Column {
     /// MIN or MAX.
     Extremes(Extremes),
     /// Distinct values.
-    Sets(Sets),
+    Sets(Box<Sets>),
 }
 
 /// The state of all groups of a slice.
@@ -81,7 +81,7 @@ impl States {
                 Keep::Squares => Column::Moment(Moment::new(shape, true)),
                 Keep::Min => Column::Extremes(Extremes::new(shape, false)),
                 Keep::Max => Column::Extremes(Extremes::new(shape, true)),
-                Keep::Distinct { sum, squares } => Column::Sets(Sets::new(shape, sum, squares)),
+                Keep::Distinct { sum, squares } => Column::Sets(Box::new(Sets::new(shape, sum, squares))),
             }
         };
         let columns = plan.kept.iter().enumerate().map(column).collect();

@@ -29,7 +29,7 @@ struct Entered {
 enum Running {
     Moment(Moment),
     Trail(Trail),
-    Sets(Sets),
+    Sets(Box<Sets>),
 }
 
 /// The total over the slices of the current window.

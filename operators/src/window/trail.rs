@@ -50,7 +50,8 @@ impl<T: Ord + Clone> Lists<T> {
         }
         let useless = |at: u32| at != NONE && self.beats(&self.nodes[at as usize].value, &value);
         let same = before != NONE && self.nodes[before as usize].last == last;
-        if !useless(after) && !(same && useless(before)) {
+        let dropped = useless(after) || (same && useless(before));
+        if !dropped {
             while before != NONE && self.beats(&value, &self.nodes[before as usize].value) {
                 let gone = before;
                 before = self.nodes[gone as usize].earlier;
@@ -197,7 +198,9 @@ impl Trail {
         match (&mut self.lists, &mut self.current) {
             (Shaped::Narrow(l), Cells::Narrow(c)) => slots.for_each(|s| c[s] = l.leave(s, last).copied().unwrap_or(0)),
             (Shaped::Wide(l), Cells::Wide(c)) => slots.for_each(|s| c[s] = l.leave(s, last).copied().unwrap_or(0)),
-            (Shaped::Text(l), Cells::Text(c)) => slots.for_each(|s| set_text(&mut c[s], l.leave(s, last))),
+            (Shaped::Text(l), Cells::Text(c)) => {
+                slots.for_each(|s| set_text(&mut c[s], l.leave(s, last).map(|b| &**b)))
+            }
             _ => unreachable!("lists and extremes are of one shape"),
         }
     }
@@ -226,8 +229,8 @@ impl Trail {
     }
 }
 
-fn set_text(cell: &mut Text, value: Option<&Box<[u8]>>) {
-    if cell.as_ref() != value {
-        *cell = value.cloned();
+fn set_text(cell: &mut Text, value: Option<&[u8]>) {
+    if cell.as_deref() != value {
+        *cell = value.map(Box::from);
     }
 }
