@@ -19,7 +19,7 @@ pub(crate) struct Name {
 /// One statement.
 #[derive(Clone, Debug)]
 pub(crate) enum Statement {
-    Table(TableDecl),
+    Table(Box<TableDecl>),
     View { name: Name, columns: Vec<Name>, query: Box<Query>, if_not_exists: bool },
     Set { key: Name, value: String },
     Insert { table: Name, columns: Vec<Name>, query: Box<Query> },
@@ -280,7 +280,7 @@ impl Ddl {
         self.expect_words(&["CREATE"])?;
         let _ = self.words(&["OR", "REPLACE"]) | self.words(&["TEMPORARY"]);
         if self.words(&["TABLE"]) {
-            self.create_table().map(Statement::Table)
+            self.create_table().map(|t| Statement::Table(Box::new(t)))
         } else if self.words(&["VIEW"]) {
             let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
             let name = self.table_name()?;

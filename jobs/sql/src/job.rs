@@ -163,7 +163,7 @@ impl Job {
                 }
                 found.notes.extend(decl.notes.iter().cloned().map(|f| (f, at)));
                 let name = decl.name.value.clone();
-                let answer = tables::declare(&mut self.catalog, decl, overrides.tables.get(&name), &words);
+                let answer = tables::declare(&mut self.catalog, *decl, overrides.tables.get(&name), &words);
                 if answer.is_err() {
                     broken.insert(name);
                 }

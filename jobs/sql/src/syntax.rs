@@ -110,9 +110,8 @@ impl Syntax<'_> {
 
     fn select(&mut self, s: &mut Select) {
         let here = place(&s.select_token.0);
-        match &s.distinct {
-            Some(ast::Distinct::On(_)) => self.refuse("DISTINCT ON is not supported", here, ""),
-            Some(_) | None => {}
+        if let Some(ast::Distinct::On(_)) = &s.distinct {
+            self.refuse("DISTINCT ON is not supported", here, "");
         }
         if let Some(q) = &s.qualify {
             self.refuse("QUALIFY is not supported in this version", place(q).or(here), "filter an outer query");
