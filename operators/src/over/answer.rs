@@ -160,7 +160,7 @@ impl Column {
     fn finish(&mut self, call: &Call) -> ArrayRef {
         match self {
             Self::Words(values, nulls) => {
-                let (values, nulls) = (std::mem::take(values), nulls.finish());
+                let (values, nulls) = (replace(values), nulls.finish());
                 match call.returns {
                     DataType::Float32 | DataType::Float64 => {
                         let values = values.into_iter().map(from_ordered_bits).collect();
@@ -169,11 +169,17 @@ impl Column {
                     _ => column_of_i64(values, nulls, &call.returns),
                 }
             }
-            Self::Numbers(values, nulls) => column_of_i128(std::mem::take(values), nulls.finish(), &call.returns),
+            Self::Numbers(values, nulls) => column_of_i128(replace(values), nulls.finish(), &call.returns),
             Self::Text(builder) => Arc::new(builder.finish()),
             Self::Bytes(builder) => Arc::new(builder.finish()),
         }
     }
+}
+
+/// The values, leaving room for as many.
+fn replace<T>(values: &mut Vec<T>) -> Vec<T> {
+    let room = Vec::with_capacity(values.len());
+    std::mem::replace(values, room)
 }
 
 /// SUM, AVG or STDDEV of at least one value.

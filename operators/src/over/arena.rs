@@ -83,7 +83,6 @@ impl Arena {
 
     /// Bytes of all pages.
     pub fn bytes(&self) -> usize {
-        self.pages.iter().map(|p| p.len() * 8).sum::<usize>()
-            + self.free.iter().map(|f| f.capacity() * 4).sum::<usize>()
+        self.pages.len() * PAGE_UNITS as usize * 2 * self.words * 8
     }
 }

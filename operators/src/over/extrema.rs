@@ -122,11 +122,6 @@ impl Pyramid {
         }
         best
     }
-
-    /// Bytes held.
-    pub fn memory(&self) -> usize {
-        self.levels.iter().map(|l| l.best.capacity() * 16).sum()
-    }
 }
 
 #[cfg(test)]

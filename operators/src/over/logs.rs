@@ -1,6 +1,6 @@
 //! The event logs of all keys of one operator: short ones in an arena, long ones by themselves.
 
-use super::arena::{Arena, ENTRIES_MAX};
+use super::arena::{Arena, ENTRIES_MAX, capacity};
 use super::intern::Interner;
 use super::keys::{Key, KeyTable, State};
 use super::lane::Kind;
@@ -11,6 +11,14 @@ use super::prefetch::prefetch;
 use super::small::{self, Small};
 use highwater_engine::error::OperatorError;
 use std::sync::Arc;
+
+/// Words of a line of cache.
+const LINE_WORDS: usize = 8;
+
+/// The first words of the lines that hold these words of a chunk.
+fn lines(words: std::ops::Range<usize>) -> impl Iterator<Item = usize> {
+    (words.start / LINE_WORDS * LINE_WORDS..words.end).step_by(LINE_WORDS)
+}
 
 /// Words of a short log that are asked for ahead: sixteen lines.
 const PREFETCH_WORDS_MAX: usize = 128;
@@ -23,6 +31,8 @@ pub struct Logs {
     arena: Arena,
     longs: Vec<Option<Box<LongLog>>>,
     longs_free: Vec<u32>,
+    /// Entries of all long logs.
+    long_entries: usize,
     /// Values that entries name.
     pub names: Interner,
     /// Entries beyond which a log is a long one.
@@ -40,9 +50,20 @@ impl Logs {
         let measures = plan.frames.iter().flat_map(|f| &f.measures).filter(|m| m.squares);
         let squared = measures.filter_map(|m| if let Value::Wide(w) = m.value { Some(w) } else { None }).collect();
         let arena = Arena::new(plan.words);
-        let (longs, longs_free) = (Vec::new(), Vec::new());
+        let (longs, longs_free, long_entries) = (Vec::new(), Vec::new(), 0);
         let small_max = small_max.min(ENTRIES_MAX);
-        Self { plan, table, arena, longs, longs_free, names: Interner::default(), small_max, text, squared }
+        Self {
+            plan,
+            table,
+            arena,
+            longs,
+            longs_free,
+            long_entries,
+            names: Interner::default(),
+            small_max,
+            text,
+            squared,
+        }
     }
 
     /// Makes room for `more` keys: forgets what ended before `bound` or builds a larger table.
@@ -54,7 +75,7 @@ impl Logs {
 
     /// Forgets all entries before `bound` and the keys without any, with room for `more` keys.
     fn sweep(&mut self, more: usize, bound: i64) {
-        let Self { plan, table, arena, longs, longs_free, names, text, .. } = self;
+        let Self { plan, table, arena, longs, longs_free, long_entries, names, text, .. } = self;
         table.retain(more, |head| match head.state() {
             State::Free => false,
             State::Small => {
@@ -69,7 +90,8 @@ impl Logs {
             }
             State::Long => {
                 let log = longs[head.at as usize].as_mut().expect("a long log exists while its key does");
-                log.evict(plan, bound, |rows, i| text.iter().for_each(|w| names.release(rows.word(i, *w))));
+                *long_entries -=
+                    log.evict(plan, bound, |rows, i| text.iter().for_each(|w| names.release(rows.word(i, *w))));
                 let empty = log.entries().len() == 0;
                 if empty {
                     longs[head.at as usize] = None;
@@ -82,9 +104,10 @@ impl Logs {
 
     /// Forgets entries of long logs before `bound`: a busy key that fell silent gives its memory back.
     pub fn evict_long(&mut self, bound: i64) {
-        let Self { plan, longs, names, text, .. } = self;
+        let Self { plan, longs, long_entries, names, text, .. } = self;
         for log in longs.iter_mut().flatten() {
-            log.evict(plan, bound, |rows, i| text.iter().for_each(|w| names.release(rows.word(i, *w))));
+            *long_entries -=
+                log.evict(plan, bound, |rows, i| text.iter().for_each(|w| names.release(rows.word(i, *w))));
         }
     }
 
@@ -113,11 +136,19 @@ impl Logs {
         match head.state() {
             State::Small => {
                 let chunk = self.arena.chunk(head.at, head.class);
-                (0..chunk.len().min(PREFETCH_WORDS_MAX)).step_by(8).for_each(|i| prefetch(chunk, i));
+                let (capacity, used) = (capacity(head.class), head.start as usize..(head.start + head.len) as usize);
+                if capacity <= LINE_WORDS {
+                    lines(0..chunk.len().min(PREFETCH_WORDS_MAX)).for_each(|i| prefetch(chunk, i));
+                } else {
+                    let lanes = self.plan.words.min(PREFETCH_WORDS_MAX / capacity);
+                    (0..lanes)
+                        .flat_map(|w| lines(w * capacity + used.start..w * capacity + used.end + 1))
+                        .for_each(|i| prefetch(chunk, i));
+                }
             }
             _ => {
                 if let Some(log) = &self.longs[head.at as usize] {
-                    prefetch(std::slice::from_ref(&**log), 0);
+                    log.prefetch_self();
                 }
             }
         }
@@ -164,9 +195,11 @@ impl Logs {
         let at = self.table.head(place).at as usize;
         let log = self.longs[at].as_mut().expect("a long log exists while its key does");
         log.insert(&self.plan, &self.names, entry);
+        self.long_entries += 1;
         if log.should_evict(bound) {
             let (names, text) = (&mut self.names, &self.text);
-            log.evict(&self.plan, bound, |rows, i| text.iter().for_each(|w| names.release(rows.word(i, *w))));
+            self.long_entries -=
+                log.evict(&self.plan, bound, |rows, i| text.iter().for_each(|w| names.release(rows.word(i, *w))));
             if log.entries().len() * 4 <= self.small_max {
                 self.demote(place);
             }
@@ -184,6 +217,7 @@ impl Logs {
             log.insert(&self.plan, &self.names, &mut entry);
         }
         self.arena.free(head.at, head.class);
+        self.long_entries += head.len as usize;
         let at = self.longs_free.pop().unwrap_or_else(|| {
             self.longs.push(None);
             self.longs.len() as u32 - 1
@@ -199,6 +233,7 @@ impl Logs {
         let at = self.table.head(place).at;
         let log = self.longs[at as usize].take().expect("a long log exists while its key does");
         self.longs_free.push(at);
+        self.long_entries -= log.entries().len();
         let class = super::arena::class_for(log.entries().len());
         let chunk = self.arena.alloc(class);
         let head = self.table.head_mut(place);
@@ -260,9 +295,10 @@ impl Logs {
         Ok(())
     }
 
-    /// Bytes held, roughly.
+    /// Bytes held, roughly. Cost: constant.
     pub fn memory(&self) -> usize {
-        let longs = self.longs.iter().flatten().map(|l| l.memory()).sum::<usize>();
+        let (entry, log) = LongLog::memory(&self.plan);
+        let longs = self.long_entries * entry + (self.longs.len() - self.longs_free.len()) * log;
         self.table.memory() + self.arena.bytes() + self.names.memory() + longs
     }
 }

@@ -9,7 +9,7 @@ use super::extrema::Pyramid;
 use super::intern::Interner;
 use super::measure::{Entries, Moments, Totals, WideMoments};
 use super::plan::{Distinct, Plan, TIME};
-use super::prefetch::prefetch;
+use super::prefetch::{prefetch, prefetch_all};
 use hashbrown::HashTable;
 use highwater_engine::hash::{hash_i64, table_hash};
 
@@ -128,6 +128,12 @@ impl LongLog {
     /// The entries.
     pub fn entries(&self) -> &Rows {
         &self.rows
+    }
+
+    /// Asks for the log itself.
+    #[inline(always)]
+    pub fn prefetch_self(&self) {
+        prefetch_all(self);
     }
 
     /// Asks for what the next row will touch: the newest entry, and the lower edge of every frame.
@@ -273,10 +279,10 @@ impl LongLog {
         outside > worth && self.rows.time(worth) < bound
     }
 
-    /// Forgets the entries before `bound`; `release` sees each.
-    pub fn evict(&mut self, plan: &Plan, bound: i64, mut release: impl FnMut(&Rows, usize)) {
+    /// Forgets the entries before `bound`, and says how many; `release` sees each.
+    pub fn evict(&mut self, plan: &Plan, bound: i64, mut release: impl FnMut(&Rows, usize)) -> usize {
         if self.rows.len() == 0 || self.rows.time(0) >= bound {
-            return;
+            return 0;
         }
         self.each_cursor(plan, |cursor, track| {
             if cursor.lo() < bound {
@@ -305,13 +311,12 @@ impl LongLog {
                 table.shrink_to(2 * table.len(), |l| hash(l.value));
             }
         }
+        n
     }
 
-    /// Bytes held, roughly.
-    pub fn memory(&self) -> usize {
-        let last = self.last.iter().map(|t| t.capacity() * (size_of::<Last>() + 1)).sum::<usize>();
-        let moments = self.moments.len() * size_of::<Moments>() + self.wides.len() * size_of::<WideMoments>();
-        let pyramids = self.pyramids.iter().map(Pyramid::memory).sum::<usize>();
-        size_of::<Self>() + self.rows.data.capacity() * 8 + last + moments + pyramids
+    /// Bytes of one entry, roughly, with its share of links and spare memory; and of a log without entries.
+    pub fn memory(plan: &Plan) -> (usize, usize) {
+        let entry = (plan.words + plan.distincts.len()) * 10 + plan.distincts.len() * 32 + plan.extrema.len() * 2;
+        (entry, size_of::<Self>() + plan.measures * size_of::<Moments>() + plan.wides * size_of::<WideMoments>())
     }
 }

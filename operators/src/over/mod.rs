@@ -11,9 +11,9 @@
 //!
 //! | file | its business |
 //! |---|---|
-//! | `plan` | a node compiled: the words of an entry, measures shared by calls |
+//! | `plan`, `refuse` | a node compiled: the words of an entry, measures shared by calls; what can't be compiled |
 //! | `waiting`, `operator`, `snapshot` | rows until their turn; the four calls; state by key group |
-//! | `keys`, `logs` | from keys to logs; forgetting |
+//! | `keys`, `logs`, `prefetch` | from keys to logs; forgetting; looking ahead |
 //! | `arena`, `small` | logs of at most 64 entries: a chunk each, scanned for every answer |
 //! | `long`, `cursor`, `extrema` | longer logs: a cursor per frame, a pyramid per extremum |
 //! | `lane`, `intern`, `measure`, `answer` | columns to words; strings as words; words to moments; moments to columns |
@@ -36,6 +36,7 @@ mod measure;
 mod operator;
 mod plan;
 mod prefetch;
+mod refuse;
 mod small;
 mod snapshot;
 mod waiting;

@@ -7,7 +7,7 @@ use super::measure::Totals;
 use super::plan::{Plan, TIME};
 use super::waiting::{Held, Item, Waiting, sort_by_time};
 use crate::aggregate::describe_key;
-use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::interleave;
 use arrow::datatypes::SchemaRef;
 use highwater_engine::batch::{Arrival, Batch, Identity, ON_TIME};
@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// Rows of an output batch.
 const BATCH_ROWS: usize = 8192;
 /// Rows whose logs are looked up together.
-const LOOK_AHEAD_ROWS: usize = 64;
+const LOOK_AHEAD_ROWS: usize = 128;
 
 /// Trailing frames of one node on one worker.
 pub struct Over {
@@ -227,7 +227,8 @@ impl Over {
         let input = gather(&self.waiting, &self.plan.input, answered).map_err(fail)?;
         let mut columns = input.columns().columns().to_vec();
         columns.extend(answers.finish(&self.plan));
-        let columns = RecordBatch::try_new(self.plan.output.clone(), columns).map_err(fail)?;
+        let options = RecordBatchOptions::new().with_row_count(Some(input.rows()));
+        let columns = RecordBatch::try_new_with_options(self.plan.output.clone(), columns, &options).map_err(fail)?;
         out.push(input.with_columns(columns));
         answered.clear();
         Ok(())
@@ -269,10 +270,8 @@ pub(super) fn gather(waiting: &Waiting, schema: &SchemaRef, items: &[Item]) -> R
         interleave(&arrays, &rows)
     };
     let columns = (0..schema.fields().len()).map(column).collect::<Result<Vec<_>, _>>()?;
-    let columns = match columns.is_empty() {
-        true => return Err(arrow::error::ArrowError::InvalidArgumentError("the input has no columns".into())),
-        false => RecordBatch::try_new(schema.clone(), columns)?,
-    };
+    let options = RecordBatchOptions::new().with_row_count(Some(items.len()));
+    let columns = RecordBatch::try_new_with_options(schema.clone(), columns, &options)?;
     let times = rows.iter().map(|(b, r)| held[*b].batch.times()[*r]).collect();
     let tag = |(b, r): &(usize, usize)| held[*b].batch.tag(*r).unwrap_or(ON_TIME);
     let late = held.iter().any(|h| h.batch.tags().is_some());

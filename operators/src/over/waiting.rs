@@ -150,6 +150,8 @@ pub struct Held {
     pub left: u32,
     /// The least event time of its rows.
     pub time_min: i64,
+    /// Bytes held, roughly.
+    memory: usize,
 }
 
 impl Held {
@@ -162,17 +164,12 @@ impl Held {
             Lane::new(batch.column(l.column), l.kind)
                 .map_err(|e| OperatorError::new(format!("column {}: {}", plan.input.field(l.column).name(), e.message)))
         });
-        let lanes = lanes.collect::<Result<_, _>>()?;
+        let lanes = lanes.collect::<Result<Vec<_>, _>>()?;
         let flags = flags(plan, &batch);
         let time_min = batch.times().iter().copied().min().unwrap_or(i64::MAX);
-        Ok(Self { batch, keys, hashes, lanes, flags, arrival, left: 0, time_min })
-    }
-
-    /// Bytes held, roughly.
-    pub fn memory(&self) -> usize {
-        let lanes = self.lanes.iter().map(Lane::memory).sum::<usize>();
-        let flags = self.flags.iter().map(|f| f.len() * 8).sum::<usize>();
-        self.batch.columns().get_array_memory_size() + lanes + flags + self.batch.rows() * 24
+        let words = lanes.iter().map(Lane::memory).sum::<usize>() + flags.iter().map(|f| f.len() * 8).sum::<usize>();
+        let memory = batch.columns().get_array_memory_size() + words + batch.rows() * 24;
+        Ok(Self { batch, keys, hashes, lanes, flags, arrival, left: 0, time_min, memory })
     }
 }
 
@@ -198,11 +195,14 @@ pub struct Waiting {
     pub queue: Queue,
     held: Vec<Option<Held>>,
     free: Vec<u32>,
+    /// Bytes of all held batches.
+    bytes: usize,
 }
 
 impl Waiting {
     /// Holds a batch, of which no row waits yet.
     pub fn hold(&mut self, held: Held) -> u32 {
+        self.bytes += held.memory;
         let at = self.free.pop().unwrap_or_else(|| {
             self.held.push(None);
             self.held.len() as u32 - 1
@@ -239,6 +239,7 @@ impl Waiting {
         self.held[batch as usize].as_mut().expect("a batch is held while a row of it waits")
     }
     fn let_go(&mut self, batch: u32) {
+        self.bytes -= self.get(batch).memory;
         self.held[batch as usize] = None;
         self.free.push(batch);
     }
@@ -261,7 +262,7 @@ impl Waiting {
 
     /// Bytes held, roughly.
     pub fn memory(&self) -> usize {
-        self.held.iter().flatten().map(Held::memory).sum::<usize>() + self.queue.len() * size_of::<Item>()
+        self.bytes + self.queue.len() * size_of::<Item>()
     }
 }
 
