@@ -6,6 +6,10 @@ use highwater_benches::figures::{Figure, Plan, table};
 use highwater_benches::measure::{Side, Task};
 use highwater_benches::workload::Workload;
 
+/// Batches come and go by the megabyte: the system's allocator gives them back to the kernel and asks again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures the engine beside hand-written loops over the same rows in memory.
 #[derive(Parser)]
 struct Arguments {

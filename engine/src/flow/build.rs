@@ -241,6 +241,7 @@ impl<'s> Weaver<'s, '_> {
             latency_us,
             clock: self.plan.clock.clone(),
             control: self.plan.control.clone(),
+            metrics: self.plan.metrics.operator(id, self.scope.index()),
         }));
         self.ends.push(outlet(self.input(node, 0), &node.name, end.clone()));
         self.outlets.push((position, end));

@@ -6,6 +6,7 @@ use super::packet::Payload;
 use crate::batch::Batch;
 use crate::digest::DigestBuilder;
 use crate::error::JobError;
+use crate::metrics::OperatorMetrics;
 use crate::sink::Sink;
 use hdrhistogram::Histogram;
 use std::cell::RefCell;
@@ -47,6 +48,7 @@ pub(super) struct Outlet {
     pub(super) latency_us: Histogram<u64>,
     pub(super) clock: EpochClock,
     pub(super) control: Control,
+    pub(super) metrics: Arc<OperatorMetrics>,
 }
 
 impl Outlet {
@@ -54,6 +56,7 @@ impl Outlet {
         if self.control.stopped() {
             return;
         }
+        self.metrics.record_rows(batch.rows());
         self.digest.add(batch.columns(), batch.times());
         if let Err(error) = self.sink.write(batch.columns()) {
             return self.control.fail(JobError::Sink { table: self.table.clone(), error });

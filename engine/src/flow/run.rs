@@ -33,6 +33,7 @@ pub fn run(
 ) -> Result<Report, JobError> {
     let started = Instant::now();
     let plan = Arc::new(plan(graph, parts, options, control)?);
+    tracing::info!(job = graph.name, steps = graph.nodes.len(), workers = options.workers, "job starts");
     let outcome = attempt(&plan);
     let failure = control.take_failure().or(outcome.err());
     if let Some(error) = failure {
@@ -45,6 +46,7 @@ pub fn run(
             return Err(JobError::Sink { table: sink_table(graph, *id), error });
         }
     }
+    tracing::info!(job = graph.name, elapsed_ms = started.elapsed().as_millis(), "job ends");
     Ok(report(&plan, started.elapsed()))
 }
 
@@ -59,11 +61,7 @@ fn plan(graph: &JobGraph, parts: Arc<dyn Parts>, options: &RunOptions, control: 
     if options.workers == 0 || options.workers > WORKERS_MAX {
         return Err(BuildError::new(format!("{} workers: from 1 to {WORKERS_MAX}", options.workers)).into());
     }
-    for (i, node) in graph.nodes.iter().enumerate() {
-        if node.inputs.iter().any(|&input| input >= i) {
-            return Err(BuildError::new(format!("{} stands before one of its inputs", node.name)).into());
-        }
-    }
+    graph.validate()?;
     let shape = Shape::of(graph);
     let mut intakes = Vec::new();
     for (id, node) in graph.nodes.iter().enumerate() {

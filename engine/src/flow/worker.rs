@@ -9,6 +9,7 @@ use super::intake::{Reader, Step};
 use super::packet::{Mark, Packet};
 use crate::error::JobError;
 use crate::limits::EPOCHS_IN_FLIGHT_MAX;
+use crate::metrics::OperatorMetrics;
 use crate::time::Progress;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -40,6 +41,7 @@ struct Shift<'p> {
     peers: usize,
     built: Built,
     readers: Vec<Option<Reader>>,
+    metrics: Vec<Arc<OperatorMetrics>>,
     epoch: u64,
     epoch_rows: usize,
     epoch_since: Option<Instant>,
@@ -54,7 +56,9 @@ impl<'p> Shift<'p> {
             Ok(Some(Reader::new(intake.clone(), program, plan.options.batch_rows, peers)))
         };
         let readers = plan.intakes.iter().map(reader).collect::<Result<_, JobError>>()?;
-        Ok(Self { plan, index, peers, built, readers, epoch: 0, epoch_rows: 0, epoch_since: None })
+        let node = |source| plan.shape.source.iter().position(|s| *s == Some(source)).unwrap_or(source);
+        let metrics = (0..plan.intakes.len()).map(|source| plan.metrics.operator(node(source), index)).collect();
+        Ok(Self { plan, index, peers, built, readers, metrics, epoch: 0, epoch_rows: 0, epoch_since: None })
     }
 
     fn run(mut self, worker: &mut Worker) -> Result<(), JobError> {
@@ -113,9 +117,13 @@ impl<'p> Shift<'p> {
     /// Ends the epoch: everyone is told what this worker knows of every source.
     fn cut(&mut self) {
         let sources: Arc<[Progress]> = self.plan.intakes.iter().map(|i| i.progress(self.epoch)).collect();
+        for (metrics, progress) in self.metrics.iter().zip(sources.iter()) {
+            metrics.note_state(progress.watermark.ms(), 0);
+        }
         if let Some(watermark) = sources.iter().map(|p| p.watermark).min() {
             self.plan.control.note_watermark(watermark.ms());
         }
+        tracing::trace!(worker = self.index, epoch = self.epoch, rows = self.epoch_rows, "epoch closed");
         send_marks(&mut self.built.marks, self.index, self.peers, sources);
         self.epoch += 1;
         self.plan.tally.epoch.fetch_max(self.epoch, Relaxed);
@@ -143,6 +151,7 @@ impl<'p> Shift<'p> {
             match step {
                 Step::Rows(tagged) => {
                     self.plan.tally.note_read(i, &tagged);
+                    self.note_metrics(i, &tagged);
                     self.plan.control.note_rows(tagged.rows, tagged.max_ms);
                     self.plan.clock.note(self.epoch, tagged.decoded);
                     self.epoch_rows += tagged.rows.max(1) as usize;
@@ -165,6 +174,14 @@ impl<'p> Shift<'p> {
         // Nothing to read, but what was read must not wait for more.
         self.epoch_since.get_or_insert_with(Instant::now);
         Ok(Some(rest))
+    }
+
+    fn note_metrics(&self, source: usize, tagged: &super::intake::Tagged) {
+        let metrics = &self.metrics[source];
+        metrics.record_rows(tagged.rows as usize);
+        metrics.record_bytes(tagged.bytes);
+        metrics.record_late(tagged.late);
+        metrics.record_event_time(tagged.max_ms);
     }
 
     fn send(&mut self, source: usize, tagged: super::intake::Tagged) {

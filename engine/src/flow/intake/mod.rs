@@ -82,6 +82,8 @@ impl Intake {
             partitions: Mutex::new(partitions),
         };
         intake.peek(parts)?;
+        let partitions = intake.source.partitions().len();
+        tracing::debug!(table = intake.spec.table, partitions, bounded = intake.source.bounded(), "table opened");
         Ok(intake)
     }
 

@@ -88,11 +88,10 @@ impl Reader {
     }
 
     fn emit(&mut self, i: usize, epoch: u64) -> Result<Step, SourceError> {
-        if self.active[i].ready.is_empty() && !self.active[i].ended {
-            if let Some(pending) = self.decode(i)? {
-                self.intake.lock()[self.active[i].partition].pending = true;
-                return Ok(Step::Pending(pending));
-            }
+        let nothing_ready = self.active[i].ready.is_empty() && !self.active[i].ended;
+        if nothing_ready && let Some(pending) = self.decode(i)? {
+            self.intake.lock()[self.active[i].partition].pending = true;
+            return Ok(Step::Pending(pending));
         }
         let active = &mut self.active[i];
         let (index, prepared) = (active.partition, active.ready.pop_front());
