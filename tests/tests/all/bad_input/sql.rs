@@ -21,7 +21,8 @@ fn refused_text(text: &str, says: &[&str]) {
     assert_eq!(error.exit_code(), 2);
     let shown = error.to_string();
     for words in says {
-        assert!(shown.contains(words), "expected {words:?} in:\n{shown}");
+        // Functions are shown as written or as registered: case says nothing.
+        assert!(shown.to_lowercase().contains(&words.to_lowercase()), "expected {words:?} in:\n{shown}");
     }
 }
 
@@ -69,7 +70,10 @@ fn a_table_has_one_watermark() {
 #[test]
 fn a_sink_of_another_schema_shows_the_cast() {
     refused("INSERT INTO out SELECT amount FROM payments;", &["bad.sql:4:", "DECIMAL(12, 2)", "BIGINT", "CAST"]);
-    refused("INSERT INTO out SELECT card, n FROM payments;", &["bad.sql:4:", "takes 1 column", "gives 2 (card, n)"]);
+    refused(
+        "INSERT INTO out SELECT card, n FROM payments;",
+        &["bad.sql:4:", "gives 2 columns (card, n)", "takes 1 (a)"],
+    );
 }
 
 #[test]
