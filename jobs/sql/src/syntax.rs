@@ -6,7 +6,7 @@
 
 use crate::catalog::Catalog;
 use crate::ddl::{name, place};
-use crate::diagnostic::{Fault, Span, nearest_text};
+use crate::diagnostic::{Fault, Span, nearest, nearest_text};
 use crate::dialect::Flink;
 use crate::functions::{LATER, NOT_REPLAYABLE, PSEUDO};
 use crate::{frames, intervals};
@@ -259,8 +259,9 @@ impl Syntax<'_> {
             && !RELATIONAL.contains(&lower.as_str())
             && !at.is_some_and(|at| self.relations.contains(&at))
         {
-            let near = nearest_text(&lower, self.catalog.functions.names());
-            self.refuse(format!("there is no function {lower}{near}"), at, "");
+            let near = nearest(&lower, self.catalog.functions.names()).map(str::to_uppercase);
+            let near = near.map_or(String::new(), |n| format!("; the nearest is {n}"));
+            self.refuse(format!("there is no function {upper}{near}"), at, "");
         } else if f.over.is_some() && !aggregate {
             self.refuse(format!("{upper} is no aggregate: it takes no OVER"), at, "");
         } else if f.filter.is_some() && !aggregate {

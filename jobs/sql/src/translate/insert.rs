@@ -91,6 +91,11 @@ impl Translator<'_> {
     }
 }
 
+/// `1 column`, `2 columns`.
+fn count(columns: usize) -> String {
+    if columns == 1 { "1 column".into() } else { format!("{columns} columns") }
+}
+
 /// Where the select item stands, as far as it reads a column.
 fn item_place(plan: &LogicalPlan, i: usize) -> Option<crate::diagnostic::Span> {
     match plan {
@@ -116,12 +121,12 @@ fn columns_of(insert: &Insert, sink: &TableDef, rel: &Rel) -> Result<Vec<Expr>> 
     if named.len() != rel.fields.len() {
         let got: Vec<&str> = rel.fields.iter().map(|f| f.name().as_str()).collect();
         let what = format!(
-            "the query gives {} columns ({}), {} takes {} ({})",
-            got.len(),
-            got.join(", "),
+            "{} takes {} ({}), the query gives {} ({})",
             sink.name,
-            named.len(),
-            named.join(", ")
+            count(named.len()),
+            named.join(", "),
+            got.len(),
+            got.join(", ")
         );
         return Err(Fault::new(what).at(insert.table.at));
     }
