@@ -6,6 +6,7 @@
 //! | `flink_docs` | the window examples of Flink's documentation |
 //! | `ready_jobs` | the jobs in `jobs/` against a naive model; equal digests at any setting |
 //! | `replay` | a replayed part of history is that part of the whole |
+//! | `protocol` | the commit protocol as a model: every state within bounds keeps the invariants, every rule is needed |
 //! | `bad_input` | every bad input is a clear error or a row of `t$errors` |
 //! | `house` | format, lints, headers, direction of dependencies |
 
@@ -13,5 +14,6 @@ mod bad_input;
 mod fdh;
 mod flink_docs;
 mod house;
+mod protocol;
 mod ready_jobs;
 mod replay;
