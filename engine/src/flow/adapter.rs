@@ -10,7 +10,7 @@ use crate::batch::Batch;
 use crate::error::{JobError, OperatorError};
 use crate::metrics::OperatorMetrics;
 use crate::operator::{Operator, Output};
-use crate::time::Progress;
+use crate::time::{Progress, Watermark};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -147,11 +147,13 @@ pub(super) struct Marks {
     /// Marks of epochs that are not complete, with a capability to fire in them.
     waiting: BTreeMap<u64, (Capability<u64>, Vec<Mark>)>,
     last: Progress,
+    /// Rows may lie this far below the sources' watermark: what the operator is told is lower by as much.
+    held_ms: i64,
 }
 
 impl Marks {
-    pub(super) fn new(sources: Vec<usize>, peers: usize) -> Self {
-        Self { sources, latest: vec![Progress::START; peers], waiting: BTreeMap::new(), last: Progress::START }
+    pub(super) fn new(sources: Vec<usize>, peers: usize, held_ms: i64) -> Self {
+        Self { sources, held_ms, latest: vec![Progress::START; peers], waiting: BTreeMap::new(), last: Progress::START }
     }
     fn note(&mut self, mark: Mark, capability: Capability<u64>) {
         self.waiting.entry(*capability.time()).or_insert_with(|| (capability, Vec::new())).1.push(mark);
@@ -167,7 +169,10 @@ impl Marks {
             }
             newest = Some(capability);
         }
-        let progress = self.latest.iter().copied().fold(Progress::END, Progress::min);
+        let mut progress = self.latest.iter().copied().fold(Progress::END, Progress::min);
+        if progress.watermark != Watermark::END {
+            progress.watermark = Watermark::new(progress.watermark.ms().saturating_sub(self.held_ms));
+        }
         (progress != self.last).then_some(())?;
         let capability = newest?;
         assert!(

@@ -57,6 +57,8 @@ pub(super) struct Shape {
     pub(super) sources: Vec<Vec<usize>>,
     /// Whether the rows it emits need their arrival order.
     pub(super) arrival: Vec<bool>,
+    /// Whether its rows were held for their cut by an `arrival` step before it.
+    pub(super) behind_arrival: Vec<bool>,
     /// Whether it reads `t$errors`, at any distance.
     pub(super) behind_errors: Vec<bool>,
 }
@@ -68,6 +70,7 @@ impl Shape {
             source: vec![None; n],
             sources: vec![Vec::new(); n],
             arrival: vec![false; n],
+            behind_arrival: vec![false; n],
             behind_errors: vec![false; n],
         };
         let mut count = 0;
@@ -81,14 +84,14 @@ impl Shape {
                 let inherited = s.sources[input].clone();
                 s.sources[i].extend(inherited);
                 s.behind_errors[i] |= s.behind_errors[input];
+                s.behind_arrival[i] |= s.behind_arrival[input] || is_arrival(&graph.nodes[input]);
             }
             s.sources[i].sort_unstable();
             s.sources[i].dedup();
             s.behind_errors[i] |= matches!(node.step, Step::Errors);
         }
         for (i, node) in graph.nodes.iter().enumerate().rev() {
-            let asks = matches!(&node.step, Step::Over(o) if matches!(o.emission, Emission::Arrival { .. }));
-            if asks || s.arrival[i] {
+            if is_arrival(node) || s.arrival[i] {
                 node.inputs.iter().for_each(|&input| s.arrival[input] = true);
             }
         }
@@ -98,6 +101,10 @@ impl Shape {
     pub(super) fn source_needs_arrival(&self, node: NodeId) -> bool {
         self.arrival[node]
     }
+}
+
+fn is_arrival(node: &Node) -> bool {
+    matches!(&node.step, Step::Over(o) if matches!(o.emission, Emission::Arrival { .. }))
 }
 
 /// One worker's dataflow, as the worker's loop sees it.
@@ -205,8 +212,8 @@ impl<'s> Weaver<'s, '_> {
     /// A keyed step: exchange, then the operator; with a combiner in front where the step has one and it pays.
     fn keyed(&mut self, id: NodeId, node: &Node, keys: &[usize]) -> Result<Flow<'s>, JobError> {
         let peers = self.scope.peers();
-        let marks = || Marks::new(self.plan.shape.sources[id].clone(), peers);
-        let arrival = matches!(&node.step, Step::Over(o) if matches!(o.emission, Emission::Arrival { .. }));
+        let marks = || Marks::new(self.plan.shape.sources[id].clone(), peers, self.held_ms(id));
+        let arrival = is_arrival(node);
         let partials = self.plan.parts.partials(node, &self.input_schema(node)).filter(|_| peers > 1);
         let by_key = |keys: Vec<usize>| DistributorPact(move |peers| ByKey::new(keys, arrival, peers));
         if partials.is_none() {
@@ -225,6 +232,17 @@ impl<'s> Weaver<'s, '_> {
         let merge = self.unit(id, node, Role::Merge, false)?;
         let keys = (0..keys.len()).collect();
         Ok(stateful(self.scope, merge, partial, by_key(keys), self.marks.clone(), marks()))
+    }
+
+    /// How far rows may lie below the watermark because an `arrival` step before this one held them for their cut: a row
+    /// of cut k is not below kΔ − its source's delay, and while the cut is open the watermark is not above (k + 1)Δ.
+    fn held_ms(&self, id: NodeId) -> i64 {
+        if !self.plan.shape.behind_arrival[id] {
+            return 0;
+        }
+        let delay = |&s: &usize| self.plan.intakes[s].spec.watermark_delay_ms;
+        let delay_ms = self.plan.shape.sources[id].iter().map(delay).max().unwrap_or(0);
+        self.plan.options.arrival_quantum_ms.saturating_add(delay_ms.max(0))
     }
 
     fn sink(&mut self, id: NodeId, node: &Node) -> Result<(), JobError> {
