@@ -25,8 +25,8 @@
 //! # Ok::<(), BuilderError>(())
 //! ```
 //!
-//! Nothing runs here: [`Job::build`] gives a [`JobGraph`], plain data with types by Flink's rules
-//! ([`crate::graph::types`]). A mistake does not interrupt the sentence: the first one is kept and [`Job::build`] returns
+//! Nothing runs here: [`Job::build`] gives a [`JobGraph`](crate::graph::JobGraph), plain data with types
+//! by Flink's rules ([`crate::graph::types`]). A mistake does not interrupt the sentence: the first one is kept and [`Job::build`] returns
 //! it. [`GraphBuilder`] is the floor below, nodes by number: the SQL front end's translation stands on it too.
 
 mod calls;
