@@ -121,12 +121,12 @@ fn columns_of(insert: &Insert, sink: &TableDef, rel: &Rel) -> Result<Vec<Expr>> 
     if named.len() != rel.fields.len() {
         let got: Vec<&str> = rel.fields.iter().map(|f| f.name().as_str()).collect();
         let what = format!(
-            "{} takes {} ({}), the query gives {} ({})",
+            "the query gives {} ({}), {} takes {} ({})",
+            count(got.len()),
+            got.join(", "),
             sink.name,
-            count(named.len()),
-            named.join(", "),
-            got.len(),
-            got.join(", ")
+            named.len(),
+            named.join(", ")
         );
         return Err(Fault::new(what).at(insert.table.at));
     }
