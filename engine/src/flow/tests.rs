@@ -12,7 +12,7 @@ use crate::source::{BadRecord, Chunk, PartitionInfo, PartitionReader, Read, Sour
 use crate::state::Snapshot;
 use crate::time::Progress;
 use arrow::array::{AsArray, Int64Array, RecordBatch, TimestampMillisecondArray};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMillisecondType};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -45,7 +45,8 @@ fn columns() -> SchemaRef {
 }
 fn counts() -> SchemaRef {
     let int = |n| Field::new(n, DataType::Int64, false);
-    Arc::new(Schema::new(vec![int("key"), int("end"), int("rows")]))
+    let time = |n| Field::new(n, DataType::Timestamp(TimeUnit::Millisecond, None), false);
+    Arc::new(Schema::new(vec![int("key"), time("window_start"), time("window_end"), time("window_time"), int("rows")]))
 }
 
 struct Memory {
@@ -135,8 +136,10 @@ impl Operator for Count {
     fn on_watermark(&mut self, p: Progress, out: &mut Output) -> Result<(), OperatorError> {
         while let Some((&(end, key), &n)) = self.0.first_key_value().filter(|((end, _), _)| p.watermark.closes(*end)) {
             self.0.pop_first();
-            let column = |v: i64| Arc::new(Int64Array::from(vec![v])) as _;
-            let row = RecordBatch::try_new(counts(), vec![column(key), column(end), column(n)]).unwrap();
+            let int = |v: i64| Arc::new(Int64Array::from(vec![v])) as _;
+            let time = |v: i64| Arc::new(TimestampMillisecondArray::from(vec![v])) as _;
+            let columns = vec![int(key), time(end - SIZE), time(end), time(end - 1), int(n)];
+            let row = RecordBatch::try_new(counts(), columns).unwrap();
             out.push(Batch::new(row, vec![end - 1].into()));
         }
         Ok(())
@@ -170,8 +173,9 @@ impl Sink for Collect {
         if rows.schema() != counts() {
             return Ok(());
         }
-        let c = |i: usize, r: usize| rows.column(i).as_primitive::<Int64Type>().value(r);
-        self.0.lock().unwrap().extend((0..rows.num_rows()).map(|r| (c(1, r), c(0, r), c(2, r))));
+        let int = |i: usize, r: usize| rows.column(i).as_primitive::<Int64Type>().value(r);
+        let end = |r: usize| rows.column(2).as_primitive::<TimestampMillisecondType>().value(r);
+        self.0.lock().unwrap().extend((0..rows.num_rows()).map(|r| (end(r), int(0, r), int(4, r))));
         Ok(())
     }
     fn finish(&mut self) -> Result<(), SinkError> {
@@ -215,8 +219,19 @@ fn graph() -> JobGraph {
         not_null: vec![],
         reads: TimeRange::ALL,
     };
-    let window =
-        WindowSpec { window: WindowKind::Tumble { size_ms: SIZE, offset_ms: 0 }, keys: vec![0], aggregates: vec![] };
+    let count = Aggregate {
+        function: AggregateFunction::Count,
+        argument: None,
+        distinct: false,
+        filter: None,
+        returns: DataType::Int64,
+        label: "COUNT(*)".into(),
+    };
+    let window = WindowSpec {
+        window: WindowKind::Tumble { size_ms: SIZE, offset_ms: 0 },
+        keys: vec![0],
+        aggregates: vec![count],
+    };
     let sink = SinkSpec { table: "out".into(), connector: "collect".into(), options: BTreeMap::new(), arrival: false };
     let node = |name: &str, inputs, step, schema| Node { name: name.into(), inputs, step, schema };
     let nodes = vec![
