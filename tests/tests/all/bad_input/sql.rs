@@ -70,10 +70,7 @@ fn a_table_has_one_watermark() {
 #[test]
 fn a_sink_of_another_schema_shows_the_cast() {
     refused("INSERT INTO out SELECT amount FROM payments;", &["bad.sql:4:", "DECIMAL(12, 2)", "BIGINT", "CAST"]);
-    refused(
-        "INSERT INTO out SELECT card, n FROM payments;",
-        &["bad.sql:4:", "gives 2", "card, n", "takes 1", "(a)"],
-    );
+    refused("INSERT INTO out SELECT card, n FROM payments;", &["bad.sql:4:", "gives 2", "card, n", "takes 1", "(a)"]);
 }
 
 #[test]
