@@ -8,8 +8,6 @@ pub const UNROUTED_ROWS_KEPT_MAX: usize = 1_000;
 pub const DIGEST_BUCKETS_MAX: usize = 4_096;
 /// Workers of a job.
 pub const WORKERS_MAX: usize = crate::hash::KEY_GROUPS;
-/// Rows of the partition's last ones over which the share of bad rows is judged.
-pub const BAD_SHARE_ROWS: usize = 10_000;
 /// Partitions whose first split stays open after the peek; further ones are closed and opened again when read.
 pub const PARTITIONS_PEEKED_OPEN_MAX: usize = 64;
 /// Partitions that may be open at once because they overlap in event time.

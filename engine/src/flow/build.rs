@@ -97,10 +97,6 @@ impl Shape {
         }
         s
     }
-    /// Whether any step below a source needs the arrival order.
-    pub(super) fn source_needs_arrival(&self, node: NodeId) -> bool {
-        self.arrival[node]
-    }
 }
 
 fn is_arrival(node: &Node) -> bool {

@@ -66,8 +66,8 @@ fn plan(graph: &JobGraph, parts: Arc<dyn Parts>, options: &RunOptions, control: 
     let mut intakes = Vec::new();
     for (id, node) in graph.nodes.iter().enumerate() {
         if let Step::Source(spec) = &node.step {
-            let arrival = shape.source_needs_arrival(id);
-            let intake = Intake::open(intakes.len() as u32, spec, &node.schema, arrival, parts.as_ref(), options)?;
+            let intake =
+                Intake::open(intakes.len() as u32, spec, &node.schema, shape.arrival[id], parts.as_ref(), options)?;
             intakes.push(Arc::new(intake));
         }
     }
