@@ -10,6 +10,7 @@ use highwater_engine::flow::Control;
 use highwater_engine::graph::RunOptions;
 use highwater_jobs::failure::Failure;
 use highwater_jobs::job::{self, Options, Outcome};
+use highwater_jobs::reach::{self, Replay};
 use highwater_sql::Overrides;
 use std::path::{Path, PathBuf};
 
@@ -65,6 +66,17 @@ pub fn run(text: &str, define: &[(&str, &str)], setting: Setting) -> Result<Outc
     let planned = job::plan("test.sql", text, &overrides(define)?)?;
     let options = setting.run_options(job::run_options(&planned));
     job::run(&planned.graph, &options, &Options::default(), &Control::new())
+}
+
+/// As [`run`], over a part of history.
+///
+/// # Errors
+/// What the plan, the rewrite or the run says.
+pub fn replay(text: &str, define: &[(&str, &str)], wanted: Replay, setting: Setting) -> Result<Outcome, Failure> {
+    let planned = job::plan("test.sql", text, &overrides(define)?)?;
+    let replayed = reach::replay(&planned.graph, wanted)?;
+    let options = setting.run_options(job::run_options(&planned));
+    job::run(&replayed.graph, &options, &Options::default(), &Control::new())
 }
 
 /// `-D` definitions as the planner takes them.

@@ -2,10 +2,12 @@
 
 mod model;
 
+use highwater_engine::graph::TimeRange;
 use highwater_jobs::args::GenerateArgs;
 use highwater_jobs::generate::generate;
 use highwater_jobs::job::Outcome;
-use highwater_tests::{Setting, digests, repository, rows_with_epoch_ms, run};
+use highwater_jobs::reach::Replay;
+use highwater_tests::{Setting, digests, replay, repository, rows_with_epoch_ms, run};
 use model::Payment;
 use tempfile::TempDir;
 
@@ -44,8 +46,11 @@ fn on_generator(shown: &[&str]) -> Vec<(String, String)> {
 }
 
 fn run_job(name: &str, define: &[(String, String)], setting: Setting) -> Outcome {
-    let define: Vec<(&str, &str)> = define.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-    run(&job_text(name), &define, setting).unwrap_or_else(|e| panic!("{name} {setting:?}: {e}"))
+    run(&job_text(name), &borrowed(define), setting).unwrap_or_else(|e| panic!("{name} {setting:?}: {e}"))
+}
+
+fn borrowed(define: &[(String, String)]) -> Vec<(&str, &str)> {
+    define.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect()
 }
 
 fn settings() -> [Setting; 5] {
@@ -126,5 +131,48 @@ fn merchant_throughput_is_the_naive_model_at_any_setting() {
     for setting in settings() {
         let again = run_job("merchant_throughput.sql", &define, setting);
         assert_eq!(digests(&again), digests(&first), "{setting:?}");
+    }
+}
+
+const HISTORY: [&str; 5] = ["alerts", "bursts_by_hour", "merchant_minutes", "merchant_hours", "late_payments"];
+
+/// `replay_history.sql` over a part of history.
+fn run_history(range: TimeRange, define: &[(String, String)], setting: Setting) -> Outcome {
+    let wanted = Replay {
+        from_ms: Some(range.from_ms).filter(|t| *t != i64::MIN),
+        to_ms: Some(range.to_ms).filter(|t| *t != i64::MAX),
+        warmup_ms: None,
+    };
+    replay(&job_text("replay_history.sql"), &borrowed(define), wanted, setting)
+        .unwrap_or_else(|e| panic!("{range:?} {setting:?}: {e}"))
+}
+
+#[test]
+fn replay_history_is_the_naive_model_whole_and_in_part() {
+    let (folder, payments) = payments();
+    let features = model::history::features(&payments);
+    let start_ms = 1_767_225_600_000;
+    // On the edges of windows and off them; with less and with more history before it than the job looks back.
+    let parts = [
+        (TimeRange::ALL, &settings()[..]),
+        (TimeRange { from_ms: start_ms + 6 * 3_600_000, to_ms: start_ms + 12 * 3_600_000 }, &settings()[1..2]),
+        (TimeRange { from_ms: start_ms + 91_234_567, to_ms: i64::MAX }, &settings()[3..4]),
+    ];
+    let on_generator = on_generator(&HISTORY);
+    let mut on_files = on_generator.clone();
+    on_files.retain(|(k, _)| !k.starts_with("payments."));
+    on_files.extend(from_files(&folder));
+    for (range, settings) in parts {
+        let first = run_history(range, &on_generator, Setting::of_workers(1));
+        for (name, expected) in model::history::tables(&payments, &features, range) {
+            assert!(!expected.is_empty(), "{name} of {range:?} must have rows for the comparison to say something");
+            assert_rows(&format!("{name} of {range:?}"), &table(&first, name), expected);
+        }
+        for &setting in settings {
+            let again = run_history(range, &on_generator, setting);
+            assert_eq!(digests(&again), digests(&first), "{range:?} {setting:?}");
+        }
+        let from_files = run_history(range, &on_files, Setting::of_workers(2));
+        assert_eq!(digests(&from_files), digests(&first), "{range:?} from the files of the same payments");
     }
 }

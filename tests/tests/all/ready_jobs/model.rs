@@ -1,5 +1,7 @@
 //! The ready jobs once more, as simply as they can be written: all payments in memory, every frame counted anew.
 
+pub mod history;
+
 use highwater_jobs::instant::parse_instant;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -75,13 +77,28 @@ fn parse(line: &str, watermark: Option<i64>) -> Payment {
 pub struct Features<'a> {
     payment: &'a Payment,
     card_count_1m: i64,
+    card_count_10m: i64,
     card_sum_10m: i64,
     card_merchants_10m: i64,
     card_countries_1h: i64,
     card_count_24h: i64,
+    card_sum_24h: i64,
     device_cards_1h: i64,
+    merchant_small_10m: i64,
     merchant_small_cards_10m: i64,
-    rules: String,
+    /// The rules that fired, in the order of the jobs.
+    rules: Vec<&'static str>,
+}
+
+impl Features<'_> {
+    /// The same payment for a job that lacks a rule.
+    fn without(mut self, rule: &str) -> Self {
+        self.rules.retain(|r| *r != rule);
+        self
+    }
+    fn fired(&self) -> bool {
+        !self.rules.is_empty()
+    }
 }
 
 /// The rows of `key` equal to the payment's and no older than `back`, peers included.
@@ -144,17 +161,19 @@ fn decide<'a>(
         (device_24h >= 12, "device_daily"),
         (small_cards >= 8 && small.len() * 2 >= at_merchant.len(), "card_testing"),
     ];
-    let rules: Vec<&str> = fired.iter().filter(|(fires, _)| *fires).map(|(_, name)| *name).collect();
     Features {
         payment: p,
         card_count_1m: count_1m,
+        card_count_10m: count_10m,
         card_sum_10m: cents(card(10 * MINUTE)),
         card_merchants_10m: merchants_10m,
         card_countries_1h: countries_1h,
         card_count_24h: count_24h,
+        card_sum_24h: sum_24h,
         device_cards_1h: device_1h,
+        merchant_small_10m: small.len() as i64,
         merchant_small_cards_10m: small_cards,
-        rules: rules.join(","),
+        rules: fired.iter().filter(|(fires, _)| *fires).map(|(_, name)| *name).collect(),
     }
 }
 
@@ -170,7 +189,7 @@ fn join(fields: &[&dyn std::fmt::Display]) -> String {
     fields.iter().map(|f| f.to_string()).collect::<Vec<_>>().join("|")
 }
 
-/// Rows of `alerts`.
+/// Rows of `alerts` of the fraud job.
 pub fn alerts(features: &[Features]) -> Vec<String> {
     let row = |f: &Features| {
         let p = f.payment;
@@ -181,7 +200,7 @@ pub fn alerts(features: &[Features]) -> Vec<String> {
             &p.merchant,
             &p.device,
             &money(p.cents),
-            &f.rules,
+            &f.rules.join(","),
             &f.card_count_1m,
             &money(f.card_sum_10m),
             &f.card_merchants_10m,
@@ -192,16 +211,27 @@ pub fn alerts(features: &[Features]) -> Vec<String> {
             &or_null(p.burst),
         ])
     };
-    features.iter().filter(|f| !f.rules.is_empty()).map(row).collect()
+    features.iter().filter(|f| f.fired()).map(row).collect()
 }
 
-/// Rows of `bursts_by_day`.
+/// The features by window, and the window's alerts.
+fn by_window<'a>(features: &'a [Features], size: i64) -> Vec<(i64, Vec<&'a Features<'a>>, Vec<&'a Features<'a>>)> {
+    let mut windows: BTreeMap<i64, Vec<&Features>> = BTreeMap::new();
+    features.iter().for_each(|f| windows.entry(f.payment.ts.div_euclid(size) * size).or_default().push(f));
+    let with_alerts = |(start, all): (i64, Vec<&'a Features<'a>>)| {
+        let alerts = all.iter().copied().filter(|f| f.fired()).collect();
+        (start, all, alerts)
+    };
+    windows.into_iter().map(with_alerts).collect()
+}
+
+fn bursts(of: &[&Features]) -> usize {
+    of.iter().filter_map(|f| f.payment.burst).collect::<BTreeSet<i64>>().len()
+}
+
+/// Rows of `bursts_by_day` of the fraud job.
 pub fn bursts_by_day(features: &[Features]) -> Vec<String> {
-    let mut days: BTreeMap<i64, Vec<&Features>> = BTreeMap::new();
-    features.iter().for_each(|f| days.entry(f.payment.ts.div_euclid(DAY) * DAY).or_default().push(f));
-    let row = |(day, all): (&i64, &Vec<&Features>)| {
-        let alerts: Vec<&Features> = all.iter().copied().filter(|f| !f.rules.is_empty()).collect();
-        let bursts = |of: &[&Features]| of.iter().filter_map(|f| f.payment.burst).collect::<BTreeSet<i64>>().len();
+    let row = |(day, all, alerts): &(i64, Vec<&Features>, Vec<&Features>)| {
         join(&[
             day,
             &all.len(),
@@ -209,10 +239,10 @@ pub fn bursts_by_day(features: &[Features]) -> Vec<String> {
             &alerts.len(),
             &alerts.iter().filter(|f| !f.payment.is_fraud).count(),
             &bursts(all),
-            &bursts(&alerts),
+            &bursts(alerts),
         ])
     };
-    days.iter().map(row).collect()
+    by_window(features, DAY).iter().map(row).collect()
 }
 
 /// Rows of `late_payments` of the fraud job.
@@ -231,8 +261,18 @@ fn six_decimals(numerator: i64, denominator: i64) -> String {
     format!("{}.{:06}", rounded / 1_000_000, rounded % 1_000_000)
 }
 
-/// Rows of `merchant_minutes` and `merchant_hours`: a window refuses a row whose watermark has reached the window's end.
-pub fn merchants(payments: &[Payment], size: i64) -> Vec<String> {
+/// What a merchant did in a window.
+struct Merchant {
+    start: i64,
+    merchant: i64,
+    payments: i64,
+    cents: i64,
+    declined: i64,
+    cards: i64,
+}
+
+/// A window refuses a row whose watermark has reached the window's end.
+fn merchant_windows(payments: &[Payment], size: i64) -> Vec<Merchant> {
     let mut windows: BTreeMap<(i64, i64), Vec<&Payment>> = BTreeMap::new();
     for p in payments {
         let start = p.ts.div_euclid(size) * size;
@@ -240,24 +280,38 @@ pub fn merchants(payments: &[Payment], size: i64) -> Vec<String> {
             windows.entry((start, p.merchant)).or_default().push(p);
         }
     }
-    let row = |((start, merchant), rows): (&(i64, i64), &Vec<&Payment>)| {
-        let n = rows.len() as i64;
-        let declined = rows.iter().filter(|p| p.status == "DECLINED").count() as i64;
-        let mut fields = vec![
-            start.to_string(),
-            (start + size).to_string(),
-            merchant.to_string(),
-            n.to_string(),
-            money(cents(rows)),
-            // Cents to units: two of the six decimals.
-            six_decimals(cents(rows), 100 * n),
-            declined.to_string(),
-        ];
-        if size == HOUR {
-            fields.push(six_decimals(declined, n));
-        }
-        fields.push(distinct(rows, |p| p.card).to_string());
-        fields.join("|")
+    let count = |((start, merchant), rows): (&(i64, i64), &Vec<&Payment>)| Merchant {
+        start: *start,
+        merchant: *merchant,
+        payments: rows.len() as i64,
+        cents: cents(rows),
+        declined: rows.iter().filter(|p| p.status == "DECLINED").count() as i64,
+        cards: distinct(rows, |p| p.card),
     };
-    windows.iter().map(row).collect()
+    windows.iter().map(count).collect()
+}
+
+impl Merchant {
+    /// Cents to units: two of the six decimals.
+    fn average(&self) -> String {
+        six_decimals(self.cents, 100 * self.payments)
+    }
+}
+
+/// Rows of `merchant_minutes` and `merchant_hours` of the throughput job.
+pub fn merchants(payments: &[Payment], size: i64) -> Vec<String> {
+    let row = |w: &Merchant| {
+        let ratio = if size == HOUR { format!("{}|", six_decimals(w.declined, w.payments)) } else { String::new() };
+        let (sum, average) = (money(w.cents), w.average());
+        format!(
+            "{}|{}|{}|{}|{sum}|{average}|{}|{ratio}{}",
+            w.start,
+            w.start + size,
+            w.merchant,
+            w.payments,
+            w.declined,
+            w.cards
+        )
+    };
+    merchant_windows(payments, size).iter().map(row).collect()
 }
