@@ -16,7 +16,7 @@
 //! let payments = job.source(
 //!     Table::new("payments", "generator")
 //!         .option("number-of-rows", 10_000)
-//!         .option("late", 0)
+//!         .option("late-share", 0)
 //!         .column("ts", TIMESTAMP)
 //!         .column("card", BIGINT)
 //!         .column("merchant", BIGINT)

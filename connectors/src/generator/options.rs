@@ -57,7 +57,7 @@ fn times(o: &mut Options) -> TimeOptions {
         rows_per_1000_s: o.thousandths("event-rate", 1..=1_000_000_000_000, 100_000) as u64,
         disorder: o.share("disorder", 0.02),
         disorder_max_ms: o.duration_ms("disorder-max", 1..=BEHIND_MS_MAX, 4_000) as u64,
-        late: o.share("late", 0.001),
+        late: o.share("late-share", 0.001),
         late_min_ms: o.duration_ms("late-min", 0..=BEHIND_MS_MAX, 6_000) as u64,
         late_max_ms: o.duration_ms("late-max", 0..=BEHIND_MS_MAX, 120_000) as u64,
     };
@@ -66,7 +66,7 @@ fn times(o: &mut Options) -> TimeOptions {
         o.error("event-start", "lies outside the years 1 to 9999; write e.g. '2026-01-01T00:00:00'");
     }
     if options.disorder + options.late > 1.0 {
-        o.error("late", format!("{} and disorder {} are more than all rows", options.late, options.disorder));
+        o.error("late-share", format!("{} and disorder {} are more than all rows", options.late, options.disorder));
     }
     if options.late_max_ms < options.late_min_ms {
         o.error("late-max", format!("is below late-min, which is {} ms", options.late_min_ms));

@@ -114,7 +114,7 @@ fn rows_equal_the_model() {
 fn disorder_and_lateness_are_near_the_shares_asked_for() {
     for (disorder, late) in [(0.02, 0.001), (0.0, 0.0), (0.3, 0.05)] {
         let (d, l) = (disorder.to_string(), late.to_string());
-        let options = [("number-of-rows", "400000"), ("disorder", &*d), ("late", &*l)];
+        let options = [("number-of-rows", "400000"), ("disorder", &*d), ("late-share", &*l)];
         let (mut rows, mut behind, mut too_late) = (0.0, 0.0, 0.0);
         for shard in shards(&options, &[1], 8192) {
             let mut max = i64::MIN;

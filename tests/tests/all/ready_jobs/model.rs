@@ -25,6 +25,10 @@ pub struct Payment {
     status: String,
     is_fraud: bool,
     burst: Option<i64>,
+    partition: usize,
+    offset: usize,
+    /// The partition's largest event time with this row.
+    largest: i64,
     /// `None` before the partition's first row.
     watermark: Option<i64>,
 }
@@ -40,20 +44,22 @@ pub fn read(folder: &Path) -> Vec<Payment> {
     let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
     paths.sort();
     let mut all = Vec::new();
-    for path in paths.iter().filter(|p| p.is_file()) {
+    for (partition, path) in paths.iter().filter(|p| p.is_file()).enumerate() {
         let text = std::fs::read_to_string(path).unwrap();
         let mut largest = None;
-        for line in text.lines().filter(|l| l.starts_with(|c: char| c.is_ascii_digit())) {
+        for (offset, line) in text.lines().filter(|l| l.starts_with(|c: char| c.is_ascii_digit())).enumerate() {
             let watermark = largest.map(|t: i64| t - DELAY_MS + 1);
-            let payment = parse(line, watermark);
-            largest = largest.max(Some(payment.ts));
+            let payment = Payment { partition, offset, watermark, ..parse(line) };
+            let payment = Payment { largest: payment.ts.max(largest.unwrap_or(payment.ts)), ..payment };
+            largest = Some(payment.largest);
             all.push(payment);
         }
     }
     all
 }
 
-fn parse(line: &str, watermark: Option<i64>) -> Payment {
+/// A row without what its place in the file decides.
+fn parse(line: &str) -> Payment {
     let f: Vec<&str> = line.split(',').collect();
     assert_eq!(f.len(), 13, "{line}");
     let number = |i: usize| f[i].parse::<i64>().unwrap_or_else(|_| panic!("field {i} of {line}"));
@@ -69,7 +75,10 @@ fn parse(line: &str, watermark: Option<i64>) -> Payment {
         status: f[10].to_string(),
         is_fraud: f[11] == "true",
         burst: (!f[12].is_empty()).then(|| number(12)),
-        watermark,
+        partition: 0,
+        offset: 0,
+        largest: i64::MIN,
+        watermark: None,
     }
 }
 
@@ -101,21 +110,37 @@ impl Features<'_> {
     }
 }
 
-/// The rows of `key` equal to the payment's and no older than `back`, peers included.
-struct Frames<'a, K>(HashMap<K, Vec<&'a Payment>>);
+/// The payments of each key that have entered, by event time.
+#[derive(Default)]
+struct Log<'a>(HashMap<i64, Vec<&'a Payment>>);
 
-impl<'a, K: std::hash::Hash + Eq> Frames<'a, K> {
-    fn of(payments: &[&'a Payment], key: impl Fn(&Payment) -> K) -> Self {
-        let mut by_key: HashMap<K, Vec<&Payment>> = HashMap::new();
-        payments.iter().for_each(|p| by_key.entry(key(p)).or_default().push(p));
-        by_key.values_mut().for_each(|rows| rows.sort_by_key(|p| p.ts));
-        Self(by_key)
+impl<'a> Log<'a> {
+    fn enter(&mut self, key: i64, p: &'a Payment) {
+        let rows = self.0.entry(key).or_default();
+        rows.insert(rows.partition_point(|q| q.ts <= p.ts), p);
     }
-    fn rows(&self, key: &K, t: i64, back: i64) -> &[&'a Payment] {
-        let rows = &self.0[key];
+    /// Those of the key in `[t - back, t]`.
+    fn frame(&self, key: i64, t: i64, back: i64) -> &[&'a Payment] {
+        let rows = &self.0[&key];
         let from = rows.partition_point(|p| p.ts < t - back);
         let to = rows.partition_point(|p| p.ts <= t);
         &rows[from..to]
+    }
+}
+
+/// What the frames of the fraud job read.
+#[derive(Default)]
+struct Logs<'a> {
+    cards: Log<'a>,
+    devices: Log<'a>,
+    merchants: Log<'a>,
+}
+
+impl<'a> Logs<'a> {
+    fn enter(&mut self, p: &'a Payment) {
+        self.cards.enter(p.card, p);
+        self.devices.enter(p.device, p);
+        self.merchants.enter(p.merchant, p);
     }
 }
 
@@ -127,24 +152,33 @@ fn cents(rows: &[&Payment]) -> i64 {
     rows.iter().map(|p| p.cents).sum()
 }
 
-/// `velocity` and `decided` of the fraud job: on-time payments only.
+/// `velocity` and `decided` of the fraud job under `final`: on-time payments only, each with all its peers.
 pub fn velocity(payments: &[Payment]) -> Vec<Features<'_>> {
     let on_time: Vec<&Payment> = payments.iter().filter(|p| !p.late()).collect();
-    let cards = Frames::of(&on_time, |p| p.card);
-    let devices = Frames::of(&on_time, |p| p.device);
-    let merchants = Frames::of(&on_time, |p| p.merchant);
-    on_time.iter().map(|p| decide(p, &cards, &devices, &merchants)).collect()
+    let mut logs = Logs::default();
+    on_time.iter().for_each(|p| logs.enter(p));
+    on_time.iter().map(|p| decide(p, &logs)).collect()
 }
 
-fn decide<'a>(
-    p: &'a Payment,
-    cards: &Frames<'a, i64>,
-    devices: &Frames<'a, i64>,
-    merchants: &Frames<'a, i64>,
-) -> Features<'a> {
-    let card = |back| cards.rows(&p.card, p.ts, back);
-    let device = |back| devices.rows(&p.device, p.ts, back);
-    let at_merchant = merchants.rows(&p.merchant, p.ts, 10 * MINUTE);
+/// The same under `arrival`: each payment in its turn, by what has entered then, itself included. A late one enters too;
+/// one behind the horizon neither enters nor has features, so that no rule fires.
+pub fn velocity_on_arrival(payments: &[Payment], quantum_ms: i64, horizon_ms: i64) -> Vec<Features<'_>> {
+    let mut order: Vec<&Payment> = payments.iter().collect();
+    order.sort_by_key(|p| (p.largest.div_euclid(quantum_ms), p.partition, p.offset));
+    let mut logs = Logs::default();
+    let complete = order.into_iter().filter(|p| p.watermark.is_none_or(|w| p.ts >= w - horizon_ms));
+    complete
+        .map(|p| {
+            logs.enter(p);
+            decide(p, &logs)
+        })
+        .collect()
+}
+
+fn decide<'a>(p: &'a Payment, logs: &Logs<'a>) -> Features<'a> {
+    let card = |back| logs.cards.frame(p.card, p.ts, back);
+    let device = |back| logs.devices.frame(p.device, p.ts, back);
+    let at_merchant = logs.merchants.frame(p.merchant, p.ts, 10 * MINUTE);
     let small: Vec<&Payment> = at_merchant.iter().copied().filter(|q| q.cents < 500).collect();
     let (count_1m, merchants_1m) = (card(MINUTE).len() as i64, distinct(card(MINUTE), |q| q.merchant));
     let (count_10m, merchants_10m) = (card(10 * MINUTE).len() as i64, distinct(card(10 * MINUTE), |q| q.merchant));
