@@ -61,7 +61,7 @@ fn spec(format: &str, path: &Path) -> Result<SourceSpec> {
 fn read(source: &dyn Source) -> Result<i64> {
     let mut rows = 0;
     for index in 0..source.partitions().len() {
-        let mut partition = source.open(index)?;
+        let mut partition = source.open(index, None)?;
         while let Some(mut split) = partition.next_split()? {
             loop {
                 match split.read(crate::memory::BATCH_ROWS)? {

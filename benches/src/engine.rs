@@ -13,7 +13,7 @@ use highwater_engine::flow::{Control, Report};
 use highwater_engine::graph::{JobGraph, MapSpec, Node, RunOptions, SinkSpec, SourceSpec, Step};
 use highwater_engine::operator::Operator;
 use highwater_engine::parts::{Parts, Role, RowProgram};
-use highwater_engine::sink::{Sink, SinkTable};
+use highwater_engine::sink::{Publisher, Sink, SinkTable};
 use highwater_engine::source::Source;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -118,6 +118,9 @@ impl Parts for MemoryParts {
     }
     fn sink(&self, _: &SinkSpec, schema: &SchemaRef) -> Result<Arc<dyn SinkTable>, BuildError> {
         Ok(Arc::new(Sums { columns: Columns::of(schema), written: self.written.clone() }))
+    }
+    fn publisher(&self, _: &SinkSpec, _: &SchemaRef, _: bool) -> Result<Box<dyn Publisher>, BuildError> {
+        Err(BuildError::new("the sink of the benchmark keeps no checkpoints"))
     }
     fn operator(&self, node: &Node, input: &SchemaRef, role: Role) -> Result<Box<dyn Operator>, BuildError> {
         highwater_operators::operator(node, input, role)

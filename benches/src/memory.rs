@@ -6,7 +6,7 @@ use arrow::datatypes::SchemaRef;
 use highwater_engine::batch::Offsets;
 use highwater_engine::error::{BuildError, SourceError};
 use highwater_engine::graph::SourceSpec;
-use highwater_engine::source::{Chunk, PartitionInfo, PartitionReader, Read, Source, Split};
+use highwater_engine::source::{Chunk, PartitionInfo, PartitionReader, Position, Read, Source, Split};
 use std::sync::Arc;
 
 /// Rows of a batch.
@@ -62,8 +62,12 @@ impl Source for Memory {
     fn partitions(&self) -> &[PartitionInfo] {
         &self.partitions
     }
-    fn open(&self, _: usize) -> Result<Box<dyn PartitionReader>, SourceError> {
-        Ok(Box::new(Reader { batches: self.batches.clone(), next: 0 }))
+    fn open(&self, _: usize, from: Option<&Position>) -> Result<Box<dyn PartitionReader>, SourceError> {
+        let at = from.map_or(0, |p| p.at as usize);
+        Ok(Box::new(Reader { batches: self.batches.clone(), next: at / BATCH_ROWS, row: at % BATCH_ROWS }))
+    }
+    fn fingerprint(&self, _: usize) -> Result<String, SourceError> {
+        Ok(String::new())
     }
     fn bounded(&self) -> bool {
         true
@@ -76,6 +80,8 @@ impl Source for Memory {
 struct Reader {
     batches: Arc<Vec<RecordBatch>>,
     next: usize,
+    /// Rows of the next batch that are read already.
+    row: usize,
 }
 
 impl PartitionReader for Reader {
@@ -85,7 +91,8 @@ impl PartitionReader for Reader {
         }
         let (at, end) = (self.next, (self.next + SPLIT_BATCHES).min(self.batches.len()));
         self.next = end;
-        Ok(Some(Box::new(Batches { batches: self.batches.clone(), at, row: 0, end })))
+        let row = std::mem::take(&mut self.row);
+        Ok(Some(Box::new(Batches { batches: self.batches.clone(), at, row, end })))
     }
 }
 
@@ -109,6 +116,8 @@ impl Split for Batches {
         if self.row == batch.num_rows() {
             (self.at, self.row) = (self.at + 1, 0);
         }
-        Ok(Read::Rows(Chunk { columns, offsets, bad: Vec::new(), bytes: 0 }))
+        let next = self.at * BATCH_ROWS + self.row;
+        let end = Position { offset: next as i64, at: next as u64 };
+        Ok(Read::Rows(Chunk { columns, offsets, bad: Vec::new(), bytes: 0, end }))
     }
 }

@@ -24,4 +24,4 @@ pub mod types;
 mod registry;
 
 pub use options::OptionError;
-pub use registry::{Usage, check, sink, source};
+pub use registry::{Usage, check, publisher, sink, source};

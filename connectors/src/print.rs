@@ -3,6 +3,9 @@
 //! With the option `print-identifier` a line begins with it: `alerts> +I[…]`. Rows appear as they are made and can't be
 //! taken back: what a failed job printed stays. Workers write whole lines in turn. NULL is `null`; other values as in
 //! [`crate::format::text`].
+//!
+//! In a job that keeps state rows are printed when their checkpoint is durable, **at least once**: standard output does not
+//! tell what it has shown, so after a crash the rows of the last checkpoints may be printed again.
 
 use crate::format::text::{Column, Style};
 use crate::options::Options;
@@ -10,10 +13,10 @@ use crate::types;
 use arrow::array::RecordBatch;
 use arrow_schema::Schema;
 use highwater_engine::error::SinkError;
-use highwater_engine::sink::{Sink, SinkTable};
+use highwater_engine::sink::{Publication, Publisher, Roll, Sink, SinkTable};
 use std::io::{ErrorKind, Write, stdout};
 
-/// A `print` table and, cloned, its writers.
+/// A `print` table, cloned its writers, and its publisher.
 #[derive(Clone, Debug)]
 pub struct Print {
     prefix: String,
@@ -72,6 +75,28 @@ impl Sink for Print {
             }
             _ => SinkError::new(format!("print: can't write to standard output: {e}")),
         })
+    }
+    fn finish(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+impl Publisher for Print {
+    fn roll(&self) -> Roll {
+        Roll::EachCheckpoint
+    }
+    fn recover(&mut self) -> Result<Option<u64>, SinkError> {
+        Ok(None)
+    }
+    fn publish(
+        &mut self,
+        _publication: &Publication,
+        rows: &mut dyn Iterator<Item = Result<RecordBatch, SinkError>>,
+    ) -> Result<(), SinkError> {
+        for batch in rows {
+            self.write(&batch?)?;
+        }
+        Ok(())
     }
     fn finish(&mut self) -> Result<(), SinkError> {
         Ok(())

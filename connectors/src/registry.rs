@@ -9,7 +9,7 @@ use crate::table::{self, TableOptions};
 use arrow_schema::SchemaRef;
 use highwater_engine::error::BuildError;
 use highwater_engine::graph::{RunOptions, SinkSpec, SourceSpec};
-use highwater_engine::sink::SinkTable;
+use highwater_engine::sink::{Publisher, SinkTable};
 use highwater_engine::source::Source;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -75,6 +75,19 @@ pub fn sink(spec: &SinkSpec, schema: &SchemaRef) -> Result<Arc<dyn SinkTable>, B
         Target::Files(options) => {
             let opened = FileTable::new(&options, schema);
             Arc::new(opened.map_err(|e| BuildError::new(format!("table {}: {}", spec.table, e.message)))?)
+        }
+    })
+}
+
+/// Opens an output table of a job that keeps state. `resumed` is false on the very first start of the job.
+pub fn publisher(spec: &SinkSpec, schema: &SchemaRef, _resumed: bool) -> Result<Box<dyn Publisher>, BuildError> {
+    let parsed = target(&spec.connector, &spec.options, schema).map_err(|e| joined(&spec.table, &e))?;
+    Ok(match parsed {
+        Target::Blackhole => Box::new(Blackhole),
+        Target::Print(print) => Box::new(print),
+        Target::Table(_) | Target::Files(_) => {
+            let message = format!("table {}: connector '{}' keeps no state yet", spec.table, spec.connector);
+            return Err(BuildError::new(message));
         }
     })
 }

@@ -3,7 +3,7 @@
 use crate::error::{BuildError, OperatorError};
 use crate::graph::{MapSpec, Node, RunOptions, SinkSpec, SourceSpec};
 use crate::operator::Operator;
-use crate::sink::SinkTable;
+use crate::sink::{Publisher, SinkTable};
 use crate::source::Source;
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow_schema::SchemaRef;
@@ -26,6 +26,9 @@ pub trait Parts: Send + Sync {
     fn source(&self, spec: &SourceSpec, options: &RunOptions) -> Result<Arc<dyn Source>, BuildError>;
     /// Opens an output table whose rows have this schema. Called once per job.
     fn sink(&self, spec: &SinkSpec, schema: &SchemaRef) -> Result<Arc<dyn SinkTable>, BuildError>;
+    /// Opens an output table of a job that keeps state: used instead of [`Parts::sink`]. `resumed` is false on the very
+    /// first start of the job: then a target that holds something is refused.
+    fn publisher(&self, spec: &SinkSpec, schema: &SchemaRef, resumed: bool) -> Result<Box<dyn Publisher>, BuildError>;
     /// Makes the operator of a `Map`, `TimeRange`, `AssignWindow`, `Window`, `Over` or `Late` node. Called once per worker.
     fn operator(&self, node: &Node, input: &SchemaRef, role: Role) -> Result<Box<dyn Operator>, BuildError>;
     /// The schema of the partial results of a step that can be split into [`Role::Combine`] and [`Role::Merge`]. Its first

@@ -5,18 +5,28 @@
 //! does only what is sequential (finding the next record border, seeking); [`Split::read`] decodes and may run on another
 //! worker at the same time as later splits. The runtime carries event-time maxima from split to split, tags late rows,
 //! and cuts epochs: a source knows nothing of them.
+//!
+//! Every chunk says where reading goes on behind it: [`Chunk::end`], a [`Position`]. A checkpoint keeps positions, and a
+//! restored job opens the partition there: it reads exactly the rows after the chunk, with the same offsets and the same
+//! bad records, whatever the borders of chunks and splits were. What must not have changed meanwhile is in
+//! [`Source::fingerprint`].
 
 use crate::batch::Offsets;
 use crate::error::SourceError;
 use arrow::array::RecordBatch;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// An input table, opened once per job.
 pub trait Source: Send + Sync {
     /// The partitions, in their fixed order (files: path order).
     fn partitions(&self) -> &[PartitionInfo];
-    /// Opens partition `index` at its beginning.
-    fn open(&self, index: usize) -> Result<Box<dyn PartitionReader>, SourceError>;
+    /// Opens partition `index` at its beginning, or where `from` says: a position that this partition gave before.
+    fn open(&self, index: usize, from: Option<&Position>) -> Result<Box<dyn PartitionReader>, SourceError>;
+    /// What must be equal when a job goes on from a position of partition `index`: a file's size and the hash of its first
+    /// bytes, a generator's seed and shape. Another text means other rows, or the same at other offsets. Empty if nothing
+    /// can change.
+    fn fingerprint(&self, index: usize) -> Result<String, SourceError>;
     /// Whether the source ends by itself.
     fn bounded(&self) -> bool;
     /// Rows in all, if known before reading: for progress.
@@ -31,6 +41,15 @@ pub struct PartitionInfo {
     /// A lower bound of the rows' event times, in epoch milliseconds, if it is cheaply known (statistics, the first row):
     /// decides the order of opening, never a result.
     pub first_time_ms: Option<i64>,
+}
+
+/// Where a partition goes on: what a checkpoint keeps of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Offset of the next row, bad records included.
+    pub offset: i64,
+    /// The connector's own way to it: a byte offset, a row group and row, a counter. Opaque to the engine.
+    pub at: u64,
 }
 
 /// A partition being read; hands out its splits in order. Called under the partition's lock.
@@ -67,6 +86,8 @@ pub struct Chunk {
     pub bad: Vec<BadRecord>,
     /// Bytes of input consumed for this chunk.
     pub bytes: u64,
+    /// Where reading goes on behind this chunk.
+    pub end: Position,
 }
 
 /// A record that could not be decoded.

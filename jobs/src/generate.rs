@@ -119,7 +119,7 @@ fn copy(
 ) -> Result<usize, Failure> {
     let read_error = |e| Failure::job(format!("source {}: {e}", from.table));
     let write_error = |e| Failure::job(format!("sink {}: {e}", to.table));
-    let mut reader = source.open(partition).map_err(read_error)?;
+    let mut reader = source.open(partition, None).map_err(read_error)?;
     let mut writer = sink.open(partition).map_err(write_error)?;
     let mut rows = 0;
     while let Some(mut split) = reader.next_split().map_err(read_error)? {

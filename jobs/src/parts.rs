@@ -7,7 +7,7 @@ use highwater_engine::error::BuildError;
 use highwater_engine::graph::{MapSpec, Node, RunOptions, SinkSpec, SourceSpec};
 use highwater_engine::operator::Operator;
 use highwater_engine::parts::{Parts, Role, RowProgram};
-use highwater_engine::sink::SinkTable;
+use highwater_engine::sink::{Publisher, SinkTable};
 use highwater_engine::source::Source;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -63,6 +63,10 @@ impl Parts for JobParts {
         let table = Arc::new(Table::open(spec, schema)?);
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).push((spec.table.clone(), table.clone()));
         Ok(table)
+    }
+
+    fn publisher(&self, spec: &SinkSpec, schema: &SchemaRef, resumed: bool) -> Result<Box<dyn Publisher>, BuildError> {
+        highwater_connectors::publisher(spec, schema, resumed)
     }
 
     fn operator(&self, node: &Node, input: &SchemaRef, role: Role) -> Result<Box<dyn Operator>, BuildError> {

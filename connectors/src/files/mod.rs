@@ -9,6 +9,7 @@
 //! Every file is a partition, in path order; files and folders whose name begins with `.` or `_` are skipped. A sink's
 //! folder is complete or absent: see [`mod@write`].
 
+pub mod fingerprint;
 pub mod listing;
 mod options;
 pub mod read;

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use highwater_engine::error::{BuildError, SourceError};
 use highwater_engine::expr::{Expr, Literal};
 use highwater_engine::graph::SourceSpec;
-use highwater_engine::source::{PartitionInfo, PartitionReader, Read, Source};
+use highwater_engine::source::{PartitionInfo, PartitionReader, Position, Read, Source};
 use std::fs::File;
 use std::io::Read as _;
 use std::sync::Arc;
@@ -67,11 +67,18 @@ impl Source for FileSource {
     fn partitions(&self) -> &[PartitionInfo] {
         &self.partitions
     }
-    fn open(&self, index: usize) -> Result<Box<dyn PartitionReader>, SourceError> {
+    fn open(&self, index: usize, from: Option<&Position>) -> Result<Box<dyn PartitionReader>, SourceError> {
         Ok(match &self.format {
-            Files::Csv(table) => Box::new(table.open(&self.partitions[index].name)?),
-            Files::Parquet(files) => Box::new(ParquetReader::new(files[index].clone())),
+            Files::Csv(table) => Box::new(table.open(&self.partitions[index].name, from)?),
+            Files::Parquet(files) => Box::new(ParquetReader::new(files[index].clone(), from)?),
         })
+    }
+    fn fingerprint(&self, index: usize) -> Result<String, SourceError> {
+        let format = match &self.format {
+            Files::Csv(table) => table.options.shape(),
+            Files::Parquet(_) => "parquet".to_owned(),
+        };
+        super::fingerprint::of(&self.partitions[index].name, &format)
     }
     fn bounded(&self) -> bool {
         true

@@ -65,7 +65,7 @@ fn read_all(spec: &SourceSpec) -> Result<(RecordBatch, Vec<Option<i64>>), String
     let source = source(spec, &RunOptions::default()).map_err(|e| e.message)?;
     let mut batches = Vec::new();
     for p in 0..source.partitions().len() {
-        let mut reader = source.open(p).map_err(|e| e.message)?;
+        let mut reader = source.open(p, None).map_err(|e| e.message)?;
         while let Some(mut split) = reader.next_split().unwrap() {
             while let Read::Rows(chunk) = split.read(1000).unwrap() {
                 assert!(chunk.bad.is_empty(), "{:?}", chunk.bad);

@@ -49,6 +49,21 @@ impl GeneratorOptions {
         let columns = columns(o, physical);
         Self { payments, rows, rows_per_second, partitions, columns }
     }
+
+    /// Everything that decides which rows a shard holds, as text: kept in checkpoints, so its form is frozen. Not among it:
+    /// the pace, and which columns are declared.
+    pub fn shape(&self) -> String {
+        let Self { payments: p, rows, partitions, rows_per_second: _, columns: _ } = self;
+        let PaymentOptions { seed, times: t, bursts_per_day, cards, cards_skew, merchants, merchants_skew, devices } =
+            p;
+        let TimeOptions { start_ms, rows_per_1000_s, disorder, disorder_max_ms, late, late_min_ms, late_max_ms } = t;
+        let rows = rows.map_or("endless".to_owned(), |n| n.to_string());
+        format!(
+            "generator 1: rows {rows}, partitions {partitions}, seed {seed}, start {start_ms}, rate {rows_per_1000_s}, disorder \
+             {disorder} to {disorder_max_ms}, late {late} from {late_min_ms} to {late_max_ms}, bursts {bursts_per_day}, cards \
+             {cards} skew {cards_skew}, merchants {merchants} skew {merchants_skew}, devices {devices}"
+        )
+    }
 }
 
 fn times(o: &mut Options) -> TimeOptions {

@@ -7,7 +7,8 @@ use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 use highwater_engine::batch::Offsets;
 use highwater_engine::error::{BuildError, SourceError};
-use highwater_engine::source::{Chunk, PartitionInfo, PartitionReader, Read, Source, Split};
+use highwater_engine::source::{Chunk, PartitionInfo, PartitionReader, Position, Read, Source, Split};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,8 @@ struct Shared {
     rows: Option<u64>,
     shards: u64,
     pace: Option<Pace>,
+    /// All that decides which rows a shard holds.
+    shape: String,
 }
 
 impl Generator {
@@ -42,6 +45,7 @@ impl Generator {
             rows: options.rows,
             shards: options.partitions,
             pace: options.rows_per_second.map(Pace::new),
+            shape: options.shape(),
         };
         // No row is before the start, whatever its disorder.
         let first_time_ms = Some(options.payments.times.start_ms);
@@ -54,11 +58,19 @@ impl Source for Generator {
     fn partitions(&self) -> &[PartitionInfo] {
         &self.partitions
     }
-    fn open(&self, index: usize) -> Result<Box<dyn PartitionReader>, SourceError> {
+    fn open(&self, index: usize, from: Option<&Position>) -> Result<Box<dyn PartitionReader>, SourceError> {
         let shard = index as u64;
         let shared = self.shared.clone();
         let end = shared.rows.map_or(u64::MAX, |n| n.saturating_sub(shard).div_ceil(shared.shards));
-        Ok(Box::new(Shard { shared, shard, at: 0, end }))
+        // A position is the offset itself: row i of a shard is a function of i.
+        let at = from.map_or(0, |p| p.at).min(end);
+        if let Some(pace) = &shared.pace {
+            pace.resume(at * shared.shards);
+        }
+        Ok(Box::new(Shard { shared, shard, at, end }))
+    }
+    fn fingerprint(&self, _index: usize) -> Result<String, SourceError> {
+        Ok(self.shared.shape.clone())
     }
     fn bounded(&self) -> bool {
         self.shared.rows.is_some()
@@ -117,30 +129,38 @@ impl Split for Range {
             .map_err(|e| SourceError::new(format!("generator: {e}; this is a bug, please report it")))?;
         let offsets = Offsets::Run(self.at as i64);
         self.at += count;
-        Ok(Read::Rows(Chunk { columns, offsets, bad: Vec::new(), bytes: 0 }))
+        let end = Position { offset: self.at as i64, at: self.at };
+        Ok(Read::Rows(Chunk { columns, offsets, bad: Vec::new(), bytes: 0, end }))
     }
 }
 
-/// Row `i` is due `i / rows_per_second` after the first read.
+/// Row `i` is due `(i - base) / rows_per_second` after the first read.
 struct Pace {
     rows_per_second: u64,
     start: OnceLock<Instant>,
+    /// Rows that were read before a restart: they and those between them are due at once.
+    base: AtomicU64,
 }
 
 impl Pace {
     fn new(rows_per_second: u64) -> Self {
-        Self { rows_per_second, start: OnceLock::new() }
+        Self { rows_per_second, start: OnceLock::new(), base: AtomicU64::new(0) }
+    }
+    /// Some shard goes on at this row of all.
+    fn resume(&self, row: u64) {
+        self.base.fetch_max(row, Relaxed);
     }
     fn elapsed_ns(&self) -> u128 {
         self.start.get_or_init(Instant::now).elapsed().as_nanos()
     }
     /// How many rows of all are due.
     fn due(&self) -> u64 {
-        (self.elapsed_ns() * u128::from(self.rows_per_second) / 1_000_000_000) as u64 + 1
+        self.base.load(Relaxed) + (self.elapsed_ns() * u128::from(self.rows_per_second) / 1_000_000_000) as u64 + 1
     }
     /// How long until this row is due.
     fn until(&self, row: u64) -> Duration {
-        let due_ns = u128::from(row) * 1_000_000_000 / u128::from(self.rows_per_second);
+        let due_ns =
+            u128::from(row.saturating_sub(self.base.load(Relaxed))) * 1_000_000_000 / u128::from(self.rows_per_second);
         let wait = due_ns.saturating_sub(self.elapsed_ns()) as u64;
         Duration::from_nanos(wait).clamp(Duration::from_micros(100), PENDING_MAX)
     }

@@ -29,7 +29,7 @@ fn shards(pairs: &[(&str, &str)], read: &[usize], batch: usize) -> Vec<RecordBat
     let source = Generator::new(&parse(pairs, &schema).unwrap(), &schema, read).unwrap();
     let schema = Arc::new(schema.project(read).unwrap());
     let shard = |p: usize| {
-        let (mut batches, mut reader) = (Vec::new(), source.open(p).unwrap());
+        let (mut batches, mut reader) = (Vec::new(), source.open(p, None).unwrap());
         while let Some(mut split) = reader.next_split().unwrap() {
             while let Read::Rows(chunk) = split.read(batch).unwrap() {
                 batches.push(chunk.columns);
@@ -87,7 +87,7 @@ fn rows_equal_the_model() {
             let row: usize = expected[0].parse().unwrap();
             let (shard, offset) = (row % shards, row / shards);
             if batches[shard].is_empty() {
-                let mut reader = source.open(shard).unwrap();
+                let mut reader = source.open(shard, None).unwrap();
                 while let Some(mut split) = reader.next_split().unwrap() {
                     while let Read::Rows(chunk) = split.read(1 << 20).unwrap() {
                         batches[shard].push(chunk.columns);
@@ -170,10 +170,10 @@ fn a_paced_table_gives_what_is_due_then_asks_to_wait() {
     let source = |rps| Generator::new(&parse(&[("rows-per-second", rps)], &schema).unwrap(), &schema, &[0]).unwrap();
     let slow = source("1");
     assert!(!slow.bounded() && slow.rows_hint().is_none());
-    let mut split = slow.open(0).unwrap().next_split().unwrap().unwrap();
+    let mut split = slow.open(0, None).unwrap().next_split().unwrap().unwrap();
     assert!(matches!(split.read(100).unwrap(), Read::Rows(c) if c.columns.num_rows() == 1));
     assert!(matches!(split.read(100).unwrap(), Read::Pending(_)));
-    let mut other = slow.open(1).unwrap().next_split().unwrap().unwrap();
+    let mut other = slow.open(1, None).unwrap().next_split().unwrap().unwrap();
     assert!(matches!(other.read(100).unwrap(), Read::Pending(_)));
 }
 

@@ -7,8 +7,8 @@ use crate::expr::Expr;
 use crate::graph::*;
 use crate::operator::{Operator, Output};
 use crate::parts::{Parts, Projected, Role, RowProgram};
-use crate::sink::{Sink, SinkTable};
-use crate::source::{BadRecord, Chunk, PartitionInfo, PartitionReader, Read, Source, Split};
+use crate::sink::{Publisher, Sink, SinkTable};
+use crate::source::{BadRecord, Chunk, PartitionInfo, PartitionReader, Position, Read, Source, Split};
 use crate::state::Snapshot;
 use crate::time::Progress;
 use arrow::array::{AsArray, Int64Array, RecordBatch, TimestampMillisecondArray};
@@ -62,8 +62,12 @@ impl Source for Memory {
     fn partitions(&self) -> &[PartitionInfo] {
         &self.infos
     }
-    fn open(&self, index: usize) -> Result<Box<dyn PartitionReader>, SourceError> {
-        Ok(Box::new(MemoryReader(self.rows[index].clone(), 0, self.split_rows, self.fault)))
+    fn open(&self, index: usize, from: Option<&Position>) -> Result<Box<dyn PartitionReader>, SourceError> {
+        let at = from.map_or(0, |p| p.at as usize);
+        Ok(Box::new(MemoryReader(self.rows[index].clone(), at, self.split_rows, self.fault)))
+    }
+    fn fingerprint(&self, _: usize) -> Result<String, SourceError> {
+        Ok(String::new())
     }
     fn bounded(&self) -> bool {
         true
@@ -103,7 +107,8 @@ impl Split for MemorySplit {
         let times = TimestampMillisecondArray::from_iter_values(good.iter().map(|(_, r)| r.1));
         let columns = RecordBatch::try_new(columns(), vec![Arc::new(keys), Arc::new(times)]).unwrap();
         let offsets = Offsets::List(good.iter().map(|(i, _)| base + *i as i64).collect());
-        Ok(Read::Rows(Chunk { columns, offsets, bad, bytes: 1 }))
+        let end = Position { offset: self.2 + end as i64, at: (self.2 + end as i64) as u64 };
+        Ok(Read::Rows(Chunk { columns, offsets, bad, bytes: 1, end }))
     }
 }
 
@@ -191,6 +196,9 @@ impl Parts for TestParts {
     }
     fn sink(&self, _: &SinkSpec, _: &SchemaRef) -> Result<Arc<dyn SinkTable>, BuildError> {
         Ok(Arc::new(Collect(self.written.clone(), self.ended.clone())))
+    }
+    fn publisher(&self, _: &SinkSpec, _: &SchemaRef, _: bool) -> Result<Box<dyn Publisher>, BuildError> {
+        unreachable!("no job here keeps state")
     }
     fn operator(&self, _: &Node, _: &SchemaRef, _: Role) -> Result<Box<dyn Operator>, BuildError> {
         Ok(Box::new(Count(BTreeMap::new(), self.fault)))

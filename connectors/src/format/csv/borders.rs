@@ -26,6 +26,8 @@ pub enum Piece {
 pub struct Block {
     /// The bytes.
     pub data: Vec<u8>,
+    /// Where they begin in the file.
+    pub start: u64,
     /// Number of the first record, from 0; the header and empty lines count.
     pub record: u64,
     /// Line of the first record, from 1.
@@ -45,6 +47,8 @@ pub struct Oversize {
     pub reason: String,
     /// Its first bytes.
     pub raw: Vec<u8>,
+    /// Where it begins in the file.
+    pub start: u64,
     /// Bytes skipped.
     pub bytes: u64,
 }
@@ -59,6 +63,8 @@ pub struct Borders<R> {
     /// Read but not handed out.
     buffer: Vec<u8>,
     ended: bool,
+    /// Where the buffer begins in the file.
+    start: u64,
     record: u64,
     line: u64,
 }
@@ -77,7 +83,13 @@ impl<R: Read> Borders<R> {
     /// Begins at the start of `input`. Blocks have about `block_bytes`.
     pub fn new(input: R, delimiter: u8, quote: Option<u8>, block_bytes: usize) -> Self {
         let block_bytes = block_bytes.clamp(BLOCK_BYTES_MIN, BLOCK_BYTES);
-        Self { input, delimiter, quote, block_bytes, buffer: Vec::new(), ended: false, record: 0, line: 1 }
+        Self { input, delimiter, quote, block_bytes, buffer: Vec::new(), ended: false, start: 0, record: 0, line: 1 }
+    }
+
+    /// `input` stands at byte `start` of the file, where record number `record` begins. Lines are counted from there: the
+    /// first is 1.
+    pub fn from(self, start: u64, record: u64) -> Self {
+        Self { start, record, ..self }
     }
 
     /// The next piece; `None` at the end.
@@ -106,7 +118,7 @@ impl<R: Read> Borders<R> {
         if missing == 0 || self.ended {
             return Ok(());
         }
-        let first = self.line == 1 && self.buffer.is_empty();
+        let first = self.start == 0 && self.buffer.is_empty();
         self.buffer.reserve(missing + 1);
         let read = self.input.by_ref().take(missing as u64).read_to_end(&mut self.buffer)?;
         if read < missing {
@@ -118,6 +130,7 @@ impl<R: Read> Borders<R> {
         // A byte order mark is no part of the first field.
         if first && self.buffer.starts_with(b"\xEF\xBB\xBF") {
             self.buffer.drain(..3);
+            self.start = 3;
         }
         Ok(())
     }
@@ -163,7 +176,8 @@ impl<R: Read> Borders<R> {
     fn take(&mut self, cut: &Cut, quoted: bool) -> Block {
         let mut data = self.buffer.split_off(cut.end);
         std::mem::swap(&mut data, &mut self.buffer);
-        let block = Block { data, record: self.record, line: self.line, quoted };
+        let block = Block { data, start: self.start, record: self.record, line: self.line, quoted };
+        self.start += cut.end as u64;
         self.record += cut.records;
         self.line += cut.lines;
         block
@@ -194,7 +208,8 @@ impl<R: Read> Borders<R> {
         } else {
             format!("the record is longer than {RECORD_BYTES_MAX} bytes; split it, or check the line breaks")
         };
-        let oversize = Oversize { record: self.record, line: self.line, reason, raw, bytes };
+        let oversize = Oversize { record: self.record, line: self.line, reason, raw, start: self.start, bytes };
+        self.start += bytes;
         self.record += 1;
         self.line += 1;
         Ok(oversize)

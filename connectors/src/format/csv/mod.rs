@@ -74,6 +74,12 @@ impl CsvOptions {
         }
         Self { header, delimiter, quote: quoted.then_some(quote), null_literal }
     }
+
+    /// What decides where the records of a file begin and how they are numbered, as text: kept in checkpoints.
+    pub fn shape(&self) -> String {
+        let Self { header, delimiter, quote, null_literal: _ } = self;
+        format!("csv, header {header}, delimiter {delimiter}, quote {}", quote.map_or(0, u32::from))
+    }
 }
 
 /// A single ASCII character that can stand between or around fields.

@@ -10,9 +10,13 @@ use arrow::compute::filter_record_batch;
 use arrow_schema::SchemaRef;
 use highwater_engine::batch::Offsets;
 use highwater_engine::error::SourceError;
-use highwater_engine::source::{BadRecord, Chunk, PartitionReader, Read, Split};
+use highwater_engine::source::{BadRecord, Chunk, PartitionReader, Position, Read, Split};
 use std::fs::File;
-use std::sync::Arc;
+use std::io::{Read as _, Seek, SeekFrom};
+use std::sync::{Arc, OnceLock};
+
+/// Bytes read at a time where a header or line breaks are looked for.
+const HEADER_BYTES: usize = 64 << 10;
 
 /// A table of CSV files: what all of them have in common.
 #[derive(Debug)]
@@ -34,33 +38,29 @@ impl CsvTable {
         Ok(Self { options, physical: physical.clone(), read: read.to_vec(), schema })
     }
 
-    /// Opens a file at its first record.
-    pub fn open(self: &Arc<Self>, path: &str) -> Result<CsvReader, SourceError> {
-        self.open_with_blocks(path, BLOCK_BYTES)
+    /// Opens a file at its first record, or at a position of this file.
+    pub fn open(self: &Arc<Self>, path: &str, from: Option<&Position>) -> Result<CsvReader, SourceError> {
+        let Some(from) = from else { return self.open_with_blocks(path, BLOCK_BYTES) };
+        self.open_with_blocks(path, HEADER_BYTES)?.resume(from)
     }
 
     /// Opens a file and cuts it into blocks of this size: a look at the first rows needs no more than a small one.
     pub fn open_with_blocks(self: &Arc<Self>, path: &str, block_bytes: usize) -> Result<CsvReader, SourceError> {
-        let file = File::open(path).map_err(|e| SourceError::new(crate::files::io_error("open", path, &e)))?;
-        let CsvOptions { delimiter, quote, .. } = self.options;
-        let borders = Borders::new(file, delimiter, quote, block_bytes);
-        let path = path.to_owned();
-        let mut reader = CsvReader { table: self.clone(), path, borders, pending: None, first: 0, file: None };
-        reader.begin()?;
-        Ok(reader)
+        CsvReader::begin(self, path, self.borders(open_at(path, 0)?, block_bytes))
+    }
+
+    fn borders(&self, input: File, block_bytes: usize) -> Borders<File> {
+        Borders::new(input, self.options.delimiter, self.options.quote, block_bytes)
     }
 }
 
 /// One file, read in order.
 pub struct CsvReader {
-    table: Arc<CsvTable>,
     path: String,
     borders: Borders<File>,
     /// The first block without the header.
     pending: Option<Piece>,
-    /// Number of the first record behind the header.
-    first: u64,
-    file: Option<Arc<FilePlan>>,
+    file: Arc<FilePlan>,
 }
 
 /// What the splits of one file share.
@@ -71,65 +71,129 @@ struct FilePlan {
     columns: Vec<Plan>,
     /// Number of the first record behind the header: that record has offset 0.
     first: u64,
+    lines: Lines,
 }
 
 impl CsvReader {
     /// Reads the header, if there is one, and settles which field is which column.
-    fn begin(&mut self) -> Result<(), SourceError> {
-        let mut layout = Layout::positional(self.table.physical.fields().len());
-        if self.table.options.header {
-            layout = match self.next_piece()? {
-                None => return Err(self.error("the file has no header; write one or set csv.header to false")),
-                Some(Piece::Oversize(o)) => return Err(self.error(&format!("line 1, the header: {}", o.reason))),
+    fn begin(table: &Arc<CsvTable>, path: &str, mut borders: Borders<File>) -> Result<Self, SourceError> {
+        let error = |message: &str| SourceError::new(format!("{path}: {message}"));
+        let mut layout = Layout::positional(table.physical.fields().len());
+        let (mut pending, mut first) = (None, 0);
+        if table.options.header {
+            layout = match next_piece(&mut borders, path)? {
+                None => return Err(error("the file has no header; write one or set csv.header to false")),
+                Some(Piece::Oversize(o)) => return Err(error(&format!("line 1, the header: {}", o.reason))),
                 Some(Piece::Block(mut block)) => {
-                    let header = names(&block.data, &self.table.options).map_err(|e| self.error(&e))?;
+                    let header = names(&block.data, &table.options).map_err(|e| error(&e))?;
                     let end = memchr::memchr(b'\n', &block.data).map_or(block.data.len(), |at| at + 1);
                     block.data.drain(..end);
+                    block.start += end as u64;
                     block.line += 1;
                     block.record += 1;
-                    self.first = block.record;
-                    self.pending = (!block.data.is_empty()).then_some(Piece::Block(block));
-                    Layout::from_header(&header, &self.table.physical).map_err(|e| self.error(&e))?
+                    first = block.record;
+                    pending = (!block.data.is_empty()).then_some(Piece::Block(block));
+                    Layout::from_header(&header, &table.physical).map_err(|e| error(&e))?
                 }
             };
         }
         let column = |&i: &usize| {
-            let field = self.table.physical.field(i);
+            let field = table.physical.field(i);
             Plan { field: layout.fields[i], name: field.name().clone(), data_type: field.data_type().clone() }
         };
-        let columns = self.table.read.iter().map(column).collect();
-        self.file =
-            Some(Arc::new(FilePlan { table: self.table.clone(), width: layout.width, columns, first: self.first }));
-        Ok(())
+        let columns = table.read.iter().map(column).collect();
+        let lines = Lines::default();
+        let file = Arc::new(FilePlan { table: table.clone(), width: layout.width, columns, first, lines });
+        Ok(Self { path: path.to_owned(), borders, pending, file })
     }
 
-    fn next_piece(&mut self) -> Result<Option<Piece>, SourceError> {
-        if let Some(piece) = self.pending.take() {
-            return Ok(Some(piece));
+    /// Goes on at a position of this file.
+    fn resume(self, from: &Position) -> Result<Self, SourceError> {
+        let Self { path, file, .. } = self;
+        let FilePlan { table, width, columns, first, .. } = &*file;
+        let input = open_at(&path, from.at)?;
+        let record = first + from.offset.max(0) as u64;
+        let borders = table.borders(input, BLOCK_BYTES).from(from.at, record);
+        let lines = Lines { path: path.clone(), until: from.at, before: OnceLock::new() };
+        let (table, columns) = (table.clone(), columns.clone());
+        let file = Arc::new(FilePlan { table, width: *width, columns, first: *first, lines });
+        Ok(Self { path, borders, pending: None, file })
+    }
+}
+
+fn next_piece(borders: &mut Borders<File>, path: &str) -> Result<Option<Piece>, SourceError> {
+    borders.next_piece().map_err(|e| SourceError::new(crate::files::io_error("read", path, &e)))
+}
+
+/// A file at this byte.
+fn open_at(path: &str, at: u64) -> Result<File, SourceError> {
+    let mut file = File::open(path).map_err(|e| SourceError::new(crate::files::io_error("open", path, &e)))?;
+    if at > 0 {
+        let sought = file.seek(SeekFrom::Start(at));
+        sought.map_err(|e| SourceError::new(crate::files::io_error("read", path, &e)))?;
+    }
+    Ok(file)
+}
+
+/// Line numbers of a file whose reading began in its middle. Only bad records ask for lines, so the lines before are
+/// counted when the first one does: that reads the file up to there, once.
+#[derive(Debug, Default)]
+struct Lines {
+    path: String,
+    /// Where reading began.
+    until: u64,
+    before: OnceLock<u64>,
+}
+
+impl Lines {
+    /// The line of the file that is this one since reading began.
+    fn of(&self, line: u64) -> Result<u64, SourceError> {
+        let before = match self.before.get() {
+            Some(before) => *before,
+            None => {
+                let before = self.count()?;
+                *self.before.get_or_init(|| before)
+            }
+        };
+        Ok(before + line)
+    }
+
+    fn count(&self) -> Result<u64, SourceError> {
+        if self.until == 0 {
+            return Ok(0);
         }
-        self.borders.next_piece().map_err(|e| SourceError::new(crate::files::io_error("read", &self.path, &e)))
-    }
-
-    fn error(&self, message: &str) -> SourceError {
-        SourceError::new(format!("{}: {message}", self.path))
+        let mut input = open_at(&self.path, 0)?.take(self.until);
+        let (mut buffer, mut lines) = (vec![0; HEADER_BYTES], 0);
+        loop {
+            let read = input.read(&mut buffer);
+            match read.map_err(|e| SourceError::new(crate::files::io_error("read", &self.path, &e)))? {
+                0 => return Ok(lines),
+                read => lines += memchr::memchr_iter(b'\n', &buffer[..read]).count() as u64,
+            }
+        }
     }
 }
 
 impl PartitionReader for CsvReader {
     fn next_split(&mut self) -> Result<Option<Box<dyn Split>>, SourceError> {
-        let Some(piece) = self.next_piece()? else { return Ok(None) };
-        let Some(file) = self.file.clone() else { return Ok(None) };
-        Ok(Some(match piece {
-            Piece::Block(block) => Box::new(BlockSplit {
-                line_at: block.line,
-                record: block.record,
-                file,
-                block,
-                at: 0,
-                line_pos: 0,
-                fields: Fields::default(),
-            }),
-            Piece::Oversize(oversize) => Box::new(OversizeSplit { file, oversize: Some(oversize) }),
+        let piece = match self.pending.take() {
+            Some(piece) => Some(piece),
+            None => next_piece(&mut self.borders, &self.path)?,
+        };
+        let file = self.file.clone();
+        Ok(piece.map(|piece| -> Box<dyn Split> {
+            match piece {
+                Piece::Block(block) => Box::new(BlockSplit {
+                    line_at: block.line,
+                    record: block.record,
+                    file,
+                    block,
+                    at: 0,
+                    line_pos: 0,
+                    fields: Fields::default(),
+                }),
+                Piece::Oversize(oversize) => Box::new(OversizeSplit { file, oversize: Some(oversize) }),
+            }
         }))
     }
 }
@@ -144,9 +208,11 @@ impl Split for OversizeSplit {
     fn read(&mut self, _max_rows: usize) -> Result<Read, SourceError> {
         let Some(o) = self.oversize.take() else { return Ok(Read::End) };
         let offset = (o.record - self.file.first) as i64;
-        let bad = BadRecord { offset, reason: format!("line {}: {}", o.line, o.reason), raw: Some(o.raw) };
+        let line = self.file.lines.of(o.line)?;
+        let bad = BadRecord { offset, reason: format!("line {line}: {}", o.reason), raw: Some(o.raw) };
         let columns = RecordBatch::new_empty(self.file.table.schema.clone());
-        Ok(Read::Rows(Chunk { columns, offsets: Offsets::Run(offset), bad: vec![bad], bytes: o.bytes }))
+        let end = Position { offset: offset + 1, at: o.start + o.bytes };
+        Ok(Read::Rows(Chunk { columns, offsets: Offsets::Run(offset), bad: vec![bad], bytes: o.bytes, end }))
     }
 }
 
@@ -185,7 +251,8 @@ impl BlockSplit {
         let start = self.at;
         self.at = self.fields.find(&self.block.data, start, file.width, *delimiter, quote, max_rows);
         if self.at == start {
-            let message = format!("the border scan and the decoder disagree at line {}", self.block.line);
+            let message =
+                format!("the border scan and the decoder disagree at line {}", file.lines.of(self.block.line)?);
             return Err(SourceError::new(format!("{message}; this is a bug, please report it with the file")));
         }
         let null_literal = null_literal.as_deref().map(str::as_bytes);
@@ -204,8 +271,10 @@ impl BlockSplit {
         let base = (self.record - self.file.first) as i64;
         self.record += u64::from(self.fields.found);
         let bytes = (self.at - start) as u64;
+        let next = (self.record - self.file.first) as i64;
+        let end = Position { offset: next, at: self.block.start + self.at as u64 };
         if wrong.is_empty() && self.fields.rows() == self.fields.found as usize {
-            return Ok(Chunk { columns: batch, offsets: Offsets::Run(base), bad: Vec::new(), bytes });
+            return Ok(Chunk { columns: batch, offsets: Offsets::Run(base), bad: Vec::new(), bytes, end });
         }
         let good: BooleanArray = (0..batch.num_rows()).map(|row| Some(!wrong.contains_key(&row))).collect();
         let columns = if wrong.is_empty() {
@@ -215,11 +284,11 @@ impl BlockSplit {
         };
         let good_rows = (0..good.len()).filter(|row| good.value(*row));
         let offsets = good_rows.map(|row| base + i64::from(self.fields.ordinal(row))).collect();
-        let bad = self.bad_records(wrong, base);
-        Ok(Chunk { columns, offsets: Offsets::List(offsets), bad, bytes })
+        let bad = self.bad_records(wrong, base)?;
+        Ok(Chunk { columns, offsets: Offsets::List(offsets), bad, bytes, end })
     }
 
-    fn bad_records(&mut self, wrong: Wrong, base: i64) -> Vec<BadRecord> {
+    fn bad_records(&mut self, wrong: Wrong, base: i64) -> Result<Vec<BadRecord>, SourceError> {
         let data = &self.block.data;
         let mut bad: Vec<(u32, usize, &[u8], String)> = self
             .fields
@@ -234,6 +303,10 @@ impl BlockSplit {
             (self.fields.ordinal(row), self.fields.start(row), self.fields.record(data, row), reason)
         }));
         bad.sort_unstable_by_key(|b| b.0);
+        if bad.is_empty() {
+            return Ok(Vec::new());
+        }
+        let before = self.file.lines.of(0)?;
         let (mut line, mut pos) = (self.line_at, self.line_pos);
         let records = bad
             .into_iter()
@@ -241,10 +314,11 @@ impl BlockSplit {
                 line += memchr::memchr_iter(b'\n', &data[pos..start]).count() as u64;
                 pos = start;
                 let raw = Some(raw[..raw.len().min(RAW_BYTES_MAX)].to_vec());
-                BadRecord { offset: base + i64::from(ordinal), reason: format!("line {line}, {reason}"), raw }
+                let reason = format!("line {}, {reason}", before + line);
+                BadRecord { offset: base + i64::from(ordinal), reason, raw }
             })
             .collect();
         (self.line_at, self.line_pos) = (line, pos);
-        records
+        Ok(records)
     }
 }

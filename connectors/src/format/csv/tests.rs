@@ -182,7 +182,7 @@ fn bad_records_keep_their_bytes() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"1,2,OK\r\n2,3\r\nx,\"y\",z\r\n").unwrap();
     let table = Arc::new(CsvTable::new(CsvOptions::default(), &payments(), &[0, 1, 2]).unwrap());
-    let mut split = table.open(file.path().to_str().unwrap()).unwrap().next_split().unwrap().unwrap();
+    let mut split = table.open(file.path().to_str().unwrap(), None).unwrap().next_split().unwrap().unwrap();
     let Read::Rows(chunk) = split.read(10).unwrap() else { panic!("rows") };
     let raw: Vec<_> = chunk.bad.iter().map(|b| b.raw.clone().unwrap()).collect();
     assert_eq!(raw, [b"2,3".to_vec(), b"x,\"y\",z".to_vec()]);

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Schema, SchemaRef};
 use highwater_engine::batch::Offsets;
 use highwater_engine::error::SourceError;
 use highwater_engine::graph::types::{fraction_digits, sql_type};
-use highwater_engine::source::{BadRecord, Chunk, PartitionReader, Read, Split};
+use highwater_engine::source::{BadRecord, Chunk, PartitionReader, Position, Read, Split};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -18,6 +18,7 @@ use parquet::file::statistics::Statistics;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::Read as _;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -122,12 +123,21 @@ impl ParquetFile {
         leaves.map(|leaf| group.column(leaf).compressed_size().max(0) as u64).sum()
     }
 
-    fn decode(&self, group: usize, batch_rows: usize) -> Result<ParquetRecordBatchReader, SourceError> {
+    /// Bytes of these rows of a row group: its bytes spread evenly, so that parts add up to the whole.
+    fn bytes_of(&self, group: usize, rows: Range<i64>) -> u64 {
+        let (bytes, all) = (u128::from(self.bytes(group)), self.groups()[group].num_rows().max(1) as u128);
+        let before = |row: i64| (bytes * row.max(0) as u128 / all) as u64;
+        before(rows.end) - before(rows.start)
+    }
+
+    /// Decodes a row group from a row on: pages before it are skipped, not decoded.
+    fn decode(&self, group: usize, from: i64, batch_rows: usize) -> Result<ParquetRecordBatchReader, SourceError> {
         let file =
             File::open(&self.path).map_err(|e| SourceError::new(crate::files::io_error("open", &self.path, &e)))?;
         unharmed(|| {
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
                 .with_row_groups(vec![group])
+                .with_offset(from.max(0) as usize)
                 .with_projection(self.mask.clone())
                 .with_batch_size(batch_rows)
                 .build()
@@ -136,7 +146,11 @@ impl ParquetFile {
     }
 
     fn damaged(&self, group: usize, error: &str) -> SourceError {
-        SourceError::new(format!("{}, row group {group}: {error}; the file is damaged, write it again", self.path))
+        self.in_group(group, &format!("{error}; the file is damaged, write it again"))
+    }
+
+    fn in_group(&self, group: usize, message: &str) -> SourceError {
+        SourceError::new(format!("{}, row group {group}: {message}", self.path))
     }
 
     /// The declared columns of a decoded batch, and its bad rows.
@@ -205,23 +219,53 @@ fn not_parquet(mut file: &File, path: &str, error: &str) -> String {
 pub struct ParquetReader {
     file: Arc<ParquetFile>,
     group: usize,
-    offset: i64,
+    /// Rows of the next row group that are read already.
+    row: i64,
+    /// Offset of its first row.
+    base: i64,
 }
 
 impl ParquetReader {
-    /// Begins at the first row group.
-    pub fn new(file: Arc<ParquetFile>) -> Self {
-        Self { file, group: 0, offset: 0 }
+    /// Begins at the first row, or at a position of this file.
+    ///
+    /// # Errors
+    /// The file has no such position.
+    pub fn new(file: Arc<ParquetFile>, from: Option<&Position>) -> Result<Self, SourceError> {
+        let Some(from) = from else { return Ok(Self { file, group: 0, row: 0, base: 0 }) };
+        let (group, row) = unpack(from.at);
+        let before = file.groups().iter().take(group).map(RowGroupMetaData::num_rows).sum();
+        let rows = file.groups().get(group).map_or(0, RowGroupMetaData::num_rows);
+        if row > rows || before + row != from.offset {
+            return Err(SourceError::new(format!(
+                "{}: row {row} of row group {group} is not the file's row {}, which the checkpoint names; the file has \
+                 changed, put the old one back or start without the checkpoint",
+                file.path, from.offset
+            )));
+        }
+        Ok(Self { file, group, row, base: before })
     }
+}
+
+/// Row group and row as [`Position::at`].
+fn pack(group: usize, row: i64) -> u64 {
+    (group as u64) << 32 | row as u64
+}
+
+fn unpack(at: u64) -> (usize, i64) {
+    ((at >> 32) as usize, (at & u64::from(u32::MAX)) as i64)
 }
 
 impl PartitionReader for ParquetReader {
     fn next_split(&mut self) -> Result<Option<Box<dyn Split>>, SourceError> {
         let Some(group) = self.file.groups().get(self.group) else { return Ok(None) };
-        let (rows, offset) = (group.num_rows(), self.offset);
-        let split = Group { file: self.file.clone(), group: self.group, offset, end: offset + rows, state: State::New };
+        let (rows, row) = (group.num_rows(), std::mem::take(&mut self.row));
+        if rows > i64::from(u32::MAX) {
+            let message = format!("it has {rows} rows, the most are {}; write smaller row groups", u32::MAX);
+            return Err(self.file.in_group(self.group, &message));
+        }
+        let split = Group { file: self.file.clone(), group: self.group, base: self.base, row, rows, state: State::New };
         self.group += 1;
-        self.offset += rows;
+        self.base += rows;
         Ok(Some(Box::new(split)))
     }
 }
@@ -230,8 +274,11 @@ impl PartitionReader for ParquetReader {
 struct Group {
     file: Arc<ParquetFile>,
     group: usize,
-    offset: i64,
-    end: i64,
+    /// Offset of its first row.
+    base: i64,
+    /// The next row, and how many there are.
+    row: i64,
+    rows: i64,
     state: State,
 }
 
@@ -242,36 +289,36 @@ enum State {
 
 impl Split for Group {
     fn read(&mut self, max_rows: usize) -> Result<Read, SourceError> {
-        let mut bytes = 0;
         if let State::New = self.state {
-            bytes = self.file.bytes(self.group);
-            self.state = State::Reading(Box::new(self.file.decode(self.group, max_rows.max(1))?));
+            self.state = State::Reading(Box::new(self.file.decode(self.group, self.row, max_rows.max(1))?));
         }
         let State::Reading(reader) = &mut self.state else { return Ok(Read::End) };
         let batch = unharmed(|| reader.next().transpose()).map_err(|e| self.file.damaged(self.group, &e))?;
         let Some(batch) = batch else {
-            if self.offset != self.end {
-                let missing = format!("{} rows are missing", self.end - self.offset);
+            if self.row != self.rows {
+                let missing = format!("{} rows are missing", self.rows - self.row);
                 return Err(self.file.damaged(self.group, &missing));
             }
             return Ok(Read::End);
         };
         let (rows, bad) = self.file.convert(&batch, self.group)?;
-        let base = self.offset;
-        self.offset += rows.num_rows() as i64;
+        let (first, offset) = (self.row, self.base + self.row);
+        self.row += rows.num_rows() as i64;
+        let bytes = self.file.bytes_of(self.group, first..self.row);
+        let end = Position { offset: self.base + self.row, at: pack(self.group, self.row) };
         if bad.is_empty() {
-            return Ok(Read::Rows(Chunk { columns: rows, offsets: Offsets::Run(base), bad: Vec::new(), bytes }));
+            return Ok(Read::Rows(Chunk { columns: rows, offsets: Offsets::Run(offset), bad: Vec::new(), bytes, end }));
         }
         let mut good = vec![true; rows.num_rows()];
         bad.iter().for_each(|(row, _)| good[*row] = false);
-        let offsets = (0..good.len()).filter(|row| good[*row]).map(|row| base + row as i64).collect();
+        let offsets = (0..good.len()).filter(|row| good[*row]).map(|row| offset + row as i64).collect();
         let columns = filter_record_batch(&rows, &BooleanArray::from(good))
             .map_err(|e| self.file.damaged(self.group, &e.to_string()))?;
         let record = |(row, what): (usize, String)| {
-            let offset = base + row as i64;
+            let offset = offset + row as i64;
             BadRecord { offset, reason: format!("row {offset}, {what}"), raw: None }
         };
         let bad = bad.into_iter().map(record).collect();
-        Ok(Read::Rows(Chunk { columns, offsets: Offsets::List(offsets), bad, bytes }))
+        Ok(Read::Rows(Chunk { columns, offsets: Offsets::List(offsets), bad, bytes, end }))
     }
 }

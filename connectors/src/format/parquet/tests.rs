@@ -32,7 +32,7 @@ fn open(file: &tempfile::NamedTempFile, declared: &SchemaRef, read: &[usize]) ->
 fn read(file: Arc<ParquetFile>, batch: usize) -> (Vec<RecordBatch>, Vec<i64>, Vec<BadRecord>) {
     let schema = file.schema();
     let (mut splits, mut offsets, mut bad) = (Vec::new(), Vec::new(), Vec::new());
-    let mut reader = ParquetReader::new(file);
+    let mut reader = ParquetReader::new(file, None).unwrap();
     while let Some(mut split) = reader.next_split().unwrap() {
         let mut batches = Vec::new();
         while let Read::Rows(chunk) = split.read(batch).unwrap() {
@@ -170,7 +170,8 @@ fn truncated_foreign_and_damaged_files_are_errors() {
     let mut damaged = bytes.clone();
     damaged[4..bytes.len() / 3].fill(0xA5);
     let file = with(&damaged);
-    let mut split = ParquetReader::new(open(&file, &declared, &[0, 1]).unwrap()).next_split().unwrap().unwrap();
+    let mut split =
+        ParquetReader::new(open(&file, &declared, &[0, 1]).unwrap(), None).unwrap().next_split().unwrap().unwrap();
     let error = split.read(8192).unwrap_err().message;
     assert!(error.contains("row group 0") && error.contains("the file is damaged"), "{error}");
 }
@@ -207,7 +208,7 @@ fn a_changed_byte_is_no_panic() {
             changed[at] = value;
             std::fs::write(copy.path(), &changed).unwrap();
             let Ok(file) = open(&copy, &declared, &[0, 1]) else { continue };
-            let mut reader = ParquetReader::new(file);
+            let mut reader = ParquetReader::new(file, None).unwrap();
             while let Ok(Some(mut split)) = reader.next_split() {
                 while let Ok(Read::Rows(_)) = split.read(7) {}
             }

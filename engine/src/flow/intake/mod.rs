@@ -99,7 +99,7 @@ impl Intake {
         let mut partitions = self.lock();
         for (i, partition) in partitions.iter_mut().enumerate() {
             let keep = i < crate::limits::PARTITIONS_PEEKED_OPEN_MAX;
-            partition.reader = Some(self.source.open(i).map_err(fail)?);
+            partition.reader = Some(self.source.open(i, None).map_err(fail)?);
             partition.phase = Phase::Open;
             let mut peeked = VecDeque::new();
             let first_ms = loop {

@@ -187,7 +187,7 @@ impl Reader {
                     self.intake.source.partitions()[index].name
                 )));
             }
-            partition.reader = Some(self.intake.source.open(index)?);
+            partition.reader = Some(self.intake.source.open(index, None)?);
             partition.phase = Phase::Open;
         }
         let split = match partition.reader.as_mut() {
