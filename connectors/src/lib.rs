@@ -22,6 +22,8 @@ pub mod table;
 pub mod types;
 
 mod registry;
+#[cfg(test)]
+mod resume;
 
 pub use options::OptionError;
 pub use registry::{Usage, check, publisher, sink, source};

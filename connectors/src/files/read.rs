@@ -43,7 +43,7 @@ impl FileSource {
                 let mut partitions = Vec::with_capacity(files.len());
                 for (path, _) in files {
                     not_foreign(&path).map_err(error)?;
-                    table.open_with_blocks(&path, PEEK_BYTES).map_err(|e| error(e.message))?;
+                    table.open_with_blocks(&path, None, PEEK_BYTES).map_err(|e| error(e.message))?;
                     let first_time_ms = time.and_then(|t| first_time_of_csv(&table, t, &path));
                     partitions.push(PartitionInfo { name: path, first_time_ms });
                 }
@@ -114,7 +114,7 @@ fn time_column(spec: &SourceSpec) -> Option<usize> {
 /// The event time of the first good row among the file's first bytes.
 fn first_time_of_csv(table: &CsvTable, time: usize, path: &str) -> Option<i64> {
     let narrow = Arc::new(CsvTable::new(table.options.clone(), &table.physical, &[time]).ok()?);
-    let mut split = narrow.open_with_blocks(path, PEEK_BYTES).ok()?.next_split().ok()??;
+    let mut split = narrow.open_with_blocks(path, None, PEEK_BYTES).ok()?.next_split().ok()??;
     while let Read::Rows(chunk) = split.read(16).ok()? {
         let column = chunk.columns.column(0);
         let Some(row) = (0..column.len()).find(|row| column.is_valid(*row)) else { continue };

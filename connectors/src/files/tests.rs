@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use highwater_engine::expr::Expr;
 use highwater_engine::graph::{MapSpec, RunOptions, SinkSpec, SourceSpec, TimeRange};
 use highwater_engine::sink::SinkTable;
-use highwater_engine::source::Read;
+use highwater_engine::source::{PartitionReader, Position, Read};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -257,5 +257,28 @@ fn options_are_checked_with_their_names() {
     ] {
         let found = errors(connector, usage, pairs);
         assert!(found.len() == 1 && found[0].option == option && found[0].message.contains(part), "{found:?}");
+    }
+}
+
+#[test]
+fn a_source_goes_on_where_a_chunk_ended() {
+    for (format, header) in [("csv", "true"), ("csv", "false"), ("parquet", "")] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut pairs = vec![("format", format)];
+        if !header.is_empty() {
+            pairs.push(("csv.header", header));
+        }
+        let table = sink_at(&dir.path().join("in"), &pairs).unwrap();
+        write(&*table, 0, &batch(0..200_000));
+        write(&*table, 1, &batch(200_000..200_100));
+        table.commit().unwrap();
+        let spec = spec(dir.path().join("in").to_str().unwrap(), &pairs);
+        let source = source(&spec, &RunOptions::default()).unwrap();
+        for (p, rows) in [(0, 200_000), (1, 100)] {
+            let open = |from: Option<&Position>| -> Box<dyn PartitionReader> { source.open(p, from).unwrap() };
+            let records = crate::resume::check(&open, &[(70_001, true), (8_192, false), (99, true)]).unwrap();
+            assert!(records.iter().map(|r| r.0).eq(0..rows));
+        }
+        assert_ne!(source.fingerprint(0).unwrap(), source.fingerprint(1).unwrap());
     }
 }

@@ -7,7 +7,8 @@ use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Decimal128Type, Int64Type, TimestampMillisecondType};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use highwater_engine::source::{Read, Source};
+use highwater_engine::source::{PartitionReader, Position, Read, Source};
+use proptest::prelude::*;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -203,5 +204,71 @@ fn wrong_options_are_named() {
     ] {
         let errors = parse(&[pair], &schema).unwrap_err();
         assert!(errors[0].message.contains(part), "{pair:?}: {errors:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20))]
+    #[test]
+    fn reading_goes_on_behind_any_chunk(
+        rows in prop::sample::select(vec![0u64, 1, 5, 70_000, 200_001]), partitions in 1..4u64,
+        plan in crate::resume::plans(50_000),
+    ) {
+        let schema = full_schema();
+        let pairs = [("number-of-rows", rows.to_string()), ("partitions", partitions.to_string())];
+        let pairs = pairs.each_ref().map(|(k, v)| (*k, v.as_str()));
+        let source = Generator::new(&parse(&pairs, &schema).unwrap(), &schema, &[0, 1, 9, 12]).unwrap();
+        for p in 0..partitions {
+            let open = |from: Option<&Position>| -> Box<dyn PartitionReader> { source.open(p as usize, from).unwrap() };
+            let records = crate::resume::check(&open, &plan)?;
+            prop_assert!(records.iter().map(|r| r.0 as u64).eq(0..rows.saturating_sub(p).div_ceil(partitions)));
+        }
+    }
+}
+
+#[test]
+fn a_paced_table_does_not_wait_again_for_rows_read_before_a_restart() {
+    let schema = full_schema();
+    let options = parse(&[("rows-per-second", "1"), ("partitions", "2")], &schema).unwrap();
+    let source = Generator::new(&options, &schema, &[0]).unwrap();
+    let rows = |reader: &mut dyn PartitionReader| match reader.next_split().unwrap().unwrap().read(100).unwrap() {
+        Read::Rows(chunk) => chunk.columns.num_rows(),
+        _ => 0,
+    };
+    let at = |n: i64| Position { offset: n, at: n as u64 };
+    let (mut ahead, mut behind) = (source.open(0, Some(&at(50))).unwrap(), source.open(1, Some(&at(40))).unwrap());
+    // The shard behind catches up; the other goes on at its pace.
+    assert_eq!((rows(&mut *ahead), rows(&mut *behind)), (1, 10));
+}
+
+#[test]
+fn the_fingerprint_holds_what_shapes_rows_and_nothing_else() {
+    let schema = full_schema();
+    let print = |pairs: &[(&str, &str)], read: &[usize]| {
+        let source = Generator::new(&parse(pairs, &schema).unwrap(), &schema, read).unwrap();
+        source.fingerprint(0).unwrap()
+    };
+    let default = print(&[], &[0]);
+    assert_eq!(default, print(&[("rows-per-second", "1000"), ("seed", "42")], &[1, 2]));
+    let mut all = HashSet::from([default]);
+    for pair in [
+        ("number-of-rows", "1000"),
+        ("event-rate", "101"),
+        ("event-start", "2026-01-02T00:00:00"),
+        ("seed", "43"),
+        ("partitions", "9"),
+        ("disorder", "0.03"),
+        ("disorder-max", "5 s"),
+        ("late-share", "0.002"),
+        ("late-min", "7 s"),
+        ("late-max", "3 min"),
+        ("cards", "1000001"),
+        ("merchants", "20001"),
+        ("devices", "1300001"),
+        ("cards-skew", "0.3"),
+        ("merchants-skew", "0.7"),
+        ("bursts-per-day", "289"),
+    ] {
+        assert!(all.insert(print(&[pair], &[0])), "{pair:?}");
     }
 }

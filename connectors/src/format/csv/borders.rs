@@ -139,8 +139,7 @@ impl<R: Read> Borders<R> {
         let mut cut = Cut { end: 0, records: 0, lines: 0, oversize: false };
         for at in memchr_iter(b'\n', &self.buffer) {
             if at - cut.end > RECORD_BYTES_MAX {
-                cut.oversize = true;
-                return cut;
+                break;
             }
             cut.end = at + 1;
             cut.records += 1;

@@ -40,13 +40,21 @@ impl CsvTable {
 
     /// Opens a file at its first record, or at a position of this file.
     pub fn open(self: &Arc<Self>, path: &str, from: Option<&Position>) -> Result<CsvReader, SourceError> {
-        let Some(from) = from else { return self.open_with_blocks(path, BLOCK_BYTES) };
-        self.open_with_blocks(path, HEADER_BYTES)?.resume(from)
+        self.open_with_blocks(path, from, BLOCK_BYTES)
     }
 
     /// Opens a file and cuts it into blocks of this size: a look at the first rows needs no more than a small one.
-    pub fn open_with_blocks(self: &Arc<Self>, path: &str, block_bytes: usize) -> Result<CsvReader, SourceError> {
-        CsvReader::begin(self, path, self.borders(open_at(path, 0)?, block_bytes))
+    pub fn open_with_blocks(
+        self: &Arc<Self>,
+        path: &str,
+        from: Option<&Position>,
+        block_bytes: usize,
+    ) -> Result<CsvReader, SourceError> {
+        let open = |bytes: usize| CsvReader::begin(self, path, self.borders(open_at(path, 0)?, bytes));
+        match from {
+            None => open(block_bytes),
+            Some(from) => open(HEADER_BYTES.min(block_bytes))?.resume(from, block_bytes),
+        }
     }
 
     fn borders(&self, input: File, block_bytes: usize) -> Borders<File> {
@@ -108,12 +116,12 @@ impl CsvReader {
     }
 
     /// Goes on at a position of this file.
-    fn resume(self, from: &Position) -> Result<Self, SourceError> {
+    fn resume(self, from: &Position, block_bytes: usize) -> Result<Self, SourceError> {
         let Self { path, file, .. } = self;
         let FilePlan { table, width, columns, first, .. } = &*file;
         let input = open_at(&path, from.at)?;
         let record = first + from.offset.max(0) as u64;
-        let borders = table.borders(input, BLOCK_BYTES).from(from.at, record);
+        let borders = table.borders(input, block_bytes).from(from.at, record);
         let lines = Lines { path: path.clone(), until: from.at, before: OnceLock::new() };
         let (table, columns) = (table.clone(), columns.clone());
         let file = Arc::new(FilePlan { table, width: *width, columns, first: *first, lines });

@@ -4,7 +4,7 @@ use super::read::CsvTable;
 use super::*;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use highwater_engine::source::{PartitionReader, Read};
+use highwater_engine::source::{PartitionReader, Position, Read};
 use proptest::prelude::*;
 use std::io::Write;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ fn decode(
     file.write_all(text).unwrap();
     let table = Arc::new(CsvTable::new(options.clone(), schema, read).unwrap());
     let path = file.path().to_str().unwrap();
-    let mut reader = table.open_with_blocks(path, block).map_err(|e| e.message.replace(path, "FILE"))?;
+    let mut reader = table.open_with_blocks(path, None, block).map_err(|e| e.message.replace(path, "FILE"))?;
     let (mut rows, mut bad, mut last) = (Vec::new(), Vec::new(), -1);
     while let Some(mut split) = reader.next_split().unwrap() {
         while let Read::Rows(chunk) = split.read(batch).unwrap() {
@@ -345,4 +345,79 @@ fn a_column_of_null_and_one_column_tables_write_lines_that_read_back() {
     let (rows, bad) = outcome(&text, &options, &batch.schema(), &[0]).unwrap();
     assert_eq!((rows, bad.len()), (vec!["0: ".to_string(), "1: ~".into(), "2: x".into()], 0));
     assert!(batch.column(0).as_string::<i32>().is_null(1));
+}
+
+/// Pieces of files: good records, bad ones, quotes that close and quotes that do not, every line end.
+fn piece() -> impl Strategy<Value = String> {
+    let record = |text: &'static str| Just(text.to_owned());
+    prop_oneof![
+        4 => (0..1000i64, "[a-z]{0,9}").prop_map(|(id, s)| format!("{id},{id}.25,{s}")),
+        2 => (0..1000i64, "[a-z\n\r,]{0,9}").prop_map(|(id, s)| format!("\"{id}\",,\"{s}\"\"\n\"")),
+        1 => record("x,1,bad number"),
+        1 => record("1,2"),
+        1 => record("1,2,\"open"),
+        1 => record("1,2,\"a\"b"),
+        1 => record("\n"),
+        1 => record(""),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    #[test]
+    fn reading_goes_on_behind_any_chunk(
+        pieces in prop::collection::vec((piece(), prop::sample::select(vec!["\n", "\r\n"])), 0..60),
+        header in prop::sample::select(vec![None, Some("id,amount,status\n"), Some("\"status\",x,id,amount\r\n")]),
+        (bom, last_break, block) in (any::<bool>(), any::<bool>(), prop::sample::select(vec![8, 30, 200, BLOCK_BYTES])),
+        plan in crate::resume::plans(9),
+    ) {
+        let mut text = if bom { "\u{FEFF}".to_owned() } else { String::new() };
+        text.extend(header);
+        pieces.iter().for_each(|(piece, end)| text.extend([piece.as_str(), *end]));
+        if !last_break && header.is_none() {
+            text.truncate(text.trim_end_matches(['\r', '\n']).len());
+        }
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let options = CsvOptions { header: header.is_some(), ..Default::default() };
+        let table = Arc::new(CsvTable::new(options, &payments(), &[0, 1, 2]).unwrap());
+        let path = file.path().to_str().unwrap();
+        let open = |block: usize| {
+            let table = table.clone();
+            move |from: Option<&Position>| -> Box<dyn PartitionReader> {
+                Box::new(table.open_with_blocks(path, from, block).unwrap())
+            }
+        };
+        let records = crate::resume::check(&open(block), &plan)?;
+        prop_assert_eq!(crate::resume::read(&open(BLOCK_BYTES), &[(8192, false)]).0, records);
+    }
+}
+
+/// Records over the limit, alone in their splits, and what stands around them.
+#[test]
+fn reading_goes_on_around_oversize_records() {
+    let long = "x".repeat(RECORD_BYTES_MAX);
+    let text = format!("1,2,OK\n{long}\n2,3,\"never closed\n3,4,OK\n{long}{long}\nx,5,bad\n4,5,OK");
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let table = Arc::new(CsvTable::new(CsvOptions::default(), &payments(), &[0, 1, 2]).unwrap());
+    let path = file.path().to_str().unwrap();
+    for plan in [[(1, true), (1, true)], [(1, false), (1, true)], [(1, true), (7, false)]] {
+        let open = |from: Option<&Position>| -> Box<dyn PartitionReader> { Box::new(table.open(path, from).unwrap()) };
+        let records = crate::resume::check(&open, &plan).unwrap();
+        let found =
+            |r: &Result<_, (String, _)>| r.as_ref().err().map(|e| e.0[..e.0.find([',', ':']).unwrap()].to_owned());
+        let lines: Vec<_> = records.iter().map(|(offset, r)| (*offset, found(r))).collect();
+        let bad = |line: &str| Some(line.to_owned());
+        let expected = [
+            (0, None),
+            (1, bad("line 2")),
+            (2, bad("line 3")),
+            (3, None),
+            (4, bad("line 5")),
+            (5, bad("line 6")),
+            (6, None),
+        ];
+        assert_eq!(lines, expected);
+    }
 }

@@ -18,7 +18,6 @@ use parquet::file::statistics::Statistics;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::Read as _;
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -121,13 +120,6 @@ impl ParquetFile {
         let group = &self.groups()[group];
         let leaves = (0..schema.num_columns()).filter(|leaf| self.mask.leaf_included(*leaf));
         leaves.map(|leaf| group.column(leaf).compressed_size().max(0) as u64).sum()
-    }
-
-    /// Bytes of these rows of a row group: its bytes spread evenly, so that parts add up to the whole.
-    fn bytes_of(&self, group: usize, rows: Range<i64>) -> u64 {
-        let (bytes, all) = (u128::from(self.bytes(group)), self.groups()[group].num_rows().max(1) as u128);
-        let before = |row: i64| (bytes * row.max(0) as u128 / all) as u64;
-        before(rows.end) - before(rows.start)
     }
 
     /// Decodes a row group from a row on: pages before it are skipped, not decoded.
@@ -263,7 +255,8 @@ impl PartitionReader for ParquetReader {
             let message = format!("it has {rows} rows, the most are {}; write smaller row groups", u32::MAX);
             return Err(self.file.in_group(self.group, &message));
         }
-        let split = Group { file: self.file.clone(), group: self.group, base: self.base, row, rows, state: State::New };
+        let (file, bytes) = (self.file.clone(), self.file.bytes(self.group));
+        let split = Group { file, group: self.group, base: self.base, row, rows, bytes, state: State::New };
         self.group += 1;
         self.base += rows;
         Ok(Some(Box::new(split)))
@@ -279,12 +272,21 @@ struct Group {
     /// The next row, and how many there are.
     row: i64,
     rows: i64,
+    /// Its bytes.
+    bytes: u64,
     state: State,
 }
 
 enum State {
     New,
     Reading(Box<ParquetRecordBatchReader>),
+}
+
+impl Group {
+    /// The group's bytes spread evenly over its rows, so that those of parts add up to the whole.
+    fn bytes_before(&self, row: i64) -> u64 {
+        (u128::from(self.bytes) * row.max(0) as u128 / self.rows.max(1) as u128) as u64
+    }
 }
 
 impl Split for Group {
@@ -304,7 +306,7 @@ impl Split for Group {
         let (rows, bad) = self.file.convert(&batch, self.group)?;
         let (first, offset) = (self.row, self.base + self.row);
         self.row += rows.num_rows() as i64;
-        let bytes = self.file.bytes_of(self.group, first..self.row);
+        let bytes = self.bytes_before(self.row) - self.bytes_before(first);
         let end = Position { offset: self.base + self.row, at: pack(self.group, self.row) };
         if bad.is_empty() {
             return Ok(Read::Rows(Chunk { columns: rows, offsets: Offsets::Run(offset), bad: Vec::new(), bytes, end }));

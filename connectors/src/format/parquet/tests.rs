@@ -5,9 +5,10 @@ use super::write::ParquetWriter;
 use super::*;
 use arrow::array::*;
 use arrow::datatypes::*;
-use highwater_engine::source::{BadRecord, PartitionReader, Read};
+use highwater_engine::source::{BadRecord, PartitionReader, Position, Read};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
+use proptest::prelude::*;
 use std::sync::Arc;
 
 fn file(batch: &RecordBatch, group_rows: usize) -> tempfile::NamedTempFile {
@@ -213,5 +214,67 @@ fn a_changed_byte_is_no_panic() {
                 while let Ok(Read::Rows(_)) = split.read(7) {}
             }
         }
+    }
+}
+
+/// `n` rows in groups and pages of any size; a time that is no whole millisecond is a bad record.
+fn rough(n: i64, group_rows: usize, page_rows: usize, bad: &[i64]) -> tempfile::NamedTempFile {
+    let time = |i: i64| 1_000_000 * i + i64::from(bad.contains(&i));
+    let columns: [(&str, ArrayRef); 3] = [
+        ("ts", Arc::new(TimestampNanosecondArray::from_iter_values((0..n).map(time)))),
+        ("name", Arc::new(StringArray::from_iter((0..n).map(|i| (i % 5 != 0).then(|| format!("n{}", i % 17)))))),
+        ("id", Arc::new(Int64Array::from_iter_values(0..n))),
+    ];
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(n, a)| (n, a, true))).unwrap();
+    let out = tempfile::NamedTempFile::new().unwrap();
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(group_rows))
+        .set_data_page_row_count_limit(page_rows)
+        .set_write_batch_size(page_rows)
+        .build();
+    let mut writer = ArrowWriter::try_new(out.reopen().unwrap(), batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    out
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn reading_goes_on_behind_any_chunk(
+        rows in 0..400i64, group_rows in 1..200usize, page_rows in 1..60usize,
+        bad in prop::collection::vec(0..400i64, 0..9), plan in crate::resume::plans(70),
+    ) {
+        let out = rough(rows, group_rows, page_rows, &bad);
+        let time = DataType::Timestamp(TimeUnit::Millisecond, None);
+        let declared = schema(&[("name", DataType::Utf8), ("ts", time), ("id", DataType::Int64)]);
+        let file = open(&out, &declared, &[0, 1, 2]).unwrap();
+        let reader = |from: Option<&Position>| -> Box<dyn PartitionReader> {
+            Box::new(ParquetReader::new(file.clone(), from).unwrap())
+        };
+        let records = crate::resume::check(&reader, &plan)?;
+        prop_assert_eq!(crate::resume::read(&reader, &plan).1, crate::resume::read(&reader, &[(8192, false)]).1);
+        prop_assert!(records.iter().map(|r| r.0).eq(0..rows));
+        let found: Vec<_> = records.iter().filter(|r| r.1.is_err()).map(|r| r.0).collect();
+        let planted: std::collections::BTreeSet<_> = bad.into_iter().filter(|b| *b < rows).collect();
+        prop_assert!(found.into_iter().eq(planted));
+    }
+}
+
+#[test]
+fn a_position_of_another_file_is_refused() {
+    let declared = schema(&[("id", DataType::Int64)]);
+    let out = file(&numbers(1_000), 300);
+    let file = open(&out, &declared, &[0]).unwrap();
+    let at = |group: u64, row: u64, offset| {
+        ParquetReader::new(file.clone(), Some(&Position { offset, at: group << 32 | row }))
+            .map(|_| ())
+            .map_err(|e| e.message)
+    };
+    for (group, row, offset) in [(0, 0, 0), (0, 300, 300), (1, 0, 300), (3, 100, 1_000), (4, 0, 1_000)] {
+        assert_eq!(at(group, row, offset), Ok(()));
+    }
+    for (group, row, offset) in [(0, 0, 1), (0, 301, 301), (1, 5, 304), (4, 1, 1_001), (9, 0, 1_001), (1 << 31, 0, 0)] {
+        assert!(at(group, row, offset).unwrap_err().contains("the file has changed"), "{group}, {row}, {offset}");
     }
 }
