@@ -1,6 +1,7 @@
 //! A decoded chunk on its way to be tagged: computed columns evaluated, event times found, bad rows taken out.
 //!
-//! Nothing here depends on what came before in the partition, so it runs on any worker.
+//! Nothing here depends on what came before in the partition, so it runs on any worker. The bounds of the event times are
+//! found here, in one pass: rows are looked at one by one only where a bound says that one of them is amiss.
 
 use super::Intake;
 use crate::batch::Offsets;
@@ -16,11 +17,42 @@ use arrow::datatypes::TimestampMillisecondType;
 pub(super) struct Prepared {
     pub(super) columns: RecordBatch,
     pub(super) times: ScalarBuffer<i64>,
+    /// The least and the greatest event time; an empty range if there is no row.
+    pub(super) bounds: Bounds,
     pub(super) offsets: Offsets,
     /// Rows that left for `t$errors`, by ascending offset.
     pub(super) bad: Vec<Bad>,
     pub(super) bytes: u64,
     pub(super) decoded: std::time::Instant,
+}
+
+/// The least and the greatest of some event times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    pub(super) min: i64,
+    pub(super) max: i64,
+}
+
+impl Bounds {
+    /// Of these times.
+    pub(super) fn of(times: &[i64]) -> Self {
+        // Several at a time: one minimum after the other would wait for the one before.
+        let mut lanes = [Bounds { min: i64::MAX, max: i64::MIN }; 4];
+        let chunks = times.chunks_exact(lanes.len());
+        let rest = chunks.remainder();
+        for chunk in chunks {
+            lanes.iter_mut().zip(chunk).for_each(|(lane, &t)| lane.add(t));
+        }
+        let mut all = lanes.into_iter().fold(lanes[0], |a, b| Bounds { min: a.min.min(b.min), max: a.max.max(b.max) });
+        rest.iter().for_each(|&t| all.add(t));
+        all
+    }
+
+    #[inline(always)]
+    fn add(&mut self, time: i64) {
+        self.min = self.min.min(time);
+        self.max = self.max.max(time);
+    }
 }
 
 /// A bad row whose watermark is not known yet.
@@ -44,7 +76,9 @@ pub(super) fn prepare(intake: &Intake, chunk: Chunk, program: &mut dyn RowProgra
         Some(kept) => Offsets::List(kept.values().iter().map(|&i| chunk.offsets.at(i as usize)).collect()),
     };
     let mut columns = projected.columns;
-    let reasons = faults(intake, &columns)?;
+    let mut times = times_of(intake, &columns)?;
+    let mut bounds = Bounds::of(&times);
+    let reasons = faults(intake, &columns, &times, bounds);
     if !reasons.is_empty() {
         let rows = columns.num_rows();
         let mut keep = vec![true; rows];
@@ -56,13 +90,14 @@ pub(super) fn prepare(intake: &Intake, chunk: Chunk, program: &mut dyn RowProgra
         offsets = Offsets::List((0..rows).filter(|&i| keep[i]).map(|i| offsets.at(i)).collect());
         columns =
             filter_record_batch(&columns, &BooleanArray::from(keep)).map_err(|e| SourceError::new(e.to_string()))?;
+        times = times_of(intake, &columns)?;
+        bounds = Bounds::of(&times);
     }
     bad.sort_by_key(|b| b.offset);
-    let times = times(intake, &columns)?;
-    Ok(Prepared { columns, times, offsets, bad, bytes: chunk.bytes, decoded })
+    Ok(Prepared { columns, times, bounds, offsets, bad, bytes: chunk.bytes, decoded })
 }
 
-fn times(intake: &Intake, columns: &RecordBatch) -> Result<ScalarBuffer<i64>, SourceError> {
+fn times_of(intake: &Intake, columns: &RecordBatch) -> Result<ScalarBuffer<i64>, SourceError> {
     let column = columns.column(intake.spec.time);
     match column.as_primitive_opt::<TimestampMillisecondType>() {
         Some(t) => Ok(t.values().clone()),
@@ -71,7 +106,7 @@ fn times(intake: &Intake, columns: &RecordBatch) -> Result<ScalarBuffer<i64>, So
 }
 
 /// Rows that can't enter: position and reason.
-fn faults(intake: &Intake, columns: &RecordBatch) -> Result<Vec<(usize, String)>, SourceError> {
+fn faults(intake: &Intake, columns: &RecordBatch, times: &[i64], bounds: Bounds) -> Vec<(usize, String)> {
     let (spec, mut found) = (&intake.spec, Vec::new());
     let schema = columns.schema();
     let name = |i: usize| schema.field(i).name().as_str();
@@ -83,8 +118,11 @@ fn faults(intake: &Intake, columns: &RecordBatch) -> Result<Vec<(usize, String)>
             );
         }
     }
+    if bounds.min >= spec.time_min_ms && bounds.max <= spec.time_max_ms {
+        return found;
+    }
     let column = columns.column(spec.time);
-    for (row, &t) in times(intake, columns)?.iter().enumerate() {
+    for (row, &t) in times.iter().enumerate() {
         if (t < spec.time_min_ms || t > spec.time_max_ms) && column.is_valid(row) {
             let (option, bound) =
                 if t < spec.time_min_ms { ("min", spec.time_min_ms) } else { ("max", spec.time_max_ms) };
@@ -97,5 +135,21 @@ fn faults(intake: &Intake, columns: &RecordBatch) -> Result<Vec<(usize, String)>
             ));
         }
     }
-    Ok(found)
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_the_least_and_the_greatest_at_any_length() {
+        let times = [5, -3, 9, 0, i64::MAX, 7, i64::MIN, 2, 2];
+        for n in 1..=times.len() {
+            let naive = (times[..n].iter().copied().min(), times[..n].iter().copied().max());
+            let b = Bounds::of(&times[..n]);
+            assert_eq!((Some(b.min), Some(b.max)), naive, "{n} times");
+        }
+        assert_eq!(Bounds::of(&[]), Bounds { min: i64::MAX, max: i64::MIN });
+    }
 }

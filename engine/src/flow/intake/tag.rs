@@ -1,9 +1,10 @@
 //! Tagging: the running maximum of event time, lateness, cuts, identity. In partition order.
 
 use super::partition::{Partition, after};
-use super::prepare::Prepared;
+use super::prepare::{Bounds, Prepared};
 use super::{Cuts, Intake};
 use crate::batch::{Batch, Identity, ON_TIME, Origin, Selection};
+use crate::graph::TimeRange;
 use crate::operator::BadRow;
 use arrow::array::BooleanArray;
 use arrow::buffer::ScalarBuffer;
@@ -53,12 +54,17 @@ pub(super) fn tag(intake: &Intake, index: usize, partition: &mut Partition, p: P
     let batch = Batch::new(p.columns, p.times)
         .with_tags(tags)
         .with_identity(Some(Identity::Partition(Arc::new(origin), Selection::Run(0))));
-    let batch = within_reach(intake, batch);
+    let reads = intake.spec.reads;
+    let inside = rows_inside(reads, p.bounds);
+    let batch = if inside { batch } else { within_reach(reads, batch) };
     Tagged { batch, bad, rows, late, bytes: p.bytes, max_ms, decoded: p.decoded }
 }
 
 /// W_p(row) of each late row, the new maximum, and how many rows are late.
 fn lateness(times: &[i64], max_before: i64, delay_ms: i64) -> (Option<ScalarBuffer<i64>>, i64, u64) {
+    if let Some(max) = all_on_time(times, max_before, delay_ms) {
+        return (None, max, 0);
+    }
     let (mut max, mut late) = (max_before, 0u64);
     let mut watermark = if max == i64::MIN { i64::MIN } else { after(max, delay_ms) };
     let mut tags: Option<Vec<i64>> = None;
@@ -72,6 +78,19 @@ fn lateness(times: &[i64], max_before: i64, delay_ms: i64) -> (Option<ScalarBuff
         }
     }
     (tags.map(ScalarBuffer::from), max, late)
+}
+
+/// The new maximum, if no row is late. No branch depends on a row: in disorder it would be mispredicted.
+fn all_on_time(times: &[i64], max_before: i64, delay_ms: i64) -> Option<i64> {
+    let (first, rest) = times.split_first()?;
+    let mut max = max_before;
+    let mut late = max != i64::MIN && *first < after(max, delay_ms);
+    max = max.max(*first);
+    for &t in rest {
+        late |= t < after(max, delay_ms);
+        max = max.max(t);
+    }
+    (!late).then_some(max)
 }
 
 fn cuts(times: &[i64], max_before: i64, quantum_ms: i64) -> ScalarBuffer<i64> {
@@ -105,12 +124,13 @@ fn bad_rows(source: u32, partition: u32, p: &Prepared, max_before: i64, delay_ms
         .collect()
 }
 
+/// Whether all rows lie in what a replay reads.
+fn rows_inside(reads: TimeRange, bounds: Bounds) -> bool {
+    bounds.min > bounds.max || (reads.contains(bounds.min) && reads.contains(bounds.max))
+}
+
 /// A replay of a part of history drops on-time rows outside of what it reads; late rows stay for `t$late`.
-fn within_reach(intake: &Intake, batch: Batch) -> Batch {
-    let reads = intake.spec.reads;
-    if batch.times().iter().all(|&t| reads.contains(t)) {
-        return batch;
-    }
+fn within_reach(reads: TimeRange, batch: Batch) -> Batch {
     let mask: BooleanArray =
         (0..batch.rows()).map(|i| Some(reads.contains(batch.times()[i]) || batch.tag(i).is_some())).collect();
     batch.filter(&mask)
