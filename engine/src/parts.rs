@@ -14,9 +14,10 @@ use std::sync::Arc;
 pub enum Role {
     /// All of it, on one worker per key.
     Whole,
-    /// Before the exchange: rows become partial results, kept until their window is complete.
+    /// Before the exchange: rows become partial results, kept until their window is complete; or pass, where combining
+    /// does not pay. What leaves begins with the step's keys; hashes it carries are of these keys.
     Combine,
-    /// Behind the exchange: partial results become results.
+    /// Behind the exchange: what a combiner sends becomes results.
     Merge,
 }
 

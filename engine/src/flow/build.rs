@@ -211,14 +211,14 @@ impl<'s> Weaver<'s, '_> {
         let marks = || Marks::new(self.plan.shape.sources[id].clone(), peers, self.held_ms(id));
         let arrival = is_arrival(node);
         let partials = self.plan.parts.partials(node, &self.input_schema(node)).filter(|_| peers > 1);
-        let by_key = |keys: Vec<usize>| DistributorPact(move |peers| ByKey::new(keys, arrival, peers));
         if partials.is_none() {
+            let keys = keys.to_vec();
             let unit = self.unit(id, node, Role::Whole, arrival)?;
             return Ok(stateful(
                 self.scope,
                 unit,
                 self.input(node, 0),
-                by_key(keys.to_vec()),
+                DistributorPact(move |peers| ByKey::new(keys, arrival, peers)),
                 self.marks.clone(),
                 marks(),
             ));
@@ -227,7 +227,8 @@ impl<'s> Weaver<'s, '_> {
         let partial = stateful(self.scope, combine, self.input(node, 0), Pipeline, self.marks.clone(), marks());
         let merge = self.unit(id, node, Role::Merge, false)?;
         let keys = (0..keys.len()).collect();
-        Ok(stateful(self.scope, merge, partial, by_key(keys), self.marks.clone(), marks()))
+        let by_key = DistributorPact(move |peers| ByKey::new(keys, false, peers).hashed());
+        Ok(stateful(self.scope, merge, partial, by_key, self.marks.clone(), marks()))
     }
 
     /// How far rows may lie below the watermark because an `arrival` step before this one held them for their cut: a row

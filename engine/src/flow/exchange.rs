@@ -4,6 +4,7 @@ use super::packet::{Packet, Payload};
 use crate::batch::{Batch, Identity};
 use crate::hash::{hash_columns, key_group, owner};
 use arrow::array::{ArrayRef, UInt32Array};
+use arrow::buffer::ScalarBuffer;
 use timely::communication::Push;
 use timely::dataflow::channels::Message;
 use timely::dataflow::channels::pushers::exchange::Distributor;
@@ -13,17 +14,33 @@ use timely::progress::Stamp;
 pub(super) struct ByKey {
     keys: Vec<usize>,
     keep_identity: bool,
+    /// Whether hashes that a batch brings are those of `keys`: behind a combiner they are, elsewhere they may be of the
+    /// keys of an exchange before.
+    hashed: bool,
     rows: Vec<Vec<u32>>,
 }
 
 impl ByKey {
     pub(super) fn new(keys: Vec<usize>, keep_identity: bool, peers: usize) -> Self {
-        Self { keys, keep_identity, rows: vec![Vec::new(); peers] }
+        Self { keys, keep_identity, hashed: false, rows: vec![Vec::new(); peers] }
+    }
+
+    /// Takes over the hashes of batches that have them.
+    pub(super) fn hashed(mut self) -> Self {
+        self.hashed = true;
+        self
+    }
+
+    fn hashes(&self, batch: &Batch) -> ScalarBuffer<u64> {
+        if let (true, Some(hashes)) = (self.hashed, batch.hashes()) {
+            return hashes.clone();
+        }
+        let keys: Vec<ArrayRef> = self.keys.iter().map(|&k| batch.column(k).clone()).collect();
+        hash_columns(&keys, batch.rows())
     }
 
     fn route(&mut self, batch: Batch, mut send: impl FnMut(usize, Batch)) {
-        let keys: Vec<ArrayRef> = self.keys.iter().map(|&k| batch.column(k).clone()).collect();
-        let hashes = hash_columns(&keys, batch.rows());
+        let hashes = self.hashes(&batch);
         let peers = self.rows.len();
         self.rows.iter_mut().for_each(Vec::clear);
         for (i, &h) in hashes.iter().enumerate() {

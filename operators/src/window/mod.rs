@@ -10,9 +10,8 @@
 //! column of state; per key and slice of a hopping window two more passes; per result row a copy.
 //!
 //! Roles: [`Role::Whole`] does it all. [`Role::Combine`] keeps slices before the exchange until the watermark completes
-//! their first window, then sends them as partial results ([`partial`]); while that would not halve the rows it sends
-//! every row on as a partial result of its own ([`combine`]). [`Role::Merge`] merges what it gets. All three write the
-//! same snapshot ([`snapshot`]).
+//! their first window, then sends them as partial results ([`partial`]); while that does not pay it passes rows on
+//! ([`combine`]). [`Role::Merge`] takes both. All three write the same snapshot ([`snapshot`]).
 
 pub mod borders;
 mod combine;
@@ -39,7 +38,7 @@ mod trail;
 
 use arrow_schema::{DataType, SchemaRef, TimeUnit};
 use borders::Borders;
-use combine::Worth;
+use combine::{Passed, Worth};
 use groups::Slots;
 use highwater_engine::batch::Batch;
 use highwater_engine::error::{BuildError, OperatorError};
@@ -67,7 +66,7 @@ pub fn operator(
 fn window(node: &Node, spec: &WindowSpec, input: &SchemaRef, role: Role) -> Result<Window, BuildError> {
     let plan = Plan::new(&node.name, spec, input)?;
     check_schema(&plan, &node.schema)?;
-    Ok(Window::new(plan, Borders::new(&spec.window)?, node.schema.clone(), role))
+    Ok(Window::new(&plan, Borders::new(&spec.window)?, input, &node.schema, role))
 }
 
 /// The schema of partial results; `None` if the specification is wrong ([`operator`] tells why).
@@ -89,10 +88,12 @@ fn check_schema(plan: &Plan, schema: &SchemaRef) -> Result<(), BuildError> {
 
 /// A windowed aggregation in one of its roles.
 struct Window {
+    /// Over rows of the input; over passed rows if there is a combiner.
     plan: Plan,
     borders: Borders,
     role: Role,
     partials: SchemaRef,
+    passed: Passed,
     /// Inputs whose values need hashes.
     sets: Vec<bool>,
     slices: Slices,
@@ -106,14 +107,17 @@ struct Window {
 }
 
 impl Window {
-    fn new(plan: Plan, borders: Borders, schema: SchemaRef, role: Role) -> Self {
+    fn new(plan: &Plan, borders: Borders, input: &SchemaRef, schema: &SchemaRef, role: Role) -> Self {
+        let (passed, over_passed) = Passed::new(plan, input);
+        let plan = if role == Role::Whole { plan.clone() } else { over_passed };
         let overlapping = role != Role::Combine && !borders.disjoint();
         let total = overlapping.then(|| Total::new(&plan));
         let partials = plan.partials();
         Self {
             sets: needs_hashes(&plan),
-            results: Results::new(if role == Role::Combine { partials.clone() } else { schema }),
+            results: Results::new(if role == Role::Combine { partials.clone() } else { schema.clone() }),
             partials,
+            passed,
             slices: Slices::new(),
             total,
             fired: i64::MIN,
@@ -123,6 +127,24 @@ impl Window {
             borders,
             role,
         }
+    }
+
+    /// Rows into slices.
+    fn update(&mut self, batch: Batch, out: &mut Output) -> Result<(), OperatorError> {
+        let closed = self.watermark.ms();
+        out.refused += self.slices.update(&self.plan, &self.borders, &self.sets, batch, closed)?;
+        Ok(())
+    }
+
+    /// Passes rows on, but for those of hot keys. Late rows go too, with their tags: the owner of the key refuses them.
+    fn pass(&mut self, batch: Batch, out: &mut Output) -> Result<(), OperatorError> {
+        if self.worth.hot().is_empty() {
+            out.push(batch);
+            return Ok(());
+        }
+        let (hot, others) = self.passed.split(batch, self.worth.hot());
+        out.push(others);
+        self.update(hot, out)
     }
 
     /// Sends the slices on that enter a window the watermark completes.
@@ -184,18 +206,16 @@ impl Window {
 
 impl Operator for Window {
     fn on_batch(&mut self, _input: usize, batch: Batch, out: &mut Output) -> Result<(), OperatorError> {
-        let closed = self.watermark.ms();
         match self.role {
-            Role::Merge => partial::merge(&self.plan, &mut self.slices, &batch, closed),
-            Role::Combine if self.worth.passes(batch.rows()) => {
-                let (batch, refused) = partial::of_rows(&self.plan, &self.partials, &self.borders, &self.sets, &batch)?;
-                out.refused += refused;
-                out.push(batch);
-                Ok(())
-            }
-            Role::Combine | Role::Whole => {
-                out.refused += self.slices.update(&self.plan, &self.borders, &self.sets, batch, closed)?;
-                Ok(())
+            Role::Whole => self.update(batch, out),
+            Role::Merge if self.passed.are_rows(&batch) => self.update(batch, out),
+            Role::Merge => partial::merge(&self.plan, &mut self.slices, &batch, self.watermark.ms()),
+            Role::Combine => {
+                let batch = self.passed.project(batch)?;
+                match self.worth.passes(batch.rows()) {
+                    false => self.update(batch, out),
+                    true => self.pass(batch, out),
+                }
             }
         }
     }

@@ -8,11 +8,9 @@ use super::borders::SliceId;
 use super::keys::{KeyBatch, Packing};
 use super::plan::Plan;
 use super::results::BATCH_ROWS;
-use super::rows::{Arguments, Placed, Scratch};
-use super::slices::{Run, Slice, Slices, runs};
+use super::results::Results;
+use super::slices::{Run, Slice, Slices};
 use super::states::States;
-use super::sums::TooLarge;
-use super::{borders::Borders, results::Results};
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{Int64Type, SchemaRef};
 use highwater_engine::batch::Batch;
@@ -25,27 +23,25 @@ use std::sync::Arc;
 pub fn of_slice(plan: &Plan, schema: &SchemaRef, id: SliceId, slice: &Slice) -> Result<Batch, OperatorError> {
     let n = slice.groups.slots();
     let keys = slice.groups.columns(super::groups::Slots::Run(0, n), &plan.key_fields);
-    of_states(plan, schema, keys, &vec![Some(id); n], &slice.states, slice.groups.hashes().to_vec())
+    of_states(plan, schema, keys, id, &slice.states, slice.groups.hashes().to_vec())
 }
 
-/// The rows of a state whose `i`-th slot has the `i`-th key and lies in the `i`-th slice.
+/// The rows of a state of one slice whose `i`-th slot has the `i`-th key.
 pub fn of_states(
     plan: &Plan,
     schema: &SchemaRef,
     keys: Vec<ArrayRef>,
-    slices: &[Option<SliceId>],
+    slice: SliceId,
     states: &States,
     hashes: Vec<u64>,
 ) -> Result<Batch, OperatorError> {
-    let ids = || slices.iter().flatten();
+    let n = states.rows.len();
     let mut columns = keys;
-    columns.push(Arc::new(Int64Array::from_iter_values(ids().map(|s| s.last))));
-    columns.push(Arc::new(Int64Array::from_iter_values(ids().map(|s| s.enter))));
+    columns.extend([slice.last, slice.enter].map(|t| -> ArrayRef { Arc::new(Int64Array::from(vec![t; n])) }));
     columns.extend(states.partials(plan));
     let rows = RecordBatch::try_new(schema.clone(), columns)
         .map_err(|e| OperatorError::new(format!("{}: partial results do not fit their schema: {e}", plan.name)))?;
-    let times = ids().map(|s| s.enter - 1).collect();
-    Ok(Batch::new(rows, times).with_hashes(Some(hashes.into())))
+    Ok(Batch::new(rows, vec![slice.enter - 1; n].into()).with_hashes(Some(hashes.into())))
 }
 
 /// Sends a batch of partial results in pieces.
@@ -56,31 +52,6 @@ pub fn send(batch: &Batch, to: &mut Results, out: &mut Output) {
         to.push(batch.slice(at, n), out);
         at += n;
     }
-}
-
-/// One partial result per row of a batch: what a combiner does that no longer combines. Returns the refused rows too.
-pub fn of_rows(
-    plan: &Plan,
-    schema: &SchemaRef,
-    borders: &Borders,
-    sets: &[bool],
-    batch: &Batch,
-) -> Result<(Batch, u64), OperatorError> {
-    let (runs, refused) = runs(borders, batch)?;
-    let mut slices = vec![None; batch.rows()];
-    runs.iter().for_each(|r| slices[r.at..r.at + r.rows].fill(r.slice));
-    let mut states = States::new(plan);
-    let slots: Vec<u32> = (0..batch.rows() as u32).collect();
-    states.grow(slots.len());
-    let arguments = Arguments::of(plan, sets, batch, &mut Scratch::default())?;
-    let too_large = |TooLarge| OperatorError::new(format!("{}: a square exceeds 256 bits", plan.name));
-    states.update(plan, Placed { at: 0, slots: &slots }, &arguments).map_err(too_large)?;
-    let keys: Vec<ArrayRef> = plan.keys.iter().map(|k| batch.column(*k).clone()).collect();
-    let hashes = batch.hashes().cloned().unwrap_or_else(|| hash_columns(&keys, batch.rows()));
-    let some = SliceId { enter: 0, last: 0 };
-    let taken: Vec<Option<SliceId>> = slices.iter().map(|s| s.or(Some(some))).collect();
-    let all = of_states(plan, schema, keys, &taken, &states, hashes.to_vec())?;
-    Ok((all.filter(&slices.iter().map(|s| Some(s.is_some())).collect()), refused))
 }
 
 /// Merges partial results into open slices; `closed` is the watermark.

@@ -165,7 +165,7 @@ fn key_hashes<'a>(batch: &'a Batch, columns: &[ArrayRef], keys: &KeyBatch, memor
 }
 
 /// The runs of a batch, and how many rows every window refuses.
-pub fn runs(borders: &Borders, batch: &Batch) -> Result<(Vec<Run>, u64), OperatorError> {
+fn runs(borders: &Borders, batch: &Batch) -> Result<(Vec<Run>, u64), OperatorError> {
     let (times, tags) = (batch.times(), batch.tags());
     let tag = |i: usize| tags.map_or(ON_TIME, |t| t[i]);
     let (mut runs, mut refused, mut at) = (vec![], 0, 0);

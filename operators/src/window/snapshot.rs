@@ -36,7 +36,7 @@ pub fn write(
             let list = Slots::List(slots);
             let keys = total.groups().columns(list, &plan.key_fields);
             let hashes = list.of(total.groups().hashes());
-            batches.push(of_states(plan, schema, keys, &vec![Some(id); slots.len()], states, hashes)?);
+            batches.push(of_states(plan, schema, keys, id, states, hashes)?);
         }
     }
     let hashes: Vec<u64> = batches.iter().filter_map(Batch::hashes).flat_map(|h| h.iter().copied()).collect();

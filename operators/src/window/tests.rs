@@ -1,14 +1,17 @@
 //! The rules of windowed aggregation as scripts. Tables marked "Flink's" are retyped from Flink's documentation
 //! (window-tvf, window-agg).
 
-use super::{operator, partials};
+use super::combine::Worth;
+use super::{Window, operator, partials, window};
 use crate::check::{check, check_error};
 use arrow::array::{Decimal128Array, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use highwater_engine::batch::Batch;
+use highwater_engine::error::OperatorError;
 use highwater_engine::graph::{Aggregate, AggregateFunction as F, Node, Step, WindowKind, WindowSpec};
-use highwater_engine::operator::Output;
+use highwater_engine::operator::{Operator, Output};
 use highwater_engine::parts::Role;
+use highwater_engine::state::Snapshot;
 use highwater_engine::time::{Progress, Watermark};
 use std::sync::Arc;
 
@@ -47,6 +50,52 @@ fn node(input: &SchemaRef, window: WindowKind, keys: &[usize], aggregates: Vec<A
 fn run(window: WindowKind, keys: &[usize], aggregates: Vec<Aggregate>, script: &str) {
     let (node, spec) = node(&bids(), window, keys, aggregates);
     check(&|| operator(&node, &spec, &bids(), Role::Whole).unwrap(), &bids(), &node.schema, script);
+    for pass in [0, 3, usize::MAX] {
+        check(&|| Box::new(Pair::new(&node, &spec, pass)), &bids(), &node.schema, script);
+    }
+}
+
+/// A combiner and what is behind it as one operator. Both restore from what both wrote: the combiner starts empty.
+struct Pair {
+    combine: Window,
+    merge: Window,
+}
+
+impl Pair {
+    fn new(node: &Node, spec: &WindowSpec, pass: usize) -> Self {
+        let [mut combine, merge] = [Role::Combine, Role::Merge].map(|r| window(node, spec, &bids(), r).unwrap());
+        combine.worth = Worth::passing(pass, vec![]);
+        Self { combine, merge }
+    }
+
+    fn send(&mut self, sent: Output, out: &mut Output) -> Result<(), OperatorError> {
+        out.refused += sent.refused;
+        sent.batches.into_iter().try_for_each(|b| self.merge.on_batch(0, b, out))
+    }
+}
+
+impl Operator for Pair {
+    fn on_batch(&mut self, input: usize, batch: Batch, out: &mut Output) -> Result<(), OperatorError> {
+        let mut sent = Output::default();
+        self.combine.on_batch(input, batch, &mut sent)?;
+        self.send(sent, out)
+    }
+    fn on_watermark(&mut self, progress: Progress, out: &mut Output) -> Result<(), OperatorError> {
+        let mut sent = Output::default();
+        self.combine.on_watermark(progress, &mut sent)?;
+        self.send(sent, out)?;
+        self.merge.on_watermark(progress, out)
+    }
+    fn snapshot(&mut self, into: &mut Snapshot) -> Result<(), OperatorError> {
+        self.combine.snapshot(into)?;
+        self.merge.snapshot(into)
+    }
+    fn restore(&mut self, from: &Snapshot) -> Result<(), OperatorError> {
+        self.merge.restore(from)
+    }
+    fn state_bytes(&self) -> usize {
+        self.combine.state_bytes() + self.merge.state_bytes()
+    }
 }
 
 fn tumble(minutes: i64) -> WindowKind {
