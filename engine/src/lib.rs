@@ -9,6 +9,7 @@
 //! | [`builder`] | a job described in Rust |
 //! | [`source`], [`operator`], [`sink`] | the three boundaries and what each may assume |
 //! | [`state`] | snapshots by key group and their byte code |
+//! | [`checkpoint`] | what a job keeps on disk: state, rows to publish, and the chain of manifests |
 //! | [`digest`] | the order-independent digest of a sink's rows |
 //! | [`metrics`] | counters and histograms, read without stopping work |
 //! | [`flow`] | the only floor where timely lives |
@@ -17,6 +18,7 @@
 
 pub mod batch;
 pub mod builder;
+pub mod checkpoint;
 pub mod digest;
 pub mod error;
 pub mod expr;

@@ -1,0 +1,141 @@
+//! A store in a local folder.
+//!
+//! | call | file operations |
+//! |---|---|
+//! | `put` | write `.name.tmp`, sync it, rename it to `name`, sync the folder |
+//! | `create` | write `.name.tmp`, sync it, link it to `name` (fails if there is one), unlink `.name.tmp`, sync the folder |
+//! | `delete` | unlink each, sync the folder |
+//!
+//! So a name is never seen before its bytes are durable, and no call returns before the name is. What a crash leaves under
+//! a temporary name goes when the folder is opened again. A second process can't open it meanwhile.
+//! The folder must be on a file system that has hard links and keeps what it synced: any of Linux's own has and does.
+
+use super::disk::{Disk, Folder};
+use super::store::{Created, Store, StoreError, checked};
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+/// A folder, locked for as long as this lives.
+#[derive(Debug)]
+pub struct LocalStore {
+    disk: Box<dyn Disk>,
+}
+
+impl LocalStore {
+    /// Opens a folder, creates it if need be, and removes what a crash left half written.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        Self::on(Box::new(Folder::open(folder)?))
+    }
+
+    /// A store on any disk.
+    pub fn on(disk: Box<dyn Disk>) -> Result<Self, StoreError> {
+        let store = Self { disk };
+        for name in store.all()?.iter().filter(|n| is_temporary(n)) {
+            store.disk.unlink(name).map_err(|e| store.error("remove", name, &e))?;
+        }
+        Ok(store)
+    }
+
+    fn all(&self) -> Result<Vec<String>, StoreError> {
+        self.disk.list().map_err(|e| self.error("list", "", &e))
+    }
+
+    fn error(&self, doing: &str, name: &str, error: &std::io::Error) -> StoreError {
+        StoreError::io(&format!("{doing} {}", self.disk.path(name)), error)
+    }
+
+    /// Writes and syncs `.name.tmp`, then lets `show` give it its name. The temporary name is gone afterwards.
+    fn stage<T>(
+        &self,
+        name: &str,
+        parts: &[&[u8]],
+        show: impl FnOnce(&str) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let temporary = temporary(checked(name)?);
+        let written = self.disk.create(&temporary).and_then(|mut file| {
+            parts.iter().try_for_each(|part| file.write(part))?;
+            file.sync()
+        });
+        let shown = written.map_err(|e| self.error("write", name, &e)).and_then(|()| show(&temporary));
+        if shown.is_err() {
+            // A full disk needs the room back; if this fails too, opening the folder removes it.
+            let _ = self.disk.unlink(&temporary);
+        }
+        shown
+    }
+
+    fn sync_names(&self) -> Result<(), StoreError> {
+        self.disk.sync_names().map_err(|e| self.error("sync the folder", "", &e))
+    }
+}
+
+fn temporary(name: &str) -> String {
+    format!(".{name}.tmp")
+}
+
+fn is_temporary(name: &str) -> bool {
+    name.strip_prefix('.').and_then(|n| n.strip_suffix(".tmp")).is_some_and(|n| checked(n).is_ok())
+}
+
+impl Store for LocalStore {
+    fn put(&self, name: &str, parts: &[&[u8]]) -> Result<(), StoreError> {
+        self.stage(name, parts, |temporary| {
+            self.disk.rename(temporary, name).map_err(|e| self.error("write", name, &e))
+        })?;
+        self.sync_names()
+    }
+
+    fn create(&self, name: &str, bytes: &[u8]) -> Result<Created, StoreError> {
+        let created = self.stage(name, &[bytes], |temporary| {
+            let created = match self.disk.link(temporary, name) {
+                Ok(()) => Created::New,
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => Created::Exists,
+                Err(e) => return Err(self.error("create", name, &e)),
+            };
+            self.disk.unlink(temporary).map_err(|e| self.error("remove", temporary, &e))?;
+            Ok(created)
+        })?;
+        self.sync_names()?;
+        Ok(created)
+    }
+
+    fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(mut reader) = self.read(name)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).map_err(|e| self.error("read", name, &e))?;
+        Ok(Some(bytes))
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Box<dyn Read + Send>>, StoreError> {
+        match self.disk.open(checked(name)?) {
+            Ok(reader) => Ok(Some(reader)),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(self.error("read", name, &e)),
+        }
+    }
+
+    fn list(&self) -> Result<Vec<String>, StoreError> {
+        let mut names = self.all()?;
+        names.retain(|n| checked(n).is_ok());
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn delete(&self, names: &[&str]) -> Result<(), StoreError> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        for name in names {
+            match self.disk.unlink(checked(name)?) {
+                Ok(()) => (),
+                Err(e) if e.kind() == ErrorKind::NotFound => (),
+                Err(e) => return Err(self.error("delete", name, &e)),
+            }
+        }
+        self.sync_names()
+    }
+
+    fn place(&self, name: &str) -> String {
+        self.disk.path(name)
+    }
+}

@@ -1,0 +1,167 @@
+//! The record that makes a checkpoint: where the inputs stood, what state and what rows belong to it.
+//!
+//! A manifest is plain data; its text, hash and signature are in [`super::seal`]. It names every file that is needed to go
+//! on from it, also those that older checkpoints wrote.
+
+use crate::graph::JobGraph;
+use crate::sink::Publication;
+use crate::source::Position;
+use serde::{Deserialize, Serialize};
+
+/// Version of the state format: manifests, state files and outboxes. One number, because they are read together.
+pub const FORMAT: u32 = 1;
+
+/// A checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of the state format. Filled by [`super::Ledger::commit`].
+    pub format: u32,
+    /// [`JobGraph::name`].
+    pub job: String,
+    /// Its number: 1, 2, 3 …
+    pub checkpoint: u64,
+    /// The epoch at which it was taken.
+    pub epoch: u64,
+    /// Hash (hex) of the manifest before. Filled by [`super::Ledger::commit`].
+    pub previous: Option<String>,
+    /// The older checkpoints that are kept, oldest first. Filled by [`super::Ledger::commit`]. It makes the chain verifiable
+    /// where checkpoints between were collected, and tells a kept one from one that a late incarnation left.
+    pub ancestors: Vec<Ancestor>,
+    /// Which start of the job made it: 32 hexadecimal digits.
+    pub incarnation: String,
+    /// Processing time. Never below that of the checkpoint before: [`super::Ledger::commit`] lifts it.
+    pub created_ms: i64,
+    /// The job has read all its input and shown everything up to here.
+    pub finished: bool,
+    /// The job as it was.
+    pub graph: JobGraph,
+    /// In the order of the graph.
+    pub sources: Vec<SourceState>,
+    /// Steps with state.
+    pub operators: Vec<OperatorState>,
+    /// In the order of the graph.
+    pub sinks: Vec<SinkState>,
+    /// The state files that `operators` name. The caller gives those of this checkpoint; [`super::Ledger::commit`] adds the
+    /// older ones.
+    pub segments: Vec<FileRef>,
+}
+
+/// An older checkpoint that was kept when a manifest was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ancestor {
+    /// Its number.
+    pub checkpoint: u64,
+    /// Hash (hex) of its manifest.
+    pub sha256: String,
+    /// When it was made.
+    pub created_ms: i64,
+    /// Whether its state is kept too: else it is there for rows that were not published yet.
+    pub state: bool,
+}
+
+/// A file and what it must be.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FileRef {
+    /// Name in the store.
+    pub name: String,
+    /// Length.
+    pub bytes: u64,
+    /// Hash (hex) of all its bytes.
+    pub sha256: String,
+}
+
+/// Where a source stood.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SourceState {
+    /// The table.
+    pub table: String,
+    /// Rows read so far.
+    pub rows: u64,
+    /// Bytes read so far.
+    pub bytes: u64,
+    /// Late rows so far.
+    pub late: u64,
+    /// Bad rows so far.
+    pub errors: u64,
+    /// The watermark.
+    pub watermark_ms: i64,
+    /// Number of cuts so far, for content-defined cuts.
+    pub cut: i64,
+    /// In the source's order.
+    pub partitions: Vec<PartitionState>,
+}
+
+/// Where a partition stood.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartitionState {
+    /// Its stable name.
+    pub name: String,
+    /// What must be equal to go on from here.
+    pub fingerprint: String,
+    /// Where reading goes on; `None` before the first row.
+    pub position: Option<Position>,
+    /// Largest event time so far.
+    pub max_ms: i64,
+    /// Whether it is read to its end.
+    pub done: bool,
+}
+
+/// State of one step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OperatorState {
+    /// The node's stable name.
+    pub node: String,
+    /// Version of the operator's state.
+    pub version: u32,
+    /// Fingerprint of its inputs and specification.
+    pub schema: String,
+    /// Everything needed to restore, also parts in files of older checkpoints.
+    pub parts: Vec<PartRef>,
+}
+
+/// One part of a key group's state: a full one stands alone, deltas follow the newest full one in order of checkpoints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartRef {
+    /// The key group.
+    pub group: u8,
+    /// Whether it stands alone.
+    pub full: bool,
+    /// The checkpoint that wrote it.
+    pub checkpoint: u64,
+    /// The state file it is in.
+    pub file: String,
+    /// Where its frame begins in the file.
+    pub at: u64,
+    /// Bytes of the part itself.
+    pub bytes: u64,
+}
+
+/// What a sink owes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SinkState {
+    /// The table.
+    pub table: String,
+    /// Digest of all rows so far; opaque here.
+    pub digest: Vec<u8>,
+    /// Rows so far.
+    pub rows: u64,
+    /// The rows of this checkpoint.
+    pub outboxes: Vec<OutboxRef>,
+    /// What is to be published, decided by this manifest.
+    pub publish: Option<Publication>,
+    /// First checkpoint whose rows are not part of a publication yet.
+    pub unrolled_from: u64,
+    /// Bytes of outboxes from there.
+    pub unrolled_bytes: u64,
+    /// When the first of these rows was staged.
+    pub unrolled_since_ms: i64,
+}
+
+/// Rows of one worker for one sink.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutboxRef {
+    /// The file.
+    pub file: FileRef,
+    /// How many rows.
+    pub rows: u64,
+}
