@@ -1,7 +1,7 @@
 //! The table from keys to logs: open addressing, 16 bytes a key, one cache miss to find it.
 //!
 //! A key of one fixed-width column stands in the table itself; any other key is a string of canonical bytes kept aside,
-//! named by number. NULL is a key. Keys are removed only when the table is built anew: see [`KeyTable::retain`].
+//! named by number. NULL is a key. A key that is [removed](KeyTable::remove) leaves no gap: those behind it move up.
 
 use super::lane::fixed;
 use arrow::array::{Array, ArrayRef, AsArray};
@@ -183,11 +183,6 @@ impl KeyTable {
         }
     }
 
-    /// Whether `more` keys can be added before the table must be built anew.
-    pub fn has_room(&self, more: usize) -> bool {
-        (self.used + more) * 8 <= self.heads.len() * 5
-    }
-
     #[inline(always)]
     fn place(&self, hash: u64) -> usize {
         table_hash(hash) as usize & self.mask
@@ -280,26 +275,65 @@ impl KeyTable {
         self.heads.iter().filter(|h| h.state() != State::Free)
     }
 
-    /// Keeps the keys for which `keep` is true, with room for `more`, in a table built anew. All places change.
-    pub fn retain(&mut self, more: usize, mut keep: impl FnMut(&mut Head) -> bool) {
-        let mut old = std::mem::take(&mut self.heads);
-        let mut kept = 0;
-        for head in old.iter_mut().filter(|h| h.state() != State::Free) {
-            if keep(head) {
-                kept += 1;
-                continue;
-            }
-            if !self.fixed
-                && let Some(aside) = self.aside[head.key as usize].take()
-            {
-                self.aside_bytes -= aside.bytes.len();
-                self.aside_free.push(head.key as u32);
-            }
-            *head = Head::FREE;
+    /// Number of places.
+    pub fn places(&self) -> usize {
+        self.heads.len()
+    }
+
+    /// Removes the key at `place`. A key from behind may take the place: so whoever walks over all places looks at it
+    /// again, and then has missed none.
+    pub fn remove(&mut self, place: usize) {
+        if !self.fixed
+            && let Some(aside) = self.aside[self.heads[place].key as usize].take()
+        {
+            self.aside_bytes -= aside.bytes.len();
+            self.aside_free.push(self.heads[place].key as u32);
         }
-        // at most three eighths are used afterwards, so that building anew is rare
-        let places = ((kept + more) * 8 / 3).next_power_of_two().max(PLACES_MIN);
-        (self.heads, self.mask, self.used) = (vec![Head::FREE; places], places - 1, kept);
+        self.used -= 1;
+        let (mut gap, mut at) = (place, place);
+        loop {
+            at = (at + 1) & self.mask;
+            let head = self.heads[at];
+            if head.state() == State::Free {
+                break;
+            }
+            // it may move up if the gap is not before its own place, going round
+            let own = self.place(self.hash(&head));
+            if (at.wrapping_sub(own) & self.mask) >= (at.wrapping_sub(gap) & self.mask) {
+                self.heads[gap] = head;
+                gap = at;
+            }
+        }
+        self.heads[gap] = Head::FREE;
+    }
+
+    /// Places of a table of so many keys: at most three eighths are used, so that building anew is rare.
+    fn places_for(keys: usize) -> usize {
+        (keys * 8 / 3).next_power_of_two().max(PLACES_MIN)
+    }
+
+    /// Makes room for `more` keys. All places may change; whether they did is returned.
+    pub fn reserve(&mut self, more: usize) -> bool {
+        let full = (self.used + more) * 8 > self.heads.len() * 5;
+        if full {
+            self.build_anew(Self::places_for(self.used + more));
+        }
+        full
+    }
+
+    /// Makes the table smaller if few places are used. All places may change; whether they did is returned.
+    pub fn shrink(&mut self) -> bool {
+        let places = Self::places_for(self.used);
+        let sparse = places * 2 <= self.heads.len();
+        if sparse {
+            self.build_anew(places);
+        }
+        sparse
+    }
+
+    fn build_anew(&mut self, places: usize) {
+        let old = std::mem::replace(&mut self.heads, vec![Head::FREE; places]);
+        self.mask = places - 1;
         for head in old.into_iter().filter(|h| h.state() != State::Free) {
             let mut place = self.place(self.hash(&head));
             while self.heads[place].state() != State::Free {
@@ -312,5 +346,51 @@ impl KeyTable {
     /// Bytes held, roughly.
     pub fn memory(&self) -> usize {
         self.heads.len() * size_of::<Head>() + self.aside.len() * size_of::<Option<Aside>>() + self.aside_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        #[test]
+        fn a_table_finds_exactly_the_keys_that_were_added_and_not_removed(
+            steps in prop::collection::vec((any::<bool>(), 0i64..150), 1..600),
+            fixed: bool,
+        ) {
+            let mut table = KeyTable::new(fixed, 0);
+            let mut model = BTreeMap::new();
+            // few different hashes: long runs of neighbours, also round the end
+            let hash = |k: i64| if fixed { hash_i64(k) } else { (k as u64 % 5).wrapping_neg().rotate_right(32) };
+            for (at, (add, k)) in steps.into_iter().enumerate() {
+                let bytes = k.to_le_bytes();
+                let key = if fixed { Key::Word(k) } else { Key::Bytes(&bytes) };
+                table.reserve(1);
+                let place = table.find_or_add(hash(k), key);
+                if table.head(place).state() == State::Free {
+                    prop_assert!(!model.contains_key(&k));
+                    table.head_mut(place).set_state(State::Small);
+                    table.head_mut(place).at = at as u32;
+                    model.insert(k, at as u32);
+                }
+                prop_assert_eq!(table.head(place).at, model[&k]);
+                if !add {
+                    table.remove(place);
+                    model.remove(&k);
+                }
+                if at % 50 == 0 {
+                    table.shrink();
+                }
+                prop_assert_eq!(table.heads().count(), model.len());
+            }
+            for (k, at) in &model {
+                let bytes = k.to_le_bytes();
+                let place = table.find_or_add(hash(*k), if fixed { Key::Word(*k) } else { Key::Bytes(&bytes) });
+                prop_assert_eq!(table.head(place).at, *at);
+            }
+        }
     }
 }

@@ -1,8 +1,12 @@
 //! The event logs of all keys of one operator: short ones in an arena, long ones by themselves.
+//!
+//! A row forgets what is too old in its own log. Keys without rows are looked after in [rounds](Logs::tend): two in the
+//! time of the longest frame, a few keys with every watermark. So state is what the last one and a half frames hold,
+//! however long the job runs.
 
-use super::arena::{Arena, ENTRIES_MAX, capacity};
+use super::arena::{Arena, ENTRIES_MAX, LINE_WORDS};
 use super::intern::Interner;
-use super::keys::{Key, KeyTable, State};
+use super::keys::{Head, Key, KeyTable, State};
 use super::lane::Kind;
 use super::long::LongLog;
 use super::measure::{Entries, SQUARED_MAX, Totals, scan, wide};
@@ -11,9 +15,6 @@ use super::prefetch::prefetch;
 use super::small::{self, Small};
 use highwater_engine::error::OperatorError;
 use std::sync::Arc;
-
-/// Words of a line of cache.
-const LINE_WORDS: usize = 8;
 
 /// The first words of the lines that hold these words of a chunk.
 fn lines(words: std::ops::Range<usize>) -> impl Iterator<Item = usize> {
@@ -41,7 +42,22 @@ pub struct Logs {
     text: Vec<usize>,
     /// First words of wide values whose squares are added.
     squared: Vec<usize>,
+    round: Round,
 }
+
+/// A round over all places of the table.
+#[derive(Clone, Copy)]
+struct Round {
+    /// What it looks at next; `None` between two rounds.
+    next: Option<usize>,
+    /// The bound when it began.
+    since: i64,
+}
+
+/// Rounds in the time of the longest frame.
+const ROUNDS: i64 = 2;
+/// Event time of a round at least.
+const ROUND_MIN_MS: i64 = 1_000;
 
 impl Logs {
     /// No keys. Logs beyond `small_max` entries, at most [`ENTRIES_MAX`], are long ones.
@@ -63,52 +79,90 @@ impl Logs {
             small_max,
             text,
             squared,
+            round: Round { next: None, since: i64::MIN },
         }
     }
 
-    /// Makes room for `more` keys: forgets what ended before `bound` or builds a larger table.
-    pub fn reserve(&mut self, more: usize, bound: i64) {
-        if !self.table.has_room(more) {
-            self.sweep(more, bound);
+    /// Makes room for `more` keys.
+    pub fn reserve(&mut self, more: usize) {
+        if self.table.reserve(more) {
+            self.begin_again();
         }
     }
 
-    /// Forgets all entries before `bound` and the keys without any, with room for `more` keys.
-    fn sweep(&mut self, more: usize, bound: i64) {
-        let Self { plan, table, arena, longs, longs_free, long_entries, names, text, .. } = self;
-        table.retain(more, |head| match head.state() {
-            State::Free => false,
+    /// All places have changed.
+    fn begin_again(&mut self) {
+        self.round.next = self.round.next.map(|_| 0);
+    }
+
+    /// Looks after the keys whose turn it is in this round, at most `most`: forgets what lies before `bound`, keys of
+    /// which nothing is left, and memory that logs have outgrown.
+    pub fn tend(&mut self, bound: i64, most: usize) {
+        let span = (self.plan.reach_ms / ROUNDS).max(ROUND_MIN_MS);
+        let since = bound.saturating_sub(self.round.since);
+        let (mut at, since) = match self.round.next {
+            Some(at) => (at, since),
+            None if since < span || bound == i64::MIN => return,
+            None => {
+                self.round.since = bound;
+                self.table.shrink();
+                self.arena.leave_pages();
+                (0, 0)
+            }
+        };
+        let places = self.table.places();
+        // done in half of the time, as the round may begin again when the table grows
+        let due = (places as i128 * i128::from(since) * 2 / i128::from(span)).min(places as i128) as usize;
+        let end = due.min(at.saturating_add(most));
+        while at < end {
+            if !self.look_after(at, bound) {
+                at += 1;
+            }
+        }
+        self.round.next = (at < places).then_some(at);
+    }
+
+    /// Looks after one place; says whether its key was removed.
+    fn look_after(&mut self, place: usize, bound: i64) -> bool {
+        let entries = match self.table.head(place).state() {
+            State::Free => return false,
             State::Small => {
-                small::evict(arena, head, bound, |chunk, i| {
-                    let capacity = chunk.len() / plan.words;
-                    text.iter().for_each(|w| names.release(chunk[w * capacity + i]));
-                });
-                if head.len == 0 {
-                    arena.free(head.at, head.class);
+                let (head, words) = (self.table.head_mut(place), self.plan.words);
+                evict_small(&self.arena, head, bound, words, &mut self.names, &self.text);
+                if head.len > 0 {
+                    small::tidy(&mut self.arena, head);
                 }
-                head.len > 0
+                head.len as usize
             }
+            State::Long => self.evict_long(place, bound),
+        };
+        if entries > 0 {
+            return false;
+        }
+        let head = self.table.head(place);
+        match head.state() {
             State::Long => {
-                let log = longs[head.at as usize].as_mut().expect("a long log exists while its key does");
-                *long_entries -=
-                    log.evict(plan, bound, |rows, i| text.iter().for_each(|w| names.release(rows.word(i, *w))));
-                let empty = log.entries().len() == 0;
-                if empty {
-                    longs[head.at as usize] = None;
-                    longs_free.push(head.at);
-                }
-                !empty
+                self.longs[head.at as usize] = None;
+                self.longs_free.push(head.at);
             }
-        });
+            _ => self.arena.free(head.at, head.class),
+        }
+        self.table.remove(place);
+        true
     }
 
-    /// Forgets entries of long logs before `bound`: a busy key that fell silent gives its memory back.
-    pub fn evict_long(&mut self, bound: i64) {
-        let Self { plan, longs, long_entries, names, text, .. } = self;
-        for log in longs.iter_mut().flatten() {
-            *long_entries -=
-                log.evict(plan, bound, |rows, i| text.iter().for_each(|w| names.release(rows.word(i, *w))));
+    /// Forgets entries of a long log before `bound`; returns how many are left. It becomes a short one if they are few.
+    fn evict_long(&mut self, place: usize, bound: i64) -> usize {
+        let log = self.longs[self.table.head(place).at as usize].as_mut();
+        let log = log.expect("a long log exists while its key does");
+        let (names, text) = (&mut self.names, &self.text);
+        self.long_entries -=
+            log.evict(&self.plan, bound, |rows, i| text.iter().for_each(|w| names.release(rows.word(i, *w))));
+        let left = log.entries().len();
+        if left > 0 && left * 4 <= self.small_max {
+            self.demote(place);
         }
+        left
     }
 
     /// The place of a key, with a log. Room must have been made.
@@ -136,9 +190,10 @@ impl Logs {
         match head.state() {
             State::Small => {
                 let chunk = self.arena.chunk(head.at, head.class);
-                let (capacity, used) = (capacity(head.class), head.start as usize..(head.start + head.len) as usize);
-                if capacity <= LINE_WORDS {
-                    lines(0..chunk.len().min(PREFETCH_WORDS_MAX)).for_each(|i| prefetch(chunk, i));
+                let (capacity, used) =
+                    (self.arena.capacity(head.class), head.start as usize..(head.start + head.len) as usize);
+                if chunk.len() <= PREFETCH_WORDS_MAX {
+                    lines(0..chunk.len()).for_each(|i| prefetch(chunk, i));
                 } else {
                     let lanes = self.plan.words.min(PREFETCH_WORDS_MAX / capacity);
                     (0..lanes)
@@ -173,11 +228,8 @@ impl Logs {
         }
         let head = self.table.head_mut(place);
         if head.state() == State::Small {
-            let (names, text, words) = (&mut self.names, &self.text, self.plan.words);
-            small::evict(&self.arena, head, bound, |chunk, i| {
-                let capacity = chunk.len() / words;
-                text.iter().for_each(|w| names.release(chunk[w * capacity + i]));
-            });
+            let words = self.plan.words;
+            evict_small(&self.arena, head, bound, words, &mut self.names, &self.text);
             if small::reserve(&mut self.arena, head, words, self.small_max) {
                 small::insert(&mut self.arena, head, &self.plan, entry);
                 return Ok(());
@@ -197,12 +249,7 @@ impl Logs {
         log.insert(&self.plan, &self.names, entry);
         self.long_entries += 1;
         if log.should_evict(bound) {
-            let (names, text) = (&mut self.names, &self.text);
-            self.long_entries -=
-                log.evict(&self.plan, bound, |rows, i| text.iter().for_each(|w| names.release(rows.word(i, *w))));
-            if log.entries().len() * 4 <= self.small_max {
-                self.demote(place);
-            }
+            self.evict_long(place, bound);
         }
     }
 
@@ -234,7 +281,7 @@ impl Logs {
         let log = self.longs[at as usize].take().expect("a long log exists while its key does");
         self.longs_free.push(at);
         self.long_entries -= log.entries().len();
-        let class = super::arena::class_for(log.entries().len());
+        let class = self.arena.class_for(log.entries().len()).expect("a short log has a size");
         let chunk = self.arena.alloc(class);
         let head = self.table.head_mut(place);
         (head.at, head.class, head.start, head.len) = (chunk, class, 0, 0);
@@ -301,6 +348,15 @@ impl Logs {
         let longs = self.long_entries * entry + (self.longs.len() - self.longs_free.len()) * log;
         self.table.memory() + self.arena.bytes() + self.names.memory() + longs
     }
+}
+
+/// Forgets the entries of a short log before `bound`.
+#[inline(always)]
+fn evict_small(arena: &Arena, head: &mut Head, bound: i64, words: usize, names: &mut Interner, text: &[usize]) {
+    small::evict(arena, head, bound, |chunk, i| {
+        let capacity = chunk.len() / words;
+        text.iter().for_each(|w| names.release(chunk[w * capacity + i]));
+    });
 }
 
 /// Positions of the entries of a short log with times in `[lo, hi]`.

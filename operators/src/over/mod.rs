@@ -19,7 +19,8 @@
 //! | `lane`, `intern`, `measure`, `answer` | columns to words; strings as words; words to moments; moments to columns |
 //!
 //! Cost: a row of a quiet key is two or three cache misses and a scan of its log; of a busy key, one step per entry that
-//! entered or left each frame. State: the entries of the longest frame (under `arrival`, and of the late horizon).
+//! entered or left each frame. State: the entries of the longest frame (under `arrival`, and of the late horizon)
+//! and half as much again at most, see `logs`.
 //!
 //! Under `arrival` rows that are held for their cut may lie below the watermark; the log keeps what they can see.
 

@@ -24,6 +24,10 @@ const BATCH_ROWS: usize = 8192;
 /// Rows whose logs are looked up together.
 const LOOK_AHEAD_ROWS: usize = 128;
 
+/// Places of the table of keys that are looked after with each watermark, and with each row in addition.
+const TENDED_MIN: usize = 1024;
+const TENDED_PER_ROW: usize = 8;
+
 /// Trailing frames of one node on one worker.
 pub struct Over {
     pub(super) plan: Arc<Plan>,
@@ -32,8 +36,6 @@ pub struct Over {
     pub(super) waiting: Waiting,
     /// Entries before this can matter to no row: neither to one that waits nor to one that may come.
     keep_from: i64,
-    /// `keep_from` when long logs were last asked to forget.
-    forgot_at: i64,
     scratch: Scratch,
 }
 
@@ -68,7 +70,7 @@ impl Over {
         };
         let logs = Logs::new(plan.clone(), KeyTable::new(fixed, null_hash), small_max);
         let (waiting, emission) = (Waiting::default(), spec.emission);
-        Ok(Self { plan, emission, logs, waiting, keep_from: i64::MIN, forgot_at: i64::MIN, scratch })
+        Ok(Self { plan, emission, logs, waiting, keep_from: i64::MIN, scratch })
     }
 
     /// Lets the rows of `batch` wait; under `final` those that are late are refused, and their number is returned.
@@ -110,7 +112,7 @@ impl Over {
                 to += 1;
             }
             let block = &ripe[from..to];
-            self.find_places(block, block[0].at.saturating_sub(self.plan.reach_ms));
+            self.find_places(block);
             let mut at = 0;
             for peers in block.chunk_by(|a, b| a.at == b.at) {
                 let bound = peers[0].at.saturating_sub(self.plan.reach_ms);
@@ -135,7 +137,7 @@ impl Over {
             (i.at, arrival.partitions[i.row as usize], arrival.offsets[i.row as usize])
         });
         for block in ripe.chunks(LOOK_AHEAD_ROWS) {
-            self.find_places(block, self.keep_from);
+            self.find_places(block);
             for (i, item) in block.iter().enumerate() {
                 let batch = &self.waiting.get(item.batch).batch;
                 let (time, tag) = (batch.times()[item.row as usize], batch.tag(item.row as usize));
@@ -151,9 +153,9 @@ impl Over {
     }
 
     /// Finds the logs of a block of rows, step by step for all of them, so that cache misses overlap.
-    fn find_places(&mut self, block: &[Item], bound: i64) {
+    fn find_places(&mut self, block: &[Item]) {
         let Self { logs, waiting, scratch, .. } = self;
-        logs.reserve(block.len(), bound);
+        logs.reserve(block.len());
         for item in block {
             let (held, row) = (waiting.get(item.batch), item.row as usize);
             logs.prefetch_place(held.hashes[row]);
@@ -234,8 +236,8 @@ impl Over {
         Ok(())
     }
 
-    /// Forgets what no row can see any more.
-    fn forget(&mut self, watermark: i64) {
+    /// Forgets what no row can see any more, after `rows` rows were answered.
+    fn forget(&mut self, watermark: i64, rows: usize) {
         let seen_from = match self.emission {
             Emission::Final => watermark,
             Emission::Arrival { late_horizon_ms } => {
@@ -243,11 +245,7 @@ impl Over {
             }
         };
         self.keep_from = self.keep_from.max(seen_from.saturating_sub(self.plan.reach_ms));
-        let stride = (self.plan.reach_ms / 4).max(1_000);
-        if self.keep_from >= self.forgot_at.saturating_add(stride) {
-            self.forgot_at = self.keep_from;
-            self.logs.evict_long(self.keep_from);
-        }
+        self.logs.tend(self.keep_from, TENDED_MIN + rows * TENDED_PER_ROW);
     }
 }
 
@@ -308,9 +306,10 @@ impl Operator for Over {
         }
         self.emit(out)?;
         self.waiting.done(&ripe);
+        let rows = ripe.len();
         ripe.clear();
         self.scratch.ripe = ripe;
-        self.forget(progress.watermark.ms());
+        self.forget(progress.watermark.ms(), rows);
         Ok(())
     }
 

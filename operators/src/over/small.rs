@@ -1,6 +1,6 @@
 //! Short logs: at most 64 entries in one chunk of the [`Arena`], scanned anew for every answer.
 
-use super::arena::{Arena, CLASSES, ENTRIES_MAX, capacity, class_for};
+use super::arena::{Arena, ENTRIES_MAX};
 use super::keys::Head;
 use super::measure::Entries;
 use super::plan::{Distinct, Plan, TIME};
@@ -18,7 +18,7 @@ impl<'a> Small<'a> {
     #[inline(always)]
     pub fn new(arena: &'a Arena, head: &Head) -> Self {
         let chunk = arena.chunk(head.at, head.class);
-        Self { chunk, capacity: capacity(head.class), start: head.start as usize, len: head.len as usize }
+        Self { chunk, capacity: arena.capacity(head.class), start: head.start as usize, len: head.len as usize }
     }
 }
 
@@ -46,7 +46,7 @@ impl Entries for Small<'_> {
 #[inline(always)]
 pub fn evict(arena: &Arena, head: &mut Head, bound: i64, mut release: impl FnMut(&[i64], usize)) {
     let chunk = arena.chunk(head.at, head.class);
-    while head.len > 0 && chunk[TIME * capacity(head.class) + head.start as usize] < bound {
+    while head.len > 0 && chunk[TIME * arena.capacity(head.class) + head.start as usize] < bound {
         release(chunk, head.start as usize);
         head.start += 1;
         head.len -= 1;
@@ -56,44 +56,59 @@ pub fn evict(arena: &Arena, head: &mut Head, bound: i64, mut release: impl FnMut
     }
 }
 
-/// Makes room behind the last entry: moves the entries to the front of their chunk or to one of the next size. `false` if
+/// The class of a log that has just come to hold `len` entries: with room for as many more as make moving them rare.
+fn class_for(arena: &Arena, len: usize, entries_max: usize) -> Option<u8> {
+    if len > entries_max {
+        return None;
+    }
+    arena.class_for((len + len / 4).min(ENTRIES_MAX)).or_else(|| arena.class_for(len))
+}
+
+/// Makes room behind the last entry: moves the entries to the front of their chunk or to one of another size. `false` if
 /// the log must become a long one.
+///
+/// The size follows from the number of entries alone, so that logs that were busy once shrink again.
 #[inline(always)]
 pub fn reserve(arena: &mut Arena, head: &mut Head, words: usize, entries_max: usize) -> bool {
-    let (start, len, cap) = (head.start as usize, head.len as usize, capacity(head.class));
-    if len >= entries_max.min(ENTRIES_MAX) {
-        return false;
-    }
-    if start + len < cap {
+    let (start, len, capacity) = (head.start as usize, head.len as usize, arena.capacity(head.class));
+    if len < entries_max && start + len < capacity {
         return true;
     }
-    let class = match (start > 0 && start >= cap / 4, (len + 1) * 4 <= cap) {
-        (true, false) => head.class,
-        (true, true) => class_for(len + 1),
-        (false, _) => head.class + 1,
-    };
-    if class as usize >= CLASSES {
-        return false;
-    }
-    if class == head.class {
+    let Some(class) = class_for(arena, len + 1, entries_max) else { return false };
+    if class != head.class {
+        resize(arena, head, class);
+    } else {
         let chunk = arena.chunk_mut(head.at, head.class);
         for w in 0..words {
-            chunk.copy_within(w * cap + start..w * cap + start + len, w * cap);
+            chunk.copy_within(w * capacity + start..w * capacity + start + len, w * capacity);
         }
-    } else {
-        let at = arena.alloc(class);
-        arena.copy((head.at, head.class), start, len, (at, class));
-        arena.free(head.at, head.class);
-        (head.at, head.class) = (at, class);
+        head.start = 0;
     }
-    head.start = 0;
     true
+}
+
+/// Moves the entries to another chunk.
+fn resize(arena: &mut Arena, head: &mut Head, class: u8) {
+    let at = arena.alloc(class);
+    arena.copy((head.at, head.class), head.start as usize, head.len as usize, (at, class));
+    arena.free(head.at, head.class);
+    (head.at, head.class, head.start) = (at, class, 0);
+}
+
+/// Moves the entries out of a page that is left, and out of a chunk much too large for them.
+pub fn tidy(arena: &mut Arena, head: &mut Head) {
+    let wanted = class_for(arena, head.len as usize, ENTRIES_MAX).unwrap_or(head.class);
+    if arena.is_left(head.at) {
+        resize(arena, head, wanted.min(head.class));
+    } else if arena.capacity(wanted) * 2 <= arena.capacity(head.class) {
+        resize(arena, head, wanted);
+    }
 }
 
 /// Enters `entry` (with room reserved) behind all entries that are not later, and links its previous occurrences.
 #[inline(always)]
 pub fn insert(arena: &mut Arena, head: &mut Head, plan: &Plan, entry: &mut [i64]) {
-    let (start, len, cap) = (head.start as usize, head.len as usize, capacity(head.class));
+    let (start, len, cap) = (head.start as usize, head.len as usize, arena.capacity(head.class));
     let chunk = arena.chunk_mut(head.at, head.class);
     let times = &chunk[start..start + len];
     let mut p = len;

@@ -150,7 +150,7 @@ fn read_log(over: &mut Over, from: &mut Reader<'_>) -> Result<(), OperatorError>
         2 => Key::Bytes(from.bytes()?),
         k => return Err(damaged(&format!("a key of kind {k}"))),
     };
-    over.logs.reserve(1, i64::MIN);
+    over.logs.reserve(1);
     let place = over.logs.find_or_add(hash, key);
     let plan = over.plan.clone();
     let mut entry = vec![0; plan.words];
