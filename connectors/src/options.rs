@@ -92,6 +92,11 @@ impl<'a> Options<'a> {
         self.parsed(name, |text| within(parse_duration_ms(text)?, range, |ms| format!("{ms} ms"))).unwrap_or(default)
     }
 
+    /// A size as Flink writes it, in bytes: see [`parse_bytes`].
+    pub fn bytes(&mut self, name: &'static str, range: RangeInclusive<i64>, default: i64) -> i64 {
+        self.parsed(name, |text| within(parse_bytes(text)?, range, |n| format!("{n} bytes"))).unwrap_or(default)
+    }
+
     /// An instant, in epoch milliseconds: see [`parse_timestamp_ms`].
     pub fn timestamp_ms(&mut self, name: &'static str, default: i64) -> i64 {
         self.parsed(name, parse_timestamp_ms).unwrap_or(default)
@@ -218,6 +223,25 @@ pub fn parse_duration_ms(text: &str) -> Result<i64, String> {
     number.checked_mul(unit_ms).ok_or_else(|| format!("{text:?} is too long for a duration"))
 }
 
+/// Reads a size as Flink writes it: an integer and a unit, each 1,024 of the one before (`64 kb`, `128 MB`, `2 g`); without
+/// a unit bytes.
+pub fn parse_bytes(text: &str) -> Result<i64, String> {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = (&text[..digits], text[digits..].trim());
+    let wrong = || format!("{text:?} is not a size; write e.g. '64 kb', '128 MB' or '2 gb'");
+    let number: i64 = number.parse().map_err(|_| wrong())?;
+    let shift = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" | "bytes" => 0,
+        "k" | "kb" | "kibibytes" => 10,
+        "m" | "mb" | "mebibytes" => 20,
+        "g" | "gb" | "gibibytes" => 30,
+        "t" | "tb" | "tebibytes" => 40,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(1 << shift).ok_or_else(|| format!("{text:?} is too large"))
+}
+
 /// Reads an instant: ISO 8601 (UTC where no zone is named; `T` or a blank between date and time; a date alone is its
 /// midnight) or epoch milliseconds. Digits below a millisecond are an error unless they are zero.
 pub fn parse_timestamp_ms(text: &str) -> Result<i64, String> {
@@ -269,6 +293,18 @@ mod tests {
         }
         for bad in ["", "s", "5 parsecs", "-5 s", "1.5 s", "9223372036854775807 d"] {
             assert!(parse_duration_ms(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_as_flink_writes_them() {
+        let sizes =
+            [("128MB", 134_217_728), ("64 kb", 65_536), ("1024", 1_024), ("2 g", 2_147_483_648), ("7 bytes", 7)];
+        for (text, bytes) in sizes {
+            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
+        }
+        for bad in ["", "MB", "1.5 MB", "-1", "1 pb", "9223372036854775807 kb"] {
+            assert!(parse_bytes(bad).is_err(), "{bad}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! The connectors by name.
 
 use crate::blackhole::Blackhole;
-use crate::files::{FileOptions, FileSource, FileTable, SinkOptions};
+use crate::files::{FileOptions, FilePublisher, FileSource, FileTable, SinkOptions};
 use crate::generator::{Generator, GeneratorOptions};
 use crate::options::{OptionError, Options, one_of};
 use crate::print::Print;
@@ -80,14 +80,15 @@ pub fn sink(spec: &SinkSpec, schema: &SchemaRef) -> Result<Arc<dyn SinkTable>, B
 }
 
 /// Opens an output table of a job that keeps state. `resumed` is false on the very first start of the job.
-pub fn publisher(spec: &SinkSpec, schema: &SchemaRef, _resumed: bool) -> Result<Box<dyn Publisher>, BuildError> {
+pub fn publisher(spec: &SinkSpec, schema: &SchemaRef, resumed: bool) -> Result<Box<dyn Publisher>, BuildError> {
     let parsed = target(&spec.connector, &spec.options, schema).map_err(|e| joined(&spec.table, &e))?;
     Ok(match parsed {
         Target::Blackhole => Box::new(Blackhole),
         Target::Print(print) => Box::new(print),
-        Target::Table(_) | Target::Files(_) => {
-            let message = format!("table {}: connector '{}' keeps no state yet", spec.table, spec.connector);
-            return Err(BuildError::new(message));
+        Target::Table(options) => Box::new(Arc::new(table::Table::new(options, schema)).publisher()),
+        Target::Files(options) => {
+            let opened = FilePublisher::new(options, schema, resumed);
+            Box::new(opened.map_err(|e| BuildError::new(format!("table {}: {}", spec.table, e.message)))?)
         }
     })
 }

@@ -7,6 +7,9 @@
 //!
 //! "First" is the order of the columns from left to right, NULLs first: a function of the rows, not of the worker or the
 //! moment that wrote them. All rows are counted and digested, as for every sink. Memory: twice `max-rows` for each worker.
+//!
+//! Of a job with state it keeps what this process published: rows that were published before the process started are not
+//! shown again.
 
 use crate::options::Options;
 use crate::registry::joined;
@@ -17,8 +20,8 @@ use arrow::row::{OwnedRow, RowConverter, SortField};
 use arrow_schema::SchemaRef;
 use highwater_engine::error::{BuildError, SinkError};
 use highwater_engine::graph::SinkSpec;
-use highwater_engine::sink::{Sink, SinkTable};
-use std::sync::{Arc, Mutex, PoisonError};
+use highwater_engine::sink::{Publication, Publisher, Roll, Sink, SinkTable};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The connector's name.
 pub const NAME: &str = "table";
@@ -54,6 +57,8 @@ pub struct Table {
 struct Kept {
     finished: Vec<RecordBatch>,
     committed: Option<RecordBatch>,
+    /// The last checkpoint whose rows are among the finished.
+    published: Option<u64>,
 }
 
 impl Table {
@@ -73,6 +78,11 @@ impl Table {
             [] => Ok(Self::new(parsed, schema)),
             errors => Err(joined(&spec.table, errors)),
         }
+    }
+
+    /// The publisher of one attempt of a job with state. Attempts of one process share the table.
+    pub fn publisher(self: Arc<Self>) -> TablePublisher {
+        TablePublisher { table: self }
     }
 
     /// The rows, in the order of their columns; `None` before the job has committed.
@@ -101,6 +111,53 @@ impl SinkTable for Table {
     }
     fn abort(&self) {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).finished.clear();
+    }
+}
+
+/// Publishes to a table in memory.
+#[derive(Debug)]
+pub struct TablePublisher {
+    table: Arc<Table>,
+}
+
+impl TablePublisher {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.table.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Publisher for TablePublisher {
+    fn roll(&self) -> Roll {
+        Roll::EachCheckpoint
+    }
+    /// The table knows what it was given in this process, not before.
+    fn recover(&mut self) -> Result<Option<u64>, SinkError> {
+        Ok(self.kept().published)
+    }
+    fn publish(
+        &mut self,
+        publication: &Publication,
+        rows: &mut dyn Iterator<Item = Result<RecordBatch, SinkError>>,
+    ) -> Result<(), SinkError> {
+        let fail = |e: ArrowError| SinkError::new(e.to_string());
+        if self.kept().published.is_some_and(|last| publication.last <= last) {
+            return Ok(());
+        }
+        let mut first = First::new(&self.table.schema, self.table.max_rows).map_err(fail)?;
+        for batch in self.kept().finished.iter() {
+            first.add(batch).map_err(fail)?;
+        }
+        for batch in rows {
+            first.add(&batch?).map_err(fail)?;
+        }
+        let sorted = first.sorted().map_err(fail)?;
+        let mut kept = self.kept();
+        kept.finished = vec![sorted];
+        kept.published = Some(publication.last);
+        Ok(())
+    }
+    fn finish(&mut self) -> Result<(), SinkError> {
+        self.table.commit()
     }
 }
 
@@ -203,5 +260,29 @@ mod tests {
             let kept: Vec<Option<i64>> = column.iter().collect();
             assert_eq!(kept, [None, Some(0), Some(1), Some(2), Some(3)]);
         }
+    }
+
+    #[test]
+    fn a_job_with_state_shows_what_this_process_published_once() {
+        let schema = batch([]).schema();
+        let table = Arc::new(Table::new(TableOptions { max_rows: 3 }, &schema));
+        let publish = |publisher: &mut TablePublisher, last, values: &[i64]| {
+            let rows = values.iter().map(|v| Ok(batch([Some(*v)])));
+            publisher.publish(&Publication { first: last, last }, &mut rows.collect::<Vec<_>>().into_iter()).unwrap();
+        };
+        let mut attempt = table.clone().publisher();
+        assert_eq!(attempt.recover().unwrap(), None);
+        publish(&mut attempt, 7, &[5, 3]);
+        let damaged: [Result<RecordBatch, SinkError>; 2] = [Ok(batch([Some(1)])), Err(SinkError::new("damaged"))];
+        attempt.publish(&Publication { first: 8, last: 8 }, &mut damaged.into_iter()).unwrap_err();
+        assert!(table.rows().is_none());
+        let mut next = table.clone().publisher();
+        assert_eq!(next.recover().unwrap(), Some(7));
+        publish(&mut next, 7, &[5, 3]);
+        publish(&mut next, 8, &[1]);
+        publish(&mut next, 9, &[2]);
+        next.finish().unwrap();
+        let rows = table.rows().unwrap();
+        assert_eq!(rows.column(0).as_primitive::<Int64Type>().values(), &[1, 2, 3]);
     }
 }

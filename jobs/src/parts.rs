@@ -16,9 +16,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug, Default)]
 pub struct JobParts {
     ephemeral: bool,
-    shown: Mutex<Vec<(String, Arc<Table>)>>,
+    shown: Mutex<Vec<Shown>>,
     rows_expected: AtomicU64,
     rows_unknown: AtomicU64,
+}
+
+/// A `table` sink.
+#[derive(Debug)]
+struct Shown {
+    name: String,
+    table: Arc<Table>,
+    /// The job was resumed: what it published before is not in the table.
+    partial: bool,
 }
 
 impl JobParts {
@@ -30,7 +39,13 @@ impl JobParts {
     /// The rows of the `table` sinks, in the order of the graph; empty before the job has committed.
     pub fn tables(&self) -> Vec<(String, RecordBatch)> {
         let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        shown.iter().filter_map(|(name, table)| Some((name.clone(), table.rows()?))).collect()
+        shown.iter().filter_map(|t| Some((t.name.clone(), t.table.rows()?))).collect()
+    }
+
+    /// The `table` sinks that lack the rows which a job with state published before this process started.
+    pub fn partial_tables(&self) -> Vec<String> {
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.iter().filter(|t| t.partial).map(|t| t.name.clone()).collect()
     }
 
     /// Rows that all sources together will give, if every source knows.
@@ -61,12 +76,23 @@ impl Parts for JobParts {
             return highwater_connectors::sink(spec, schema);
         }
         let table = Arc::new(Table::open(spec, schema)?);
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner).push((spec.table.clone(), table.clone()));
+        let shown = Shown { name: spec.table.clone(), table: table.clone(), partial: false };
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).push(shown);
         Ok(table)
     }
 
     fn publisher(&self, spec: &SinkSpec, schema: &SchemaRef, resumed: bool) -> Result<Box<dyn Publisher>, BuildError> {
-        highwater_connectors::publisher(spec, schema, resumed)
+        if spec.connector != highwater_connectors::table::NAME {
+            return highwater_connectors::publisher(spec, schema, resumed);
+        }
+        // Attempts of one process share the table: it shows what all of them published.
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = shown.iter().find(|t| t.name == spec.table) {
+            return Ok(Box::new(before.table.clone().publisher()));
+        }
+        let table = Arc::new(Table::open(spec, schema)?);
+        shown.push(Shown { name: spec.table.clone(), table: table.clone(), partial: resumed });
+        Ok(Box::new(table.publisher()))
     }
 
     fn operator(&self, node: &Node, input: &SchemaRef, role: Role) -> Result<Box<dyn Operator>, BuildError> {

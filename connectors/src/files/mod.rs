@@ -5,17 +5,23 @@
 //! | `path` | needed | source: a file, a folder (read with its subfolders) or a glob; sink: a folder |
 //! | `format` | needed | `csv` or `parquet`; `csv.*` as in [`crate::format::csv`] |
 //! | `sink.overwrite` | `false` | sink: replace a folder that holds something |
+//! | `sink.rolling-policy.file-size` | `128 MB` | sink of a job with state: so many bytes of staged rows become a file |
+//! | `sink.rolling-policy.rollover-interval` | `5 min` | sink of a job with state: rows become a file when they are so old |
 //!
-//! Every file is a partition, in path order; files and folders whose name begins with `.` or `_` are skipped. A sink's
-//! folder is complete or absent: see [`mod@write`].
+//! Every file is a partition, in path order; files and folders whose name begins with `.` or `_` are skipped. The
+//! folder of a job without state is complete or absent ([`mod@write`]); a job with state adds whole files ([`publish`]).
 
 pub mod fingerprint;
 pub mod listing;
+pub mod marker;
 mod options;
+pub mod part;
+pub mod publish;
 pub mod read;
 pub mod write;
 
 pub use options::{FileOptions, Format, SinkOptions};
+pub use publish::FilePublisher;
 pub use read::FileSource;
 pub use write::FileTable;
 

@@ -14,6 +14,16 @@ pub enum Format {
     Parquet,
 }
 
+impl Format {
+    /// How names of files end.
+    pub fn extension(&self) -> &'static str {
+        match self {
+            Self::Csv(_) => "csv",
+            Self::Parquet => "parquet",
+        }
+    }
+}
+
 /// What a table of files asks for, read or written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileOptions {
@@ -30,7 +40,16 @@ pub struct SinkOptions {
     pub file: FileOptions,
     /// Replace a folder that holds something.
     pub overwrite: bool,
+    /// In a job that keeps state: bytes of staged rows that make a file.
+    pub roll_bytes: u64,
+    /// In a job that keeps state: the oldest that rows become before they are shown.
+    pub roll_interval_ms: u64,
 }
+
+/// 1 PiB: more than any file.
+const ROLL_BYTES_MAX: i64 = 1 << 50;
+/// A year.
+const ROLL_INTERVAL_MS_MAX: i64 = 366 * 86_400_000;
 
 impl FileOptions {
     /// Reads the options; what is wrong is noted in `o`.
@@ -74,6 +93,12 @@ impl SinkOptions {
         if file.path.contains(['*', '?', '[']) {
             o.error("path", format!("{:?} is a glob, a sink writes one folder; name it", file.path));
         }
-        Self { file, overwrite: o.boolean("sink.overwrite", false) }
+        Self {
+            file,
+            overwrite: o.boolean("sink.overwrite", false),
+            roll_bytes: o.bytes("sink.rolling-policy.file-size", 1..=ROLL_BYTES_MAX, 128 << 20) as u64,
+            roll_interval_ms: o.duration_ms("sink.rolling-policy.rollover-interval", 1..=ROLL_INTERVAL_MS_MAX, 300_000)
+                as u64,
+        }
     }
 }

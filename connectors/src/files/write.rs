@@ -7,23 +7,15 @@
 //! the program dies between the two renames, the next run moves it back. A lock in the stage keeps two running jobs from
 //! writing one folder; a stage without a locker is left over from a dead run and cleaned.
 
-use super::io_error;
 use super::options::{Format, SinkOptions};
-use crate::format::csv::CsvOptions;
-use crate::format::csv::write::{write_header, write_rows};
-use crate::format::parquet::write::ParquetWriter;
+use super::part::{Part, absolute, failed, refuse_existing, sync_folder};
 use arrow::array::RecordBatch;
 use arrow_schema::SchemaRef;
 use highwater_engine::error::SinkError;
 use highwater_engine::sink::{Sink, SinkTable};
-use parquet::errors::ParquetError;
 use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// Bytes of CSV that are collected before they go to the file.
-const CSV_BUFFER_BYTES: usize = 1 << 20;
 
 /// An output folder.
 #[derive(Debug)]
@@ -41,6 +33,13 @@ struct Parts {
     folder: PathBuf,
     format: Format,
     schema: SchemaRef,
+}
+
+impl Parts {
+    fn create(&self, worker: usize) -> Result<Part, SinkError> {
+        let path = self.folder.join(format!("part-{worker}.{}", self.format.extension()));
+        Part::create(&path, &self.format, &self.schema)
+    }
 }
 
 impl FileTable {
@@ -74,7 +73,7 @@ impl FileTable {
         };
         // From here on an error drops the table, which removes the stage.
         table.clean_leftovers()?;
-        table.refuse_existing(options.overwrite)?;
+        refuse_existing(&table.target, options.overwrite)?;
         fs::create_dir(&table.parts.folder).map_err(|e| failed("create", &table.parts.folder, &e))?;
         Ok(table)
     }
@@ -99,25 +98,12 @@ impl FileTable {
         Ok(())
     }
 
-    fn refuse_existing(&self, overwrite: bool) -> Result<(), SinkError> {
-        let holds_something = match fs::read_dir(&self.target) {
-            Ok(mut entries) => entries.next().is_some(),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => false,
-            Err(e) => return Err(failed("list", &self.target, &e)),
-        };
-        if holds_something && !overwrite {
-            let cure = "remove it, choose another path, or set 'sink.overwrite' = 'true'";
-            return Err(SinkError::new(format!("it holds something already; {cure}")));
-        }
-        Ok(())
-    }
-
     fn show(&self) -> Result<(), SinkError> {
         let folder = &self.parts.folder;
         let empty = fs::read_dir(folder).map_err(|e| failed("list", folder, &e))?.next().is_none();
         if empty {
             // No worker had rows: one file says so, with the columns.
-            let mut part = Part::create(&self.parts, 0)?;
+            let mut part = self.parts.create(0)?;
             part.finish()?;
         }
         sync_folder(folder)?;
@@ -175,72 +161,12 @@ impl Sink for PartSink {
             return Ok(());
         }
         if self.part.is_none() {
-            self.part = Some(Part::create(&self.parts, self.worker)?);
+            self.part = Some(self.parts.create(self.worker)?);
         }
         self.part.as_mut().map_or(Ok(()), |part| part.write(rows))
     }
     fn finish(&mut self) -> Result<(), SinkError> {
         self.part.take().map_or(Ok(()), |mut part| part.finish())
-    }
-}
-
-/// A staged file.
-struct Part {
-    path: PathBuf,
-    writer: Option<Writer>,
-}
-
-enum Writer {
-    Csv { file: File, buffer: Vec<u8>, options: CsvOptions },
-    Parquet(Box<ParquetWriter<File>>),
-}
-
-impl Part {
-    fn create(parts: &Parts, worker: usize) -> Result<Self, SinkError> {
-        let extension = if parts.format == Format::Parquet { "parquet" } else { "csv" };
-        let path = parts.folder.join(format!("part-{worker}.{extension}"));
-        let file = File::create_new(&path).map_err(|e| failed("create", &path, &e))?;
-        let writer = match &parts.format {
-            Format::Csv(options) => {
-                let mut buffer = Vec::new();
-                if options.header {
-                    write_header(&parts.schema, options, &mut buffer).map_err(|e| in_file(&path, &e))?;
-                }
-                Writer::Csv { file, buffer, options: options.clone() }
-            }
-            Format::Parquet => {
-                let writer = ParquetWriter::new(file, &parts.schema).map_err(|e| parquet_failed(&path, &e))?;
-                Writer::Parquet(Box::new(writer))
-            }
-        };
-        Ok(Self { path, writer: Some(writer) })
-    }
-
-    fn write(&mut self, rows: &RecordBatch) -> Result<(), SinkError> {
-        match &mut self.writer {
-            None => Err(in_file(&self.path, "rows after the end; this is a bug, please report it")),
-            Some(Writer::Parquet(writer)) => writer.write(rows).map_err(|e| parquet_failed(&self.path, &e)),
-            Some(Writer::Csv { file, buffer, options }) => {
-                write_rows(rows, options, buffer).map_err(|e| in_file(&self.path, &e))?;
-                if buffer.len() >= CSV_BUFFER_BYTES {
-                    file.write_all(buffer).map_err(|e| failed("write", &self.path, &e))?;
-                    buffer.clear();
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn finish(&mut self) -> Result<(), SinkError> {
-        let file = match self.writer.take() {
-            None => return Ok(()),
-            Some(Writer::Parquet(writer)) => writer.finish().map_err(|e| parquet_failed(&self.path, &e))?,
-            Some(Writer::Csv { mut file, buffer, .. }) => {
-                file.write_all(&buffer).map_err(|e| failed("write", &self.path, &e))?;
-                file
-            }
-        };
-        file.sync_all().map_err(|e| failed("write", &self.path, &e))
     }
 }
 
@@ -253,55 +179,5 @@ fn lock(path: &Path) -> Result<File, SinkError> {
             Err(SinkError::new("another job is writing to it; wait for that or choose another path"))
         }
         Err(fs::TryLockError::Error(e)) => Err(failed("lock", path, &e)),
-    }
-}
-
-fn absolute(path: &str) -> Result<PathBuf, SinkError> {
-    std::path::absolute(path).map_err(|e| failed("find", Path::new(path), &e))
-}
-
-fn sync_folder(path: &Path) -> Result<(), SinkError> {
-    File::open(path).and_then(|f| f.sync_all()).map_err(|e| failed("write the folder", path, &e))
-}
-
-fn failed(tried: &str, path: &Path, error: &io::Error) -> SinkError {
-    SinkError::new(io_error(tried, path, error))
-}
-
-fn in_file(path: &Path, what: &str) -> SinkError {
-    SinkError::new(format!("{}: {what}", path.display()))
-}
-
-fn parquet_failed(path: &Path, error: &ParquetError) -> SinkError {
-    match error {
-        ParquetError::External(inner) if inner.is::<io::Error>() => {
-            let io = inner.downcast_ref::<io::Error>();
-            io.map_or_else(|| in_file(path, &error.to_string()), |e| failed("write", path, e))
-        }
-        _ => in_file(path, &error.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use arrow::array::{ArrayRef, Int64Array};
-    use arrow_schema::{DataType, Field, Schema};
-
-    /// `/dev/full` answers every write with ENOSPC.
-    #[test]
-    fn a_full_device_ends_the_sink_with_the_file_and_the_cure() {
-        let schema = Schema::new(vec![Field::new("n", DataType::Int64, true)]);
-        let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..200_000));
-        let rows = RecordBatch::try_new(Arc::new(schema.clone()), vec![column]).unwrap();
-        let full = || File::options().write(true).open("/dev/full").unwrap();
-        let csv = Writer::Csv { file: full(), buffer: Vec::new(), options: CsvOptions::default() };
-        let parquet = Writer::Parquet(Box::new(ParquetWriter::new(full(), &schema).unwrap()));
-        for writer in [csv, parquet] {
-            let mut part = Part { path: "/out/part-0".into(), writer: Some(writer) };
-            let error = part.write(&rows).and_then(|()| part.write(&rows)).and_then(|()| part.finish()).unwrap_err();
-            let expected = "can't write /out/part-0: the device is full; free space or choose another path";
-            assert_eq!(error.message, expected);
-        }
     }
 }
