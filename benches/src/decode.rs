@@ -27,14 +27,14 @@ pub(crate) fn measure(task: Task) -> Result<Found> {
     let path = folder.path().join(format!("payments.{format}"));
     let spec = spec(format, &path)?;
     let rows = payments::payments(task.rows.min(FILE_ROWS), task.workload.pace_us());
-    let memory = Memory::new(&rows, &spec)?;
+    let batches: Vec<RecordBatch> = Memory::new(&rows, &spec, 1)?.batches().cloned().collect();
     drop(rows);
     match task.side {
-        Side::Csv => write_csv(&path, memory.batches())?,
-        _ => write_parquet(&path, memory.batches())?,
+        Side::Csv => write_csv(&path, &batches)?,
+        _ => write_parquet(&path, &batches)?,
     }
-    let in_file: usize = memory.batches().iter().map(RecordBatch::num_rows).sum();
-    drop(memory);
+    let in_file: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    drop(batches);
     let times = task.rows.div_ceil(in_file);
     timed((times * in_file) as u64, || {
         let mut check = Check::default();

@@ -73,11 +73,11 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Turns the rows into the batches that the workload reads.
-    pub fn new(workload: Workload, rows: &[Payment]) -> Result<Self> {
+    /// Turns the rows into the batches that the workload reads, in a partition for each worker.
+    pub fn new(workload: Workload, rows: &[Payment], workers: usize) -> Result<Self> {
         let graph = graph(workload)?;
         let Step::Source(spec) = &graph.nodes[0].step else { anyhow::bail!("the first node is the source") };
-        let source = Arc::new(Memory::new(rows, spec)?);
+        let source = Arc::new(Memory::new(rows, spec, workers)?);
         Ok(Self { graph, parts: Arc::new(MemoryParts { source, written: Arc::default() }) })
     }
 

@@ -68,7 +68,7 @@ impl Task {
         let rows = payments::payments(self.rows, self.workload.pace_us());
         match self.side {
             Side::Engine => {
-                let prepared = engine::Prepared::new(self.workload, &rows)?;
+                let prepared = engine::Prepared::new(self.workload, &rows, self.workers)?;
                 drop(rows);
                 timed(self.rows as u64, || Ok(prepared.run(self.workers)?.0))
             }
@@ -79,7 +79,7 @@ impl Task {
     /// Digests rows as the engine wrote them: a sample, again and again.
     fn digest(self) -> Result<Found> {
         let rows = payments::payments(self.rows.min(1_000_000), self.workload.pace_us());
-        let prepared = engine::Prepared::new(self.workload, &rows)?;
+        let prepared = engine::Prepared::new(self.workload, &rows, 1)?;
         prepared.run(1)?;
         let sample = prepared.sample()?;
         let in_sample: usize = sample.iter().map(|b| b.num_rows()).sum();

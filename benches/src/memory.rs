@@ -1,4 +1,7 @@
-//! A source whose rows are in memory already: one ordered partition, as the loops read one ordered slice.
+//! A source whose rows are in memory already, in as many partitions as there are workers.
+//!
+//! One worker reads one ordered partition, as the loop reads one ordered slice. Of several threads of the loop each reads
+//! every row and waits for no other; for the engine the batches are dealt in turn to one partition a worker, as to a topic.
 
 use crate::payments::Payment;
 use arrow::array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch, TimestampMillisecondArray};
@@ -16,24 +19,29 @@ const SPLIT_BATCHES: usize = 8;
 
 /// Batches in memory.
 pub struct Memory {
-    batches: Arc<Vec<RecordBatch>>,
+    /// Of each partition.
+    batches: Vec<Arc<Vec<RecordBatch>>>,
     partitions: Vec<PartitionInfo>,
 }
 
 impl Memory {
     /// The columns that `spec` reads, by their names: `ts, card, merchant, device, amount`.
-    pub fn new(rows: &[Payment], spec: &SourceSpec) -> Result<Self, BuildError> {
+    pub fn new(rows: &[Payment], spec: &SourceSpec, partitions: usize) -> Result<Self, BuildError> {
         let schema: SchemaRef =
             Arc::new(spec.physical.project(&spec.read).map_err(|e| BuildError::new(e.to_string()))?);
-        let batches = rows.chunks(BATCH_ROWS).map(|rows| batch(rows, &schema)).collect::<Result<_, _>>()?;
+        let mut batches = vec![Vec::new(); partitions.max(1)];
+        for (i, rows) in rows.chunks(BATCH_ROWS).enumerate() {
+            batches[i % partitions.max(1)].push(batch(rows, &schema)?);
+        }
         let first_time_ms = rows.iter().map(|p| p.ts).min();
-        let partitions = vec![PartitionInfo { name: "memory".into(), first_time_ms }];
-        Ok(Self { batches: Arc::new(batches), partitions })
+        let partition = |i| PartitionInfo { name: format!("memory-{i}"), first_time_ms };
+        let partitions = (0..batches.len()).map(partition).collect();
+        Ok(Self { batches: batches.into_iter().map(Arc::new).collect(), partitions })
     }
 
-    /// The rows.
-    pub fn batches(&self) -> &[RecordBatch] {
-        &self.batches
+    /// All rows.
+    pub fn batches(&self) -> impl Iterator<Item = &RecordBatch> {
+        self.batches.iter().flat_map(|b| b.iter())
     }
 }
 
@@ -62,9 +70,9 @@ impl Source for Memory {
     fn partitions(&self) -> &[PartitionInfo] {
         &self.partitions
     }
-    fn open(&self, _: usize, from: Option<&Position>) -> Result<Box<dyn PartitionReader>, SourceError> {
+    fn open(&self, index: usize, from: Option<&Position>) -> Result<Box<dyn PartitionReader>, SourceError> {
         let at = from.map_or(0, |p| p.at as usize);
-        Ok(Box::new(Reader { batches: self.batches.clone(), next: at / BATCH_ROWS, row: at % BATCH_ROWS }))
+        Ok(Box::new(Reader { batches: self.batches[index].clone(), next: at / BATCH_ROWS, row: at % BATCH_ROWS }))
     }
     fn fingerprint(&self, _: usize) -> Result<String, SourceError> {
         Ok(String::new())
@@ -73,7 +81,7 @@ impl Source for Memory {
         true
     }
     fn rows_hint(&self) -> Option<u64> {
-        Some(self.batches.iter().map(|b| b.num_rows() as u64).sum())
+        Some(self.batches().map(|b| b.num_rows() as u64).sum())
     }
 }
 

@@ -136,8 +136,12 @@ fn canonical(v: f64) -> f64 {
 fn narrow(column: &dyn Array, mut out: Vec<i64>) -> Result<Vec<i64>, OperatorError> {
     let a = column.as_primitive::<Decimal128Type>();
     out.clear();
-    out.extend(a.values().iter().map(|v| *v as i64));
-    let lost = a.values().iter().zip(&out).fold(0, |lost, (v, n)| lost | (*v ^ i128::from(*n)));
+    let mut lost = 0;
+    out.extend(a.values().iter().map(|v| {
+        let (low, high) = (*v as i64, (*v >> 64) as i64);
+        lost |= high ^ (low >> 63);
+        low
+    }));
     if lost != 0 {
         // NULL rows may hold anything: look again, one by one
         for (i, v) in a.values().iter().enumerate() {

@@ -22,7 +22,7 @@ const JUDGED_ROWS: i64 = 16 * 1024;
 /// Rows per partial result from which combining is cheaper than passing rows on.
 const BREAK_EVEN: i64 = 8;
 /// Rows passed on before combining is tried again: at first, and at most. The stretch doubles with every vain trial.
-const PASSED_ROWS: usize = 4 * 1024 * 1024;
+const PASSED_ROWS: usize = 8 * 1024 * 1024;
 const PASSED_ROWS_MAX: usize = 64 * 1024 * 1024;
 /// A key is hot from one in so many rows: at most as many keys are.
 const HOT_ONE_IN: i64 = 8;

@@ -315,9 +315,15 @@ impl Table<'_> {
                 }
             }
             let at = slots.len();
-            slots.resize(at + batch.len(), 0);
-            for ((((slot, key), h), hit), cell) in slots[at..].iter_mut().zip(batch).zip(hashes).zip(hits).zip(cells) {
-                *slot = if hit { cell.slot() } else { self.search(known, *key, *h) };
+            slots.extend(cells[..batch.len()].iter().map(|c| c.slot()));
+            // no branch for each key: whether one is new can't be predicted
+            let (mut missed, mut n) = ([0u8; CHUNK], 0);
+            for (i, hit) in hits[..batch.len()].iter().enumerate() {
+                missed[n] = i as u8;
+                n += usize::from(!hit);
+            }
+            for i in missed[..n].iter().map(|i| usize::from(*i)) {
+                slots[at + i] = self.search(known, batch[i], hashes[i]);
             }
         }
     }

@@ -183,7 +183,8 @@ fn runs(borders: &Borders, batch: &Batch) -> Result<(Vec<Run>, u64), OperatorErr
             refused += u64::from(accepted.is_none());
             accepted
         } else {
-            let same = |t: i64| here.from <= t && t < here.until;
+            let width = here.until.wrapping_sub(here.from) as u64;
+            let same = |t: i64| (t.wrapping_sub(here.from) as u64) < width;
             match tags {
                 None => end += times[end..].iter().take_while(|t| same(**t)).count(),
                 Some(tags) if held => {

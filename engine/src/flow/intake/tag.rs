@@ -32,7 +32,7 @@ pub(in super::super) struct Tagged {
 pub(super) fn tag(intake: &Intake, index: usize, partition: &mut Partition, p: Prepared, epoch: u64) -> Tagged {
     let delay_ms = intake.spec.watermark_delay_ms;
     let max_before = partition.max_ms;
-    let (tags, max_ms, late) = lateness(&p.times, max_before, delay_ms);
+    let (tags, max_ms, late) = lateness(&p.times, p.bounds, max_before, delay_ms);
     let cuts = match intake.cuts {
         Cuts::None => None,
         Cuts::Content { quantum_ms } => Some(cuts(&p.times, max_before, quantum_ms)),
@@ -61,8 +61,8 @@ pub(super) fn tag(intake: &Intake, index: usize, partition: &mut Partition, p: P
 }
 
 /// W_p(row) of each late row, the new maximum, and how many rows are late.
-fn lateness(times: &[i64], max_before: i64, delay_ms: i64) -> (Option<ScalarBuffer<i64>>, i64, u64) {
-    if let Some(max) = all_on_time(times, max_before, delay_ms) {
+fn lateness(times: &[i64], bounds: Bounds, max_before: i64, delay_ms: i64) -> (Option<ScalarBuffer<i64>>, i64, u64) {
+    if let Some(max) = all_on_time(times, bounds, max_before, delay_ms) {
         return (None, max, 0);
     }
     let (mut max, mut late) = (max_before, 0u64);
@@ -80,17 +80,24 @@ fn lateness(times: &[i64], max_before: i64, delay_ms: i64) -> (Option<ScalarBuff
     (tags.map(ScalarBuffer::from), max, late)
 }
 
-/// The new maximum, if no row is late. No branch depends on a row: in disorder it would be mispredicted.
-fn all_on_time(times: &[i64], max_before: i64, delay_ms: i64) -> Option<i64> {
-    let (first, rest) = times.split_first()?;
-    let mut max = max_before;
-    let mut late = max != i64::MIN && *first < after(max, delay_ms);
-    max = max.max(*first);
+/// The new maximum, if no row is late: if none is `delay_ms` or more behind the maximum before it. No branch depends on a
+/// row: in disorder it would be mispredicted.
+fn all_on_time(times: &[i64], bounds: Bounds, max_before: i64, delay_ms: i64) -> Option<i64> {
+    let max_after = max_before.max(bounds.max);
+    if bounds.min >= after(max_after, delay_ms) {
+        return Some(max_after);
+    }
+    let lowest = if max_before == i64::MIN { bounds.min } else { bounds.min.min(max_before) };
+    // A difference that overflows would say nothing.
+    max_after.checked_sub(lowest)?;
+    let mut max = if max_before == i64::MIN { *times.first()? } else { max_before };
+    let rest = if max_before == i64::MIN { &times[1..] } else { times };
+    let mut behind = i64::MIN;
     for &t in rest {
-        late |= t < after(max, delay_ms);
+        behind = behind.max(max.wrapping_sub(t));
         max = max.max(t);
     }
-    (!late).then_some(max)
+    (behind < delay_ms).then_some(max)
 }
 
 fn cuts(times: &[i64], max_before: i64, quantum_ms: i64) -> ScalarBuffer<i64> {
@@ -140,10 +147,24 @@ fn within_reach(reads: TimeRange, batch: Batch) -> Batch {
 mod tests {
     use super::*;
 
+    fn judge(times: &[i64], max_before: i64) -> (Option<ScalarBuffer<i64>>, i64, u64) {
+        lateness(times, Bounds::of(times), max_before, 5)
+    }
+
+    #[test]
+    fn a_batch_without_late_rows_has_no_tags_and_one_with_has_them_at_any_end_of_time() {
+        for times in [&[7, 3, 4, 9][..], &[7], &[], &[i64::MAX - 9, i64::MAX - 11], &[i64::MIN + 9, i64::MIN + 6]] {
+            assert!(judge(times, i64::MIN).0.is_none(), "{times:?}");
+        }
+        for (times, max) in [(&[7, 2][..], i64::MIN), (&[3], 8), (&[i64::MAX - 9, i64::MIN + 9], i64::MIN)] {
+            assert_eq!(judge(times, max).2, 1, "{times:?} after {max}");
+        }
+    }
+
     #[test]
     fn a_row_is_late_below_the_watermark_just_before_it() {
         // Delay 5: after 100 the watermark is 96 (exclusive), so 96 is on time and 95 late.
-        let (tags, max, late) = lateness(&[100, 96, 95, 101, 96, 97], i64::MIN, 5);
+        let (tags, max, late) = judge(&[100, 96, 95, 101, 96, 97], i64::MIN);
         assert_eq!(&tags.unwrap()[..], &[ON_TIME, ON_TIME, 96, ON_TIME, 97, ON_TIME]);
         assert_eq!((max, late), (101, 2));
     }
@@ -151,10 +172,10 @@ mod tests {
     #[test]
     fn lateness_does_not_depend_on_chunk_borders() {
         let times = [50, 10, 60, 52, 54, 70, 1, 64, 65];
-        let (whole, ..) = lateness(&times, i64::MIN, 5);
+        let (whole, ..) = judge(&times, i64::MIN);
         for at in 0..=times.len() {
-            let (a, max, _) = lateness(&times[..at], i64::MIN, 5);
-            let (b, ..) = lateness(&times[at..], max, 5);
+            let (a, max, _) = judge(&times[..at], i64::MIN);
+            let (b, ..) = judge(&times[at..], max);
             let part = |t: Option<ScalarBuffer<i64>>, n| t.map_or(vec![ON_TIME; n], |t| t.to_vec());
             assert_eq!([part(a, at), part(b, times.len() - at)].concat(), whole.as_ref().unwrap().to_vec());
         }
