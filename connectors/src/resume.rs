@@ -3,12 +3,12 @@
 
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use highwater_engine::checkpoint::seal::sha256;
 use highwater_engine::source::{PartitionReader, Position, Read};
 use proptest::prelude::*;
-use xxhash_rust::xxh3::xxh3_64;
 
 /// A record as read: its offset, then its values, or why it is bad with the hash of its bytes.
-pub type Record = (i64, Result<String, (String, Option<u64>)>);
+pub type Record = (i64, Result<String, (String, Option<String>)>);
 
 /// How a partition is read: chunks of at most so many rows, and whether everything is dropped behind each of them and the
 /// partition opened anew. Used in turn, again and again.
@@ -46,7 +46,9 @@ pub fn read(
                 let good = 0..chunk.columns.num_rows();
                 let good = good.map(|row| (chunk.offsets.at(row), Ok(shown(&chunk.columns, row))));
                 let mut found: Vec<Record> = good.collect();
-                found.extend(chunk.bad.into_iter().map(|b| (b.offset, Err((b.reason, b.raw.as_deref().map(xxh3_64))))));
+                found.extend(
+                    chunk.bad.into_iter().map(|b| (b.offset, Err((b.reason, b.raw.map(|raw| sha256(&[&raw])))))),
+                );
                 found.sort_by_key(|r| r.0);
                 let inside = found.iter().all(|r| (first..chunk.end.offset).contains(&r.0));
                 assert!(inside, "a chunk from {first} to {:?} has other offsets", chunk.end);

@@ -4,10 +4,10 @@
 //! with the options that decide where its records begin. The text is kept in checkpoints, so its form is frozen.
 
 use super::io_error;
+use highwater_engine::checkpoint::seal::sha256;
 use highwater_engine::error::SourceError;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use xxhash_rust::xxh3::Xxh3;
 
 /// Bytes hashed at either end of a file.
 const HASHED_BYTES: u64 = 64 << 10;
@@ -16,22 +16,19 @@ const HASHED_BYTES: u64 = 64 << 10;
 pub fn of(path: &str, format: &str) -> Result<String, SourceError> {
     let hashed = File::open(path).and_then(|mut file| hash(&mut file));
     let (size, hash) = hashed.map_err(|e| SourceError::new(io_error("read", path, &e)))?;
-    Ok(format!("file 1: {size} bytes, xxh3 {hash:032x}, {format}"))
+    Ok(format!("file 1: {size} bytes, sha256 {hash}, {format}"))
 }
 
-fn hash(file: &mut File) -> io::Result<(u64, u128)> {
+fn hash(file: &mut File) -> io::Result<(u64, String)> {
     let size = file.metadata()?.len();
-    let (mut hash, mut bytes) = (Xxh3::new(), Vec::new());
+    let mut bytes = Vec::new();
     file.take(HASHED_BYTES).read_to_end(&mut bytes)?;
-    hash.update(&bytes);
     let tail = size.saturating_sub(HASHED_BYTES).max(HASHED_BYTES);
     if tail < size {
-        bytes.clear();
         file.seek(SeekFrom::Start(tail))?;
         file.take(HASHED_BYTES).read_to_end(&mut bytes)?;
-        hash.update(&bytes);
     }
-    Ok((size, hash.digest128()))
+    Ok((size, sha256(&[&bytes])))
 }
 
 #[cfg(test)]
