@@ -3,13 +3,19 @@
 //! Rows are given to the operator as they come, whatever their epoch. Marks are kept by epoch; when timely proves that
 //! epochs up to E are complete on both inputs, the newest marks of every worker up to E are folded to one [`Progress`] and
 //! the operator fires with a capability for E. An error ends the job through [`Control`]; the operator is not called again.
+//!
+//! At a barrier ([`super::checkpoint::Barriers`]) rows of later epochs are held. When the barrier's epoch is complete the
+//! operator fires for it, hands over its state, and takes what was held.
 
+use super::checkpoint::{Piece, Station};
 use super::control::Control;
 use super::packet::{Mark, Packet, Payload};
 use crate::batch::Batch;
 use crate::error::{JobError, OperatorError};
+use crate::graph::NodeId;
 use crate::metrics::OperatorMetrics;
 use crate::operator::{Operator, Output};
+use crate::state::Snapshot;
 use crate::time::{Progress, Watermark};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,6 +40,8 @@ pub(super) struct Unit {
     pub(super) metrics: Arc<OperatorMetrics>,
     /// Whether the rows that leave keep the identity that came in (stateless steps, `arrival`).
     pub(super) keeps_identity: bool,
+    pub(super) node: NodeId,
+    pub(super) station: Station,
 }
 
 impl Unit {
@@ -64,6 +72,13 @@ impl Unit {
         let out = self.call(0, |operator, out| operator.on_watermark(progress, out));
         self.metrics.note_state(progress.watermark.ms(), self.operator.state_bytes());
         out
+    }
+    /// Everything up to the barrier has been given to the operator: its state is handed over.
+    fn pass(&mut self, barrier: u64) {
+        let mut snapshot = Snapshot::default();
+        if self.call(0, |operator, _| operator.snapshot(&mut snapshot)).is_some() {
+            self.station.pass(barrier, Piece::State { node: self.node, snapshot });
+        }
     }
 }
 
@@ -113,10 +128,15 @@ where
     let mut rows = OutputBuilder::<_, Builder>::from(rows);
     builder.build(move |capabilities| {
         drop(capabilities);
+        let mut held: Vec<(Capability<u64>, Batch)> = Vec::new();
         move |frontiers| {
             let mut rows = rows.activate();
             input.for_each(|capability, packet| {
                 let Payload::Rows(batch) = packet.take() else { return };
+                if capability.least().is_some_and(|epoch| unit.station.must_wait(*epoch)) {
+                    held.extend(capability.retain_least(0).map(|c| (c, batch)));
+                    return;
+                }
                 let Some(out) = unit.on_batch(batch) else { return };
                 let mut session = rows.session(&capability);
                 out.batches.into_iter().for_each(|b| session.give_container(&mut Packet::rows(b)));
@@ -128,10 +148,25 @@ where
                 }
             });
             let open = frontiers.iter().filter_map(|f| f.frontier().first().copied()).min().unwrap_or(u64::MAX);
+            let mut send = |capability: &Capability<u64>, out: Output| {
+                let mut session = rows.session(capability);
+                out.batches.into_iter().for_each(|b| session.give_container(&mut Packet::rows(b)));
+            };
+            if let Some(barrier) = unit.station.barrier().filter(|barrier| *barrier < open) {
+                if let Some((capability, progress)) = state.complete(barrier + 1) {
+                    let Some(out) = unit.on_watermark(progress) else { return };
+                    send(&capability, out);
+                }
+                unit.pass(barrier);
+                for (capability, batch) in held.drain(..) {
+                    let Some(out) = unit.on_batch(batch) else { return };
+                    send(&capability, out);
+                }
+            }
+            // Nothing beyond a barrier that is still ahead: its epoch is not complete, so `open` is not above it.
             if let Some((capability, progress)) = state.complete(open) {
                 let Some(out) = unit.on_watermark(progress) else { return };
-                let mut session = rows.session(&capability);
-                out.batches.into_iter().for_each(|b| session.give_container(&mut Packet::rows(b)));
+                send(&capability, out);
             }
         }
     });

@@ -6,12 +6,13 @@
 //! stream; `t$errors` of a table is what of it belongs to that table. Steps that read `t$errors` are built last.
 
 use super::adapter::{Flow, Marks, Unit, stateful, stateless};
+use super::checkpoint::{Barriers, Piece, Restored, Station};
 use super::control::Control;
 use super::exchange::{ByAddress, ByKey};
 use super::intake::Intake;
-use super::outlet::{EpochClock, Outlet, outlet};
+use super::outlet::{EpochClock, Outlet, Target, outlet};
 use super::packet::{Packet, Payload};
-use super::run::Tally;
+use super::tally::Tally;
 use crate::batch::Batch;
 use crate::digest::DigestBuilder;
 use crate::error::{BuildError, JobError};
@@ -42,11 +43,21 @@ pub(super) struct Plan {
     pub(super) control: Control,
     pub(super) metrics: JobMetrics,
     pub(super) intakes: Vec<Arc<Intake>>,
-    /// The graph's sink nodes with their tables.
-    pub(super) sinks: Vec<(NodeId, Arc<dyn SinkTable>)>,
+    /// The graph's sink nodes with their tables; a job that keeps state has publishers instead.
+    pub(super) sinks: Vec<(NodeId, Option<Arc<dyn SinkTable>>)>,
     pub(super) shape: Shape,
     pub(super) clock: EpochClock,
     pub(super) tally: Tally,
+    pub(super) barriers: Arc<Barriers>,
+    /// What the attempt goes on from.
+    pub(super) restored: Restored,
+}
+
+impl Plan {
+    /// A step's side of the barriers.
+    fn station(&self, worker: usize) -> Station {
+        Station::new(self.barriers.clone(), worker, self.restored.epoch())
+    }
 }
 
 /// What the graph implies for each node.
@@ -113,6 +124,15 @@ pub(super) struct Built {
     pub(super) probe: ProbeHandle<u64>,
     /// Ends of sinks, each with its position in [`Plan::sinks`].
     pub(super) outlets: Vec<(usize, Rc<RefCell<Outlet>>)>,
+    /// Pieces of this worker in every checkpoint, beside what it has read.
+    pub(super) pieces: usize,
+}
+
+impl Built {
+    /// All inputs.
+    pub(super) fn handles(&mut self) -> impl Iterator<Item = &mut Handle> {
+        self.rows.iter_mut().chain([&mut self.bad, &mut self.marks])
+    }
 }
 
 /// Builds the dataflow of one worker.
@@ -133,6 +153,7 @@ pub(super) fn build(scope: Scope<'_, u64>, plan: &Plan) -> Result<Built, JobErro
         rows: Vec::new(),
         ends: Vec::new(),
         outlets: Vec::new(),
+        pieces: 0,
     };
     for late_pass in [false, true] {
         if late_pass {
@@ -149,7 +170,7 @@ pub(super) fn build(scope: Scope<'_, u64>, plan: &Plan) -> Result<Built, JobErro
     // What steps behind t$errors find bad has no partition to name: the operators halt instead, so nothing is lost here.
     let probe = ProbeHandle::new();
     scope.concatenate(w.ends).probe_with(&probe);
-    Ok(Built { rows: w.rows, bad: bad_in, marks: marks_in, probe, outlets: w.outlets })
+    Ok(Built { rows: w.rows, bad: bad_in, marks: marks_in, probe, outlets: w.outlets, pieces: w.pieces })
 }
 
 /// The dataflow being woven.
@@ -163,6 +184,7 @@ struct Weaver<'s, 'p> {
     rows: Vec<Handle>,
     ends: Vec<Flow<'s>>,
     outlets: Vec<(usize, Rc<RefCell<Outlet>>)>,
+    pieces: usize,
 }
 
 impl<'s> Weaver<'s, '_> {
@@ -202,18 +224,34 @@ impl<'s> Weaver<'s, '_> {
         let operator = self.plan.parts.operator(node, &self.input_schema(node), role)?;
         let name = if role == Role::Combine { format!("{} (combine)", node.name) } else { node.name.clone() };
         let metrics = self.plan.metrics.operator(id, self.scope.index());
-        Ok(Unit { name, operator, control: self.plan.control.clone(), metrics, keeps_identity })
+        let (control, station) = (self.plan.control.clone(), self.plan.station(self.scope.index()));
+        Ok(Unit { name, operator, control, metrics, keeps_identity, node: id, station })
+    }
+
+    /// A unit with state: it begins with what the checkpoint kept of its keys. A combiner begins empty, because what
+    /// combiners held is merged behind the exchange.
+    fn unit_with_state(&mut self, id: NodeId, node: &Node, role: Role, keeps_identity: bool) -> Result<Unit, JobError> {
+        let mut unit = self.unit(id, node, role, keeps_identity)?;
+        self.pieces += 1;
+        if role != Role::Combine
+            && let Some(state) = self.plan.restored.state(&node.name, self.scope.index(), self.scope.peers())
+        {
+            let failed = |error| JobError::Operator { step: node.name.clone(), error };
+            unit.operator.restore(&state).map_err(failed)?;
+        }
+        Ok(unit)
     }
 
     /// A keyed step: exchange, then the operator; with a combiner in front where the step has one and it pays.
     fn keyed(&mut self, id: NodeId, node: &Node, keys: &[usize]) -> Result<Flow<'s>, JobError> {
         let peers = self.scope.peers();
-        let marks = || Marks::new(self.plan.shape.sources[id].clone(), peers, self.held_ms(id));
+        let (sources, held_ms) = (self.plan.shape.sources[id].clone(), self.held_ms(id));
+        let marks = || Marks::new(sources.clone(), peers, held_ms);
         let arrival = is_arrival(node);
         let partials = self.plan.parts.partials(node, &self.input_schema(node)).filter(|_| peers > 1);
         if partials.is_none() {
             let keys = keys.to_vec();
-            let unit = self.unit(id, node, Role::Whole, arrival)?;
+            let unit = self.unit_with_state(id, node, Role::Whole, arrival)?;
             return Ok(stateful(
                 self.scope,
                 unit,
@@ -223,9 +261,9 @@ impl<'s> Weaver<'s, '_> {
                 marks(),
             ));
         }
-        let combine = self.unit(id, node, Role::Combine, false)?;
+        let combine = self.unit_with_state(id, node, Role::Combine, false)?;
         let partial = stateful(self.scope, combine, self.input(node, 0), Pipeline, self.marks.clone(), marks());
-        let merge = self.unit(id, node, Role::Merge, false)?;
+        let merge = self.unit_with_state(id, node, Role::Merge, false)?;
         let keys = (0..keys.len()).collect();
         let by_key = DistributorPact(move |peers| ByKey::new(keys, false, peers).hashed());
         Ok(stateful(self.scope, merge, partial, by_key, self.marks.clone(), marks()))
@@ -245,18 +283,25 @@ impl<'s> Weaver<'s, '_> {
     fn sink(&mut self, id: NodeId, node: &Node) -> Result<(), JobError> {
         let Step::Sink(spec) = &node.step else { return Ok(()) };
         let Some(position) = self.plan.sinks.iter().position(|(n, _)| *n == id) else { return Ok(()) };
-        let table = &self.plan.sinks[position].1;
-        let sink =
-            table.open(self.scope.index()).map_err(|error| JobError::Sink { table: spec.table.clone(), error })?;
+        let worker = self.scope.index();
+        let target = match &self.plan.sinks[position].1 {
+            None => Target::Outbox(Vec::new()),
+            Some(table) => Target::Sink(
+                table.open(worker).map_err(|error| JobError::Sink { table: spec.table.clone(), error })?,
+            ),
+        };
+        self.pieces += 1;
         let latency_us = Histogram::new(3).map_err(|e| BuildError::new(format!("latency histogram: {e}")))?;
         let end = Rc::new(RefCell::new(Outlet {
             table: spec.table.clone(),
-            sink,
+            sink: position,
+            target,
+            station: self.plan.station(worker),
             digest: DigestBuilder::new(),
             latency_us,
             clock: self.plan.clock.clone(),
             control: self.plan.control.clone(),
-            metrics: self.plan.metrics.operator(id, self.scope.index()),
+            metrics: self.plan.metrics.operator(id, worker),
         }));
         self.ends.push(outlet(self.input(node, 0), &node.name, end.clone()));
         self.outlets.push((position, end));
@@ -300,16 +345,33 @@ impl<'s> Weaver<'s, '_> {
     /// Every bad row is counted, whether the job routes it or not.
     fn count_errors(&mut self) {
         let Some(all) = self.errors.clone() else { return };
-        let tally = self.plan.tally.clone();
-        let counted = all.unary::<CapacityContainerBuilder<Packet>, _, _, _>(Pipeline, "errors", move |_, _| {
-            move |input, _| {
-                input.for_each(|_, packet| {
-                    if let Payload::Bad(rows) = packet.take() {
-                        tally.note_bad(rows);
+        let (tally, mut station) = (self.plan.tally.clone(), self.plan.station(self.scope.index()));
+        self.pieces += 1;
+        let mut counts = vec![0; self.plan.intakes.len()];
+        let counted =
+            all.unary_frontier::<CapacityContainerBuilder<Packet>, _, _, _>(Pipeline, "errors", move |capability, _| {
+                drop(capability);
+                let mut held: Vec<Vec<BadRow>> = Vec::new();
+                move |(input, frontier), _| {
+                    input.for_each(|capability, packet| {
+                        let Payload::Bad(rows) = packet.take() else { return };
+                        if capability.least().is_some_and(|epoch| station.must_wait(*epoch)) {
+                            held.push(rows);
+                        } else {
+                            rows.iter().for_each(|row| counts[row.source as usize] += 1);
+                            tally.note_bad(rows);
+                        }
+                    });
+                    let open = frontier.frontier().first().copied().unwrap_or(u64::MAX);
+                    if let Some(barrier) = station.barrier().filter(|barrier| *barrier < open) {
+                        station.pass(barrier, Piece::Errors { rows: counts.clone() });
+                        for rows in held.drain(..) {
+                            rows.iter().for_each(|row| counts[row.source as usize] += 1);
+                            tally.note_bad(rows);
+                        }
                     }
-                });
-            }
-        });
+                }
+            });
         self.ends.push(counted);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! | module | its business |
 //! |---|---|
-//! | [`run`] | one attempt of a job from a graph to a report |
+//! | [`run`] | a job from a graph to a report: one attempt, or with kept state as many as it takes |
+//! | [`checkpoint`] | barriers through the dataflow, and the keeper who makes checkpoints durable |
 //! | [`intake`] | partitions, splits, event-time maxima, lateness tags: shared by the workers of a process |
 //! | [`worker`] | one worker's loop: read, send, cut epochs, step |
 //! | [`build`] | graph → dataflow |
@@ -10,6 +11,7 @@
 //! | [`exchange`] | batches by key group, marks by worker |
 //! | [`packet`] | what travels on an edge, and its bytes between processes |
 //! | [`outlet`] | rows into a sink, their digest |
+//! | [`tally`] | what the workers count |
 //! | [`control`] | stop, failure, progress: the one thing shared in all directions |
 //!
 //! timely's timestamp is the epoch (`u64`); the watermark travels as data. When timely proves an epoch complete, an
@@ -17,6 +19,7 @@
 
 mod adapter;
 mod build;
+mod checkpoint;
 mod control;
 mod exchange;
 mod intake;
@@ -24,10 +27,12 @@ mod outlet;
 mod packet;
 mod report;
 mod run;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod worker;
 
 pub use control::{Control, ProgressView};
+pub use checkpoint::Every;
 pub use report::{Report, SinkReport, SourceReport};
-pub use run::run;
+pub use run::{Keep, run, run_with_state};

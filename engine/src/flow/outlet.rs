@@ -1,6 +1,10 @@
 //! The last step of a branch: rows into a sink, their digest, their latency.
+//!
+//! A job that keeps nothing writes rows straight to its sinks. One that keeps state collects them in an **outbox**, which
+//! is handed over at each barrier: nothing of it is shown before the checkpoint is durable.
 
 use super::adapter::{Builder, Flow};
+use super::checkpoint::{Piece, Station};
 use super::control::Control;
 use super::packet::Payload;
 use crate::batch::Batch;
@@ -8,6 +12,7 @@ use crate::digest::DigestBuilder;
 use crate::error::JobError;
 use crate::metrics::OperatorMetrics;
 use crate::sink::Sink;
+use arrow::array::RecordBatch;
 use hdrhistogram::Histogram;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -39,10 +44,21 @@ impl EpochClock {
     }
 }
 
+/// Where the rows go.
+pub(super) enum Target {
+    /// To the sink's writer.
+    Sink(Box<dyn Sink>),
+    /// To the next checkpoint.
+    Outbox(Vec<RecordBatch>),
+}
+
 /// One worker's end of a sink.
 pub(super) struct Outlet {
     pub(super) table: String,
-    pub(super) sink: Box<dyn Sink>,
+    /// Position in the list of the job's sinks.
+    pub(super) sink: usize,
+    pub(super) target: Target,
+    pub(super) station: Station,
     pub(super) digest: DigestBuilder,
     /// Microseconds from the first decoded row of the epoch to the hand-over, one count a row: an upper bound.
     pub(super) latency_us: Histogram<u64>,
@@ -58,17 +74,35 @@ impl Outlet {
         }
         self.metrics.record_rows(batch.rows());
         self.digest.add(batch.columns(), batch.times());
-        if let Err(error) = self.sink.write(batch.columns()) {
-            return self.control.fail(JobError::Sink { table: self.table.clone(), error });
+        match &mut self.target {
+            Target::Sink(sink) => {
+                if let Err(error) = sink.write(batch.columns()) {
+                    return self.control.fail(JobError::Sink { table: self.table.clone(), error });
+                }
+            }
+            Target::Outbox(rows) => {
+                self.station.stage(batch.rows());
+                rows.push(batch.columns().clone());
+            }
         }
         if let Some(start) = self.clock.start(epoch) {
             let us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
             self.latency_us.saturating_record_n(us, batch.rows() as u64);
         }
     }
+    /// The rows since the last barrier.
+    fn take_outbox(&mut self) -> Option<Piece> {
+        let Target::Outbox(rows) = &mut self.target else { return None };
+        Some(Piece::Outbox { sink: self.sink, rows: std::mem::take(rows), digest: self.digest.clone() })
+    }
     /// Everything is written.
     pub(super) fn finish(&mut self) {
-        if let Err(error) = self.sink.finish() {
+        if let Some(piece) = self.take_outbox() {
+            return self.station.end(piece);
+        }
+        if let Target::Sink(sink) = &mut self.target
+            && let Err(error) = sink.finish()
+        {
             self.control.fail(JobError::Sink { table: self.table.clone(), error });
         }
     }
@@ -76,14 +110,27 @@ impl Outlet {
 
 /// Writes a stream to a sink. The stream that comes back carries nothing: its frontier says how far the sink is.
 pub(super) fn outlet<'s>(input: Flow<'s>, name: &str, outlet: Rc<RefCell<Outlet>>) -> Flow<'s> {
-    input.unary::<Builder, _, _, _>(Pipeline, name, move |capability, _| {
+    input.unary_frontier::<Builder, _, _, _>(Pipeline, name, move |capability, _| {
         drop(capability);
-        move |input, _| {
+        let mut held: Vec<(u64, Batch)> = Vec::new();
+        move |(input, frontier), _| {
+            let mut outlet = outlet.borrow_mut();
             input.for_each(|capability, packet| {
-                if let (Payload::Rows(batch), Some(epoch)) = (packet.take(), capability.least()) {
-                    outlet.borrow_mut().write(*epoch, &batch);
+                if let (Payload::Rows(batch), Some(&epoch)) = (packet.take(), capability.least()) {
+                    if outlet.station.must_wait(epoch) {
+                        held.push((epoch, batch));
+                    } else {
+                        outlet.write(epoch, &batch);
+                    }
                 }
             });
+            let open = frontier.frontier().first().copied().unwrap_or(u64::MAX);
+            if let Some(barrier) = outlet.station.barrier().filter(|barrier| *barrier < open) {
+                if let Some(piece) = outlet.take_outbox() {
+                    outlet.station.pass(barrier, piece);
+                }
+                held.drain(..).for_each(|(epoch, batch)| outlet.write(epoch, &batch));
+            }
         }
     })
 }

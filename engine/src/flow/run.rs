@@ -1,27 +1,27 @@
-//! One attempt of a job, from a graph to a report.
+//! A job from a graph to a report: one attempt, or with kept state as many as it takes.
 
 use super::build::{Plan, Shape};
+use super::checkpoint::{Barriers, Event, Every, Keeper, Restored};
 use super::control::Control;
-use super::intake::{Intake, Tagged};
-use super::outlet::{EpochClock, Outlet};
+use super::intake::Intake;
+use super::outlet::EpochClock;
 use super::report::{Report, SinkReport, SourceReport};
+use super::tally::Tally;
 use super::worker::work;
-use crate::digest::DigestBuilder;
+use crate::checkpoint::{HmacKey, Ledger, Store};
 use crate::error::{BuildError, JobError};
 use crate::graph::{JobGraph, RunOptions, Step};
-use crate::limits::{UNROUTED_ROWS_KEPT_MAX, WORKERS_MAX};
+use crate::limits::WORKERS_MAX;
 use crate::metrics::JobMetrics;
 use crate::operator::BadRow;
 use crate::parts::Parts;
-use arrow::array::{BooleanArray, RecordBatch};
-use arrow::compute::filter_record_batch;
-use hdrhistogram::Histogram;
+use crate::sink::Publisher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Runs a job to its end: bounded input is read out, or `control` stops it.
+/// Runs a job that keeps nothing to its end: bounded input is read out, or `control` stops it.
 ///
 /// # Errors
 /// The first failure of any worker; then no sink shows anything that it had only staged.
@@ -32,22 +32,133 @@ pub fn run(
     control: &Control,
 ) -> Result<Report, JobError> {
     let started = Instant::now();
-    let plan = Arc::new(plan(graph, parts, options, control)?);
+    let mut plan = plan(graph, parts, options, control, Restored::default())?;
+    for (id, node) in graph.nodes.iter().enumerate() {
+        if let Step::Sink(spec) = &node.step {
+            plan.sinks.push((id, Some(plan.parts.sink(spec, &node.schema)?)));
+        }
+    }
+    let plan = Arc::new(plan);
     tracing::info!(job = graph.name, steps = graph.nodes.len(), workers = options.workers, "job starts");
     let outcome = attempt(&plan);
+    let tables = || plan.sinks.iter().filter_map(|(id, table)| Some((id, table.as_ref()?)));
     let failure = control.take_failure().or(outcome.err());
     if let Some(error) = failure {
-        plan.sinks.iter().for_each(|(_, table)| table.abort());
+        tables().for_each(|(_, table)| table.abort());
         return Err(error);
     }
-    for (id, table) in &plan.sinks {
+    for (id, table) in tables() {
         if let Err(error) = table.commit() {
-            plan.sinks.iter().for_each(|(_, table)| table.abort());
+            tables().for_each(|(_, table)| table.abort());
             return Err(JobError::Sink { table: sink_table(graph, *id), error });
         }
     }
     tracing::info!(job = graph.name, elapsed_ms = started.elapsed().as_millis(), "job ends");
     Ok(report(&plan, started.elapsed()))
+}
+
+/// Where a job keeps its state, and how it starts again.
+#[derive(Clone, Debug)]
+pub struct Keep {
+    /// Manifests, state and outboxes.
+    pub store: Arc<dyn Store>,
+    /// Signs manifests, if set; then unsigned ones are refused.
+    pub key: Option<HmacKey>,
+    /// How often a checkpoint is taken.
+    pub every: Every,
+    /// Attempts without a new checkpoint after which the job has failed.
+    pub failures_max: u32,
+    /// Wait before the second attempt; doubles with each failure.
+    pub backoff: Duration,
+}
+
+/// Runs a job that keeps state: from its newest checkpoint, or from the beginning. A worker's panic, a source's or a sink's
+/// error starts it again from the newest checkpoint; what a job shows, it shows once.
+///
+/// # Errors
+/// What ended the last attempt.
+pub fn run_with_state(
+    graph: &JobGraph,
+    parts: &Arc<dyn Parts>,
+    options: &RunOptions,
+    control: &Control,
+    keep: &Keep,
+) -> Result<Report, JobError> {
+    let (mut failures, mut newest) = (0, None);
+    loop {
+        let ledger = Ledger::open(keep.store.clone(), keep.key.clone(), &graph.name).map_err(BuildError::from)?;
+        let found = ledger.newest().map(|m| m.checkpoint);
+        if found > newest {
+            (failures, newest) = (0, found);
+        }
+        let error = match kept_attempt(graph, parts, options, control, keep, ledger) {
+            Err(error) if restarts(&error) => error,
+            outcome => return outcome,
+        };
+        failures += 1;
+        if failures >= keep.failures_max {
+            let at = newest.map_or("the beginning".to_owned(), |c| format!("checkpoint {c}"));
+            return Err(JobError::State(format!("{error}; given up after {failures} attempts from {at}")));
+        }
+        let wait = keep.backoff.saturating_mul(1 << (failures - 1).min(16));
+        tracing::warn!(%error, wait_ms = wait.as_millis(), "the job starts again from its newest checkpoint");
+        std::thread::sleep(wait);
+    }
+}
+
+/// Whether another attempt may do better.
+fn restarts(error: &JobError) -> bool {
+    matches!(error, JobError::Panic { .. } | JobError::Source { .. } | JobError::Sink { .. })
+}
+
+fn kept_attempt(
+    graph: &JobGraph,
+    parts: &Arc<dyn Parts>,
+    options: &RunOptions,
+    control: &Control,
+    keep: &Keep,
+    ledger: Ledger,
+) -> Result<Report, JobError> {
+    let started = Instant::now();
+    let restored = match ledger.newest() {
+        None => Restored::default(),
+        Some(newest) => Restored::new(newest.clone(), ledger.state(newest).map_err(BuildError::from)?),
+    };
+    let (resumed, epoch) = (restored.manifest().is_some(), restored.epoch());
+    let finished = restored.manifest().is_some_and(|m| m.finished);
+    let mut plan = plan(graph, parts.clone(), options, control, restored)?;
+    let mut publishers: Vec<Box<dyn Publisher>> = Vec::new();
+    for (id, node) in graph.nodes.iter().enumerate() {
+        if let Step::Sink(spec) = &node.step {
+            publishers.push(plan.parts.publisher(spec, &node.schema, resumed)?);
+            plan.sinks.push((id, None));
+        }
+    }
+    let (events, heard) = channel();
+    plan.barriers = Arc::new(Barriers::new(events.clone(), keep.every, epoch, options.workers));
+    let plan = Arc::new(plan);
+    let keeper = Keeper::start(ledger, &plan, publishers)?;
+    if finished {
+        return Ok(report(&plan, started.elapsed()));
+    }
+    tracing::info!(job = graph.name, workers = options.workers, epoch, "job starts");
+    let shared = plan.clone();
+    let thread = std::thread::spawn(move || {
+        if let Err(error) = keeper.work(&shared, &heard) {
+            shared.control.fail(error);
+        }
+    });
+    let outcome = attempt(&plan);
+    let failed = plan.control.stopped() || outcome.is_err();
+    // A keeper that is gone has failed the job.
+    let _ = events.send(if failed { Event::Failed } else { Event::Ended });
+    if thread.join().is_err() {
+        plan.control.fail(JobError::State("the thread that writes checkpoints panicked; please report it".into()));
+    }
+    match plan.control.take_failure().or(outcome.err()) {
+        Some(error) => Err(error),
+        None => Ok(report(&plan, started.elapsed())),
+    }
 }
 
 fn sink_table(graph: &JobGraph, id: usize) -> String {
@@ -57,7 +168,14 @@ fn sink_table(graph: &JobGraph, id: usize) -> String {
     }
 }
 
-fn plan(graph: &JobGraph, parts: Arc<dyn Parts>, options: &RunOptions, control: &Control) -> Result<Plan, JobError> {
+/// A plan without sinks and barriers.
+fn plan(
+    graph: &JobGraph,
+    parts: Arc<dyn Parts>,
+    options: &RunOptions,
+    control: &Control,
+    restored: Restored,
+) -> Result<Plan, JobError> {
     if options.workers == 0 || options.workers > WORKERS_MAX {
         return Err(BuildError::new(format!("{} workers: from 1 to {WORKERS_MAX}", options.workers)).into());
     }
@@ -66,21 +184,17 @@ fn plan(graph: &JobGraph, parts: Arc<dyn Parts>, options: &RunOptions, control: 
     let mut intakes = Vec::new();
     for (id, node) in graph.nodes.iter().enumerate() {
         if let Step::Source(spec) = &node.step {
-            let intake =
-                Intake::open(intakes.len() as u32, spec, &node.schema, shape.arrival[id], parts.as_ref(), options)?;
+            let arrival = shape.arrival[id];
+            let (index, schema) = (intakes.len() as u32, &node.schema);
+            let intake = Intake::open(index, spec, schema, arrival, parts.as_ref(), options, &restored)?;
             intakes.push(Arc::new(intake));
         }
     }
-    let mut sinks = Vec::new();
-    for (id, node) in graph.nodes.iter().enumerate() {
-        if let Step::Sink(spec) = &node.step {
-            sinks.push((id, parts.sink(spec, &node.schema)?));
-        }
-    }
     let metrics = JobMetrics::new(graph.nodes.iter().map(|n| n.name.clone()), options.workers);
-    let tally = Tally::new(graph, &shape, intakes.len(), sinks.len());
+    let tally = Tally::new(graph, &shape, restored.base(graph));
     let (graph, options, control) = (graph.clone(), options.clone(), control.clone());
-    Ok(Plan { graph, parts, options, control, metrics, intakes, sinks, shape, clock: EpochClock::default(), tally })
+    let (sinks, clock, barriers) = (Vec::new(), EpochClock::default(), Arc::new(Barriers::none()));
+    Ok(Plan { graph, parts, options, control, metrics, intakes, sinks, shape, clock, tally, barriers, restored })
 }
 
 /// Starts the workers and waits for all of them.
@@ -112,132 +226,35 @@ fn attempt(plan: &Arc<Plan>) -> Result<(), JobError> {
 }
 
 fn report(plan: &Plan, elapsed: Duration) -> Report {
-    let tables = plan.tally.tables.iter().zip(&plan.intakes).map(|(t, intake)| {
-        let kept = t.kept.lock().unwrap_or_else(PoisonError::into_inner);
+    let sources = plan.intakes.iter().enumerate().map(|(i, intake)| {
+        let ((read, errors), (late, bad)) = (plan.tally.table(i), plan.tally.kept(i));
         let names = intake.source.partitions();
         let name = |b: &BadRow| names.get(b.partition as usize).map_or_else(String::new, |p| p.name.clone());
-        let mut bad = kept.bad.clone();
-        bad.sort_by_key(|b| (b.partition, b.offset));
         SourceReport {
             table: intake.spec.table.clone(),
-            rows: t.rows.load(Relaxed),
-            bytes: t.bytes.load(Relaxed),
-            late: t.late.load(Relaxed),
-            errors: t.errors.load(Relaxed),
-            unrouted_late: kept.late.clone(),
+            rows: read.rows,
+            bytes: read.bytes,
+            late: read.late,
+            errors,
+            unrouted_late: late,
             unrouted_errors: bad.into_iter().map(|b| (name(&b), b)).collect(),
         }
     });
-    let outlets = plan.tally.outlets.lock().unwrap_or_else(PoisonError::into_inner);
-    let sinks = plan.sinks.iter().enumerate().map(|(i, (id, _))| SinkReport {
-        table: sink_table(&plan.graph, *id),
-        node: plan.graph.nodes[*id].name.clone(),
-        rows: u64::try_from(outlets.digests[i].rows()).unwrap_or(0),
-        digest: outlets.digests[i].digest(),
-        buckets: outlets.digests[i].buckets(),
+    let sinks = plan.sinks.iter().enumerate().map(|(i, (id, _))| {
+        let digest = plan.tally.digest(i);
+        SinkReport {
+            table: sink_table(&plan.graph, *id),
+            node: plan.graph.nodes[*id].name.clone(),
+            rows: u64::try_from(digest.rows()).unwrap_or(0),
+            digest: digest.digest(),
+            buckets: digest.buckets(),
+        }
     });
     Report {
         elapsed,
-        sources: tables.collect(),
+        sources: sources.collect(),
         sinks: sinks.collect(),
-        latency_us: plan.tally.paced.load(Relaxed).then(|| outlets.latency_us.clone()).flatten(),
+        latency_us: plan.tally.latency_us(),
         operators: plan.metrics.view(),
-    }
-}
-
-/// What the workers count, table by table and sink by sink.
-#[derive(Clone)]
-pub(super) struct Tally {
-    tables: Arc<[TableTally]>,
-    outlets: Arc<Mutex<OutletTally>>,
-    /// The highest epoch any worker has reached.
-    pub(super) epoch: Arc<AtomicU64>,
-    /// Whether a source ever had to wait for its input: then latency means something.
-    pub(super) paced: Arc<AtomicBool>,
-}
-
-#[derive(Default)]
-struct TableTally {
-    rows: AtomicU64,
-    bytes: AtomicU64,
-    late: AtomicU64,
-    errors: AtomicU64,
-    late_routed: bool,
-    errors_routed: bool,
-    kept: Mutex<Kept>,
-}
-
-/// Rows that no query reads, for the final report.
-#[derive(Default)]
-struct Kept {
-    late: Vec<RecordBatch>,
-    late_rows: usize,
-    bad: Vec<BadRow>,
-}
-
-#[derive(Default)]
-struct OutletTally {
-    digests: Vec<DigestBuilder>,
-    latency_us: Option<Histogram<u64>>,
-}
-
-impl Tally {
-    fn new(graph: &JobGraph, shape: &Shape, tables: usize, sinks: usize) -> Self {
-        let routed = |source: usize, what: fn(&Step) -> bool| {
-            graph.nodes.iter().any(|n| what(&n.step) && n.inputs.iter().any(|&i| shape.source[i] == Some(source)))
-        };
-        let table = |i| TableTally {
-            late_routed: routed(i, |s| matches!(s, Step::Late)),
-            errors_routed: routed(i, |s| matches!(s, Step::Errors)),
-            ..TableTally::default()
-        };
-        let digests = (0..sinks).map(|_| DigestBuilder::new()).collect();
-        Self {
-            tables: (0..tables).map(table).collect(),
-            outlets: Arc::new(Mutex::new(OutletTally { digests, ..OutletTally::default() })),
-            epoch: Arc::default(),
-            paced: Arc::default(),
-        }
-    }
-    pub(super) fn note_read(&self, source: usize, t: &Tagged) {
-        let table = &self.tables[source];
-        table.rows.fetch_add(t.rows, Relaxed);
-        table.bytes.fetch_add(t.bytes, Relaxed);
-        table.late.fetch_add(t.late, Relaxed);
-        if t.late == 0 || table.late_routed {
-            return;
-        }
-        let mut kept = table.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = UNROUTED_ROWS_KEPT_MAX.saturating_sub(kept.late_rows);
-        let mask: BooleanArray = (0..t.batch.rows()).map(|i| Some(t.batch.tag(i).is_some())).collect();
-        if let (1.., Ok(late)) = (room, filter_record_batch(t.batch.columns(), &mask)) {
-            let late = late.slice(0, late.num_rows().min(room));
-            kept.late_rows += late.num_rows();
-            kept.late.push(late);
-        }
-    }
-    pub(super) fn note_bad(&self, rows: Vec<BadRow>) {
-        for row in rows {
-            let table = &self.tables[row.source as usize];
-            table.errors.fetch_add(1, Relaxed);
-            if !table.errors_routed {
-                let mut kept = table.kept.lock().unwrap_or_else(PoisonError::into_inner);
-                if kept.bad.len() < UNROUTED_ROWS_KEPT_MAX {
-                    kept.bad.push(row);
-                }
-            }
-        }
-    }
-    /// Takes over what one worker's outlet of a sink has seen.
-    pub(super) fn note_outlet(&self, sink: usize, outlet: &Outlet) {
-        let mut all = self.outlets.lock().unwrap_or_else(PoisonError::into_inner);
-        all.digests[sink].merge(&outlet.digest);
-        match &mut all.latency_us {
-            Some(h) => {
-                // Equal bounds: both are made with three significant digits and resize themselves.
-                let _ = h.add(&outlet.latency_us);
-            }
-            None => all.latency_us = Some(outlet.latency_us.clone()),
-        }
     }
 }

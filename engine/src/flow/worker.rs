@@ -5,6 +5,7 @@
 //! flight and a full epoch the worker does not read: that is all the backpressure there is, and it bounds memory.
 
 use super::build::{Built, Plan, build};
+use super::checkpoint::ReadTally;
 use super::intake::{Reader, Step};
 use super::packet::{Mark, Packet};
 use crate::error::JobError;
@@ -42,6 +43,8 @@ struct Shift<'p> {
     built: Built,
     readers: Vec<Option<Reader>>,
     metrics: Vec<Arc<OperatorMetrics>>,
+    /// What this worker has read of each table.
+    tallies: Vec<ReadTally>,
     epoch: u64,
     epoch_rows: usize,
     epoch_since: Option<Instant>,
@@ -50,7 +53,11 @@ struct Shift<'p> {
 impl<'p> Shift<'p> {
     fn start(worker: &mut Worker, plan: &'p Plan) -> Result<Self, JobError> {
         let (index, peers) = (worker.index(), worker.peers());
-        let built = worker.dataflow::<u64, _, _>(|scope| build(scope, plan))?;
+        let mut built = worker.dataflow::<u64, _, _>(|scope| build(scope, plan))?;
+        // Epochs go on behind those of the checkpoint.
+        let epoch = plan.restored.epoch() + 1;
+        built.handles().for_each(|h| h.advance_to(epoch));
+        plan.barriers.built(index, built.pieces);
         let reader = |intake: &Arc<super::intake::Intake>| {
             let program = intake.program(plan.parts.as_ref())?;
             Ok(Some(Reader::new(intake.clone(), program, plan.options.batch_rows, peers)))
@@ -58,7 +65,8 @@ impl<'p> Shift<'p> {
         let readers = plan.intakes.iter().map(reader).collect::<Result<_, JobError>>()?;
         let node = |source| plan.shape.source.iter().position(|s| *s == Some(source)).unwrap_or(source);
         let metrics = (0..plan.intakes.len()).map(|source| plan.metrics.operator(node(source), index)).collect();
-        Ok(Self { plan, index, peers, built, readers, metrics, epoch: 0, epoch_rows: 0, epoch_since: None })
+        let tallies = vec![ReadTally::default(); plan.intakes.len()];
+        Ok(Self { plan, index, peers, built, readers, metrics, tallies, epoch, epoch_rows: 0, epoch_since: None })
     }
 
     fn run(mut self, worker: &mut Worker) -> Result<(), JobError> {
@@ -70,7 +78,7 @@ impl<'p> Shift<'p> {
             if room && self.epoch_is_due() {
                 self.cut();
             }
-            let full = self.epoch_rows >= self.plan.options.epoch_rows;
+            let full = self.epoch_rows >= self.plan.options.epoch_rows || !self.plan.barriers.may_read();
             let rest = if full { Some(PARK) } else { self.read()? };
             match rest {
                 None => worker.step(),
@@ -82,8 +90,9 @@ impl<'p> Shift<'p> {
 
     /// Closes the last epoch and sees the dataflow to its end.
     fn finish(self, worker: &mut Worker) -> Result<(), JobError> {
-        let Self { plan, built, index, peers, .. } = self;
-        let Built { rows, bad, mut marks, probe, outlets } = built;
+        let Self { plan, built, index, peers, tallies, .. } = self;
+        let Built { rows, bad, mut marks, probe, outlets, .. } = built;
+        plan.barriers.leave(index, tallies);
         let end: Arc<[Progress]> = plan.intakes.iter().map(|_| Progress::END).collect();
         send_marks(&mut marks, index, peers, end);
         plan.tally.epoch.fetch_add(1, Relaxed);
@@ -124,14 +133,12 @@ impl<'p> Shift<'p> {
             self.plan.control.note_watermark(watermark.ms());
         }
         tracing::trace!(worker = self.index, epoch = self.epoch, rows = self.epoch_rows, "epoch closed");
+        self.plan.barriers.close(self.index, self.epoch, &self.plan.intakes, &self.tallies, &sources);
         send_marks(&mut self.built.marks, self.index, self.peers, sources);
         self.epoch += 1;
         self.plan.tally.epoch.fetch_max(self.epoch, Relaxed);
-        self.built
-            .rows
-            .iter_mut()
-            .chain([&mut self.built.bad, &mut self.built.marks])
-            .for_each(|h| h.advance_to(self.epoch));
+        let epoch = self.epoch;
+        self.built.handles().for_each(|h| h.advance_to(epoch));
         self.epoch_rows = 0;
         self.epoch_since = None;
     }
@@ -151,6 +158,7 @@ impl<'p> Shift<'p> {
             match step {
                 Step::Rows(tagged) => {
                     self.plan.tally.note_read(i, &tagged);
+                    self.tallies[i].add(&tagged);
                     self.note_metrics(i, &tagged);
                     self.plan.control.note_rows(tagged.rows, tagged.max_ms);
                     self.plan.clock.note(self.epoch, tagged.decoded);

@@ -14,10 +14,12 @@ mod prepare;
 mod reader;
 mod tag;
 
+pub(super) use partition::PartitionCut;
 pub(super) use reader::{Reader, Step};
 pub(super) use tag::Tagged;
 
 use crate::error::{BuildError, SourceError};
+use crate::flow::checkpoint::Restored;
 use crate::graph::{RunOptions, SourceSpec};
 use crate::parts::{Parts, RowProgram};
 use crate::source::{Read, Source};
@@ -26,6 +28,7 @@ use arrow_schema::{Schema, SchemaRef};
 use partition::{Partition, Phase};
 use prepare::{Prepared, prepare};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A table being read by all workers of the process.
@@ -39,6 +42,8 @@ pub(super) struct Intake {
     /// Δ of content-defined cuts, if an `arrival` sink reads this table and the table is bounded.
     cuts: Cuts,
     partitions: Mutex<Vec<Partition>>,
+    /// The checkpoint epoch at which the partitions are to be cut; `u64::MAX` if there is none. Written under the lock.
+    barrier: AtomicU64,
 }
 
 /// How rows are assigned to arrival cuts.
@@ -65,6 +70,7 @@ impl Intake {
         arrival: bool,
         parts: &dyn Parts,
         options: &RunOptions,
+        restored: &Restored,
     ) -> Result<Self, BuildError> {
         let source = parts.source(spec, options)?;
         let cuts = match (arrival, source.bounded()) {
@@ -72,7 +78,10 @@ impl Intake {
             (true, true) => Cuts::Content { quantum_ms: options.arrival_quantum_ms.max(1) },
             (true, false) => Cuts::Epoch,
         };
-        let partitions = source.partitions().iter().map(|_| Partition::new(spec.watermark_delay_ms)).collect();
+        let cuts_then = restored.cuts(&spec.table, source.as_ref())?;
+        let cut = |i: usize| cuts_then.as_ref().and_then(|cuts| cuts.get(i));
+        let partition = |i| Partition::new(spec.watermark_delay_ms, cut(i));
+        let partitions = (0..source.partitions().len()).map(partition).collect();
         let intake = Self {
             spec: spec.clone(),
             index,
@@ -80,6 +89,7 @@ impl Intake {
             schema: schema.clone(),
             cuts,
             partitions: Mutex::new(partitions),
+            barrier: AtomicU64::new(u64::MAX),
         };
         intake.peek(parts)?;
         let partitions = intake.source.partitions().len();
@@ -97,9 +107,9 @@ impl Intake {
         let mut program = self.program(parts)?;
         let fail = |error: SourceError| BuildError::new(format!("source {}: {error}", self.spec.table));
         let mut partitions = self.lock();
-        for (i, partition) in partitions.iter_mut().enumerate() {
+        for (i, partition) in partitions.iter_mut().enumerate().filter(|(_, p)| !p.done()) {
             let keep = i < crate::limits::PARTITIONS_PEEKED_OPEN_MAX;
-            partition.reader = Some(self.source.open(i, None).map_err(fail)?);
+            partition.reader = Some(self.source.open(i, partition.next.as_ref()).map_err(fail)?);
             partition.phase = Phase::Open;
             let mut peeked = VecDeque::new();
             let first_ms = loop {
@@ -142,6 +152,19 @@ impl Intake {
             Cuts::Epoch => i64::try_from(epoch).unwrap_or(i64::MAX - 1) + 1,
         };
         Progress { watermark, cut }
+    }
+
+    /// From now on each partition remembers how it stood before its first row of a later epoch than this.
+    pub(super) fn set_barrier(&self, epoch: u64) {
+        let _partitions = self.lock();
+        self.barrier.store(epoch, Relaxed);
+    }
+
+    /// How every partition stood at the barrier, which is lifted.
+    pub(super) fn take_cut(&self) -> Vec<PartitionCut> {
+        let mut partitions = self.lock();
+        self.barrier.store(u64::MAX, Relaxed);
+        partitions.iter_mut().map(Partition::take_cut).collect()
     }
 
     /// Event time that reading has reached in the partition furthest behind; `i64::MAX` if nothing is left to read.

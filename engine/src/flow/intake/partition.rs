@@ -2,7 +2,7 @@
 
 use super::prepare::Prepared;
 use crate::error::SourceError;
-use crate::source::{PartitionReader, Split};
+use crate::source::{PartitionReader, Position, Split};
 use crate::time::Watermark;
 use std::collections::VecDeque;
 
@@ -23,6 +23,23 @@ pub(super) struct Partition {
     pub(super) turn: u64,
     /// Whether the last read had nothing to give: such a partition holds the watermark, never alignment.
     pub(super) pending: bool,
+    /// Where reading goes on behind the rows emitted; `None` at the beginning.
+    pub(super) next: Option<Position>,
+    /// The newest epoch in which rows were emitted: epochs cut a partition into prefixes, so an older one emits no more.
+    pub(super) epoch: u64,
+    /// How it stood at the barrier, once a row behind the barrier has been emitted.
+    before_barrier: Option<PartitionCut>,
+}
+
+/// What a checkpoint keeps of a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::flow) struct PartitionCut {
+    /// Where reading goes on; `None` at the beginning.
+    pub(in crate::flow) position: Option<Position>,
+    /// Largest event time of the rows before; `i64::MIN` if there is none.
+    pub(in crate::flow) max_ms: i64,
+    /// Whether nothing is left to read.
+    pub(in crate::flow) done: bool,
 }
 
 /// Where a partition stands.
@@ -43,18 +60,36 @@ pub(super) struct Peeked {
 }
 
 impl Partition {
-    pub(super) fn new(delay_ms: i64) -> Self {
+    /// A partition that goes on where `from` was cut, or begins.
+    pub(super) fn new(delay_ms: i64, from: Option<&PartitionCut>) -> Self {
         Self {
             delay_ms,
-            phase: Phase::Closed,
+            phase: if from.is_some_and(|f| f.done) { Phase::Drained } else { Phase::Closed },
             reader: None,
             peeked: None,
             first_ms: None,
-            max_ms: i64::MIN,
+            max_ms: from.map_or(i64::MIN, |f| f.max_ms),
             handed: 0,
             turn: 0,
             pending: false,
+            next: from.and_then(|f| f.position.clone()),
+            epoch: 0,
+            before_barrier: None,
         }
+    }
+    /// Rows are about to be emitted in `epoch`: if it is the first beyond the barrier, the state before is kept.
+    pub(super) fn enter(&mut self, epoch: u64, barrier: u64) {
+        if epoch > barrier && self.before_barrier.is_none() {
+            self.before_barrier = Some(self.as_it_stands());
+        }
+        self.epoch = epoch;
+    }
+    /// How it stood at the barrier.
+    pub(super) fn take_cut(&mut self) -> PartitionCut {
+        self.before_barrier.take().unwrap_or_else(|| self.as_it_stands())
+    }
+    fn as_it_stands(&self) -> PartitionCut {
+        PartitionCut { position: self.next.clone(), max_ms: self.max_ms, done: self.done() }
     }
     /// Opens the first split for the peek. `false`: the partition is empty.
     pub(super) fn claim_peek(&mut self) -> Result<bool, SourceError> {

@@ -7,7 +7,7 @@ use super::Intake;
 use crate::batch::Offsets;
 use crate::error::SourceError;
 use crate::parts::RowProgram;
-use crate::source::Chunk;
+use crate::source::{Chunk, Position};
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::buffer::ScalarBuffer;
 use arrow::compute::filter_record_batch;
@@ -23,6 +23,8 @@ pub(super) struct Prepared {
     /// Rows that left for `t$errors`, by ascending offset.
     pub(super) bad: Vec<Bad>,
     pub(super) bytes: u64,
+    /// Where reading goes on behind these rows.
+    pub(super) end: Position,
     pub(super) decoded: std::time::Instant,
 }
 
@@ -94,7 +96,7 @@ pub(super) fn prepare(intake: &Intake, chunk: Chunk, program: &mut dyn RowProgra
         bounds = Bounds::of(&times);
     }
     bad.sort_by_key(|b| b.offset);
-    Ok(Prepared { columns, times, bounds, offsets, bad, bytes: chunk.bytes, decoded })
+    Ok(Prepared { columns, times, bounds, offsets, bad, bytes: chunk.bytes, end: chunk.end, decoded })
 }
 
 fn times_of(intake: &Intake, columns: &RecordBatch) -> Result<ScalarBuffer<i64>, SourceError> {

@@ -15,6 +15,7 @@ use crate::parts::RowProgram;
 use crate::source::{Read, Split};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// One worker's way into a table.
@@ -76,7 +77,7 @@ impl Reader {
 
     /// Reads at most one chunk. `slowest_ms` is the position of the slowest table of the job.
     pub(in super::super) fn step(&mut self, epoch: u64, slowest_ms: i64) -> Result<Step, SourceError> {
-        match self.plan(slowest_ms)? {
+        match self.plan(slowest_ms, epoch)? {
             Plan::Finished => Ok(Step::Finished),
             Plan::Wait => Ok(Step::Rest),
             Plan::Ahead(i) => match self.decode(i)? {
@@ -97,7 +98,11 @@ impl Reader {
         let (index, prepared) = (active.partition, active.ready.pop_front());
         let ends = active.ended && active.ready.is_empty();
         let mut partitions = self.intake.lock();
-        let tagged = prepared.map(|p| tag(&self.intake, index, &mut partitions[index], p, epoch));
+        let barrier = self.intake.barrier.load(Relaxed);
+        let tagged = prepared.map(|p| {
+            partitions[index].enter(epoch, barrier);
+            tag(&self.intake, index, &mut partitions[index], p, epoch)
+        });
         if ends {
             partitions[index].turn += 1;
             drop(partitions);
@@ -117,7 +122,7 @@ impl Reader {
         Ok(None)
     }
 
-    fn plan(&mut self, slowest_ms: i64) -> Result<Plan, SourceError> {
+    fn plan(&mut self, slowest_ms: i64, epoch: u64) -> Result<Plan, SourceError> {
         let intake = self.intake.clone();
         let mut partitions = intake.lock();
         let unfinished = partitions.iter().filter(|p| !p.done()).count();
@@ -126,13 +131,16 @@ impl Reader {
         let limit = slowest.saturating_add(intake.spec.max_drift_ms);
         let share = unfinished.div_ceil(self.peers).max(1);
 
-        let in_turn = |a: &Active, ps: &[Partition]| ps[a.partition].turn == a.number;
+        // A worker that is an epoch behind waits until it has caught up: epochs cut a partition into prefixes.
+        let in_turn =
+            |a: &Active, ps: &[Partition]| ps[a.partition].turn == a.number && ps[a.partition].epoch <= epoch;
         let mine = (0..self.active.len()).filter(|&i| in_turn(&self.active[i], &partitions)).min_by_key(|&i| {
             (partitions[self.active[i].partition].pending, partitions[self.active[i].partition].position())
         });
         let emitting = (0..self.active.len()).filter(|&i| in_turn(&self.active[i], &partitions)).count();
         let free = (0..partitions.len())
             .filter(|&p| partitions[p].phase != Phase::Drained && partitions[p].turn == partitions[p].handed)
+            .filter(|&p| partitions[p].epoch <= epoch)
             .min_by_key(|&p| partitions[p].position());
         let my_position = mine.map_or(i64::MAX, |i| partitions[self.active[i].partition].position());
         let take = free.filter(|&p| emitting < share && (mine.is_none() || partitions[p].position() <= my_position));
@@ -187,7 +195,7 @@ impl Reader {
                     self.intake.source.partitions()[index].name
                 )));
             }
-            partition.reader = Some(self.intake.source.open(index, None)?);
+            partition.reader = Some(self.intake.source.open(index, partition.next.as_ref())?);
             partition.phase = Phase::Open;
         }
         let split = match partition.reader.as_mut() {

@@ -40,6 +40,7 @@ pub(super) fn tag(intake: &Intake, index: usize, partition: &mut Partition, p: P
     };
     let bad = bad_rows(intake.index, index as u32, &p, max_before, delay_ms);
     partition.max_ms = max_ms;
+    partition.next = Some(p.end);
     partition.pending = false;
     let origin = Origin {
         source: intake.index,

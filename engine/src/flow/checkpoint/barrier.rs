@@ -1,0 +1,180 @@
+//! When a checkpoint is taken, and the way of its pieces to the keeper.
+//!
+//! A barrier is an epoch. It is decided when a worker closes an epoch that no worker has closed before: rows of later
+//! epochs exist nowhere yet, so everyone who meets one knows of the barrier already. Up to it a worker's steps take rows as
+//! they come; later rows wait until the step has handed over its state. There is at most one barrier at a time, and the
+//! next one waits until the checkpoint of the last is durable.
+
+use super::coordinator::{Event, Piece, ReadTally};
+use crate::flow::intake::Intake;
+use crate::time::Progress;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// No barrier.
+const NONE: u64 = u64::MAX;
+
+/// How often a checkpoint is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Every {
+    /// After so much processing time: `execution.checkpointing.interval`.
+    Interval(Duration),
+    /// After so many epochs: for tests, which then take the same checkpoints whatever the machine's speed.
+    Epochs(u64),
+}
+
+/// The barriers of one attempt, shared by its workers and the keeper.
+pub(in crate::flow) struct Barriers {
+    current: AtomicU64,
+    decision: Mutex<Decision>,
+    /// Rows in outboxes that no checkpoint has taken over yet.
+    staged_rows: AtomicUsize,
+    paused: AtomicBool,
+    keeper: Option<Sender<Event>>,
+}
+
+struct Decision {
+    every: Every,
+    /// Workers whose dataflow is not built yet.
+    unbuilt: usize,
+    /// The newest epoch any worker has closed.
+    closed: u64,
+    /// Whether a checkpoint is on its way to the disk.
+    busy: bool,
+    last_epoch: u64,
+    last_time: Instant,
+}
+
+/// Rows in outboxes from which on a checkpoint is due at once.
+const STAGED_ROWS_DUE: usize = 1 << 20;
+/// Rows in outboxes from which on reading waits for the checkpoint to become durable.
+const STAGED_ROWS_MAX: usize = 1 << 22;
+const _: () = assert!(STAGED_ROWS_DUE < STAGED_ROWS_MAX);
+
+impl Barriers {
+    /// A job that keeps nothing: there never is a barrier.
+    pub(in crate::flow) fn none() -> Self {
+        Self::with(None, Every::Epochs(u64::MAX), 0, 0)
+    }
+    /// Barriers of an attempt that begins behind `epoch`; what is handed over goes to `keeper`.
+    pub(in crate::flow) fn new(keeper: Sender<Event>, every: Every, epoch: u64, workers: usize) -> Self {
+        Self::with(Some(keeper), every, epoch, workers)
+    }
+    fn with(keeper: Option<Sender<Event>>, every: Every, epoch: u64, workers: usize) -> Self {
+        let decision = Decision {
+            every,
+            unbuilt: workers,
+            closed: epoch,
+            busy: false,
+            last_epoch: epoch,
+            last_time: Instant::now(),
+        };
+        Self {
+            current: AtomicU64::new(NONE),
+            decision: Mutex::new(decision),
+            staged_rows: AtomicUsize::new(0),
+            paused: AtomicBool::new(false),
+            keeper,
+        }
+    }
+
+    /// Whether the job keeps state.
+    pub(in crate::flow) fn enabled(&self) -> bool {
+        self.keeper.is_some()
+    }
+
+    /// The barrier that a step which has passed `passed` has still to pass.
+    pub(in crate::flow) fn ahead(&self, passed: u64) -> Option<u64> {
+        let current = self.current.load(Ordering::Acquire);
+        (current != NONE && current > passed).then_some(current)
+    }
+
+    /// A worker has built its dataflow: so many pieces are its part of every checkpoint, beside what it has read.
+    pub(in crate::flow) fn built(&self, worker: usize, pieces: usize) {
+        self.send(Event::Built { worker, pieces });
+        let mut decision = self.decision.lock().unwrap_or_else(PoisonError::into_inner);
+        decision.unbuilt = decision.unbuilt.saturating_sub(1);
+    }
+
+    /// A worker closes an epoch, having told everyone its `progress`; what it has `read` so far is handed over if this is
+    /// the epoch of a checkpoint.
+    pub(in crate::flow) fn close(
+        &self,
+        worker: usize,
+        epoch: u64,
+        intakes: &[Arc<Intake>],
+        read: &[ReadTally],
+        progress: &[Progress],
+    ) {
+        if !self.enabled() {
+            return;
+        }
+        let mut decision = self.decision.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = epoch > decision.closed;
+        decision.closed = decision.closed.max(epoch);
+        if first && self.current.load(Ordering::Relaxed) == NONE && self.due(&decision, epoch) {
+            (decision.busy, decision.last_epoch, decision.last_time) = (true, epoch, Instant::now());
+            intakes.iter().for_each(|intake| intake.set_barrier(epoch));
+            self.current.store(epoch, Ordering::Release);
+        }
+        let here = self.current.load(Ordering::Relaxed) == epoch;
+        drop(decision);
+        if here {
+            self.deliver(worker, epoch, Piece::Read { read: read.to_vec(), progress: progress.to_vec() });
+        }
+    }
+
+    fn due(&self, decision: &Decision, epoch: u64) -> bool {
+        let time = match decision.every {
+            Every::Interval(interval) => decision.last_time.elapsed() >= interval,
+            Every::Epochs(n) => epoch - decision.last_epoch >= n,
+        };
+        let full = self.staged_rows.load(Ordering::Relaxed) >= STAGED_ROWS_DUE;
+        decision.unbuilt == 0 && !decision.busy && (time || full)
+    }
+
+    /// A worker has read everything and closes no more epochs.
+    pub(in crate::flow) fn leave(&self, worker: usize, read: Vec<ReadTally>) {
+        self.send(Event::Left { worker, read });
+    }
+
+    /// A worker hands over a piece of the checkpoint at `epoch`.
+    pub(in crate::flow) fn deliver(&self, worker: usize, epoch: u64, piece: Piece) {
+        self.send(Event::Delivered { worker, epoch, piece });
+    }
+
+    fn send(&self, event: Event) {
+        if let Some(keeper) = &self.keeper {
+            // A keeper that is gone has failed the job already.
+            let _ = keeper.send(event);
+        }
+    }
+
+    /// All pieces are handed over: rows go on.
+    pub(super) fn lift(&self) {
+        self.current.store(NONE, Ordering::Release);
+    }
+    /// The checkpoint is durable: the next one may be taken.
+    pub(super) fn ready(&self) {
+        self.decision.lock().unwrap_or_else(PoisonError::into_inner).busy = false;
+    }
+
+    /// Rows went into an outbox.
+    pub(in crate::flow) fn stage(&self, rows: usize) {
+        self.staged_rows.fetch_add(rows, Ordering::Relaxed);
+    }
+    /// An outbox was taken over.
+    pub(super) fn unstage(&self, rows: usize) {
+        self.staged_rows.fetch_sub(rows, Ordering::Relaxed);
+    }
+    /// Storage has no room (or has again): reading waits.
+    pub(super) fn pause(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Relaxed);
+    }
+    /// Whether workers should read on: results that can't be made durable must not pile up.
+    pub(in crate::flow) fn may_read(&self) -> bool {
+        !self.paused.load(Ordering::Relaxed) && self.staged_rows.load(Ordering::Relaxed) < STAGED_ROWS_MAX
+    }
+}

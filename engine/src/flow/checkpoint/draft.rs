@@ -1,0 +1,159 @@
+//! A manifest from the one before and what the workers handed over: decisions without effects.
+
+use super::coordinator::Collected;
+use crate::checkpoint::{FileRef, Manifest, OperatorState, OutboxRef, PartRef, PartitionState, SinkState, SourceState};
+use crate::digest::DigestBuilder;
+use crate::flow::build::Plan;
+use crate::flow::intake::PartitionCut;
+use crate::graph::{Node, Step};
+use crate::sink::{Publication, Roll};
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// What was written for a checkpoint.
+#[derive(Default)]
+pub(super) struct Written {
+    pub(super) segments: Vec<FileRef>,
+    /// By the stable name of the step.
+    pub(super) parts: BTreeMap<String, Vec<PartRef>>,
+    /// By sink.
+    pub(super) outboxes: BTreeMap<usize, Vec<OutboxRef>>,
+}
+
+/// Everything that decides what a manifest says.
+pub(super) struct Draft<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) incarnation: &'a str,
+    pub(super) checkpoint: u64,
+    pub(super) now_ms: i64,
+    pub(super) finished: bool,
+    pub(super) collected: &'a Collected,
+    /// By table.
+    pub(super) cuts: Vec<Vec<PartitionCut>>,
+    pub(super) fingerprints: &'a [Vec<String>],
+    pub(super) written: Written,
+    /// By sink: when its rows are shown.
+    pub(super) rolls: &'a [Roll],
+    /// By sink: the last checkpoint that is shown.
+    pub(super) published: &'a [u64],
+}
+
+impl Draft<'_> {
+    /// The manifest that follows `last`.
+    pub(super) fn manifest(mut self, last: Option<&Manifest>, previous: Option<String>) -> Manifest {
+        let plan = self.plan;
+        let last_ms = last.map_or(i64::MIN, |m| m.created_ms);
+        let operators = plan.graph.nodes.iter().filter(|n| stateful(n));
+        let operator = |node: &Node| OperatorState {
+            node: node.name.clone(),
+            version: 1,
+            schema: fingerprint(node),
+            parts: self.written.parts.remove(&node.name).unwrap_or_default(),
+        };
+        let operators = operators.map(operator).collect();
+        Manifest {
+            format: crate::checkpoint::FORMAT,
+            job: plan.graph.name.clone(),
+            checkpoint: self.checkpoint,
+            // Nothing is read behind the end: its epoch is never gone on from.
+            epoch: if self.finished { plan.tally.epoch.load(Relaxed) } else { self.collected.epoch },
+            previous,
+            incarnation: self.incarnation.to_owned(),
+            created_ms: self.now_ms.max(last_ms),
+            finished: self.finished,
+            graph: plan.graph.clone(),
+            sources: (0..plan.intakes.len()).map(|i| self.source(i)).collect(),
+            operators,
+            sinks: (0..plan.sinks.len()).map(|i| self.sink(i, last)).collect(),
+            segments: std::mem::take(&mut self.written.segments),
+        }
+    }
+
+    fn source(&self, i: usize) -> SourceState {
+        let (intake, base) = (&self.plan.intakes[i], &self.plan.restored.base(&self.plan.graph).tables[i]);
+        let (read, progress) = (self.collected.read[i], self.collected.progress[i]);
+        // The last pieces carry no errors: what was counted of a job that has ended is all there is.
+        let errors = if self.finished { self.plan.tally.table(i).1 } else { base.1 + self.collected.errors[i] };
+        let partition = |(p, cut): (usize, &PartitionCut)| PartitionState {
+            name: intake.source.partitions()[p].name.clone(),
+            fingerprint: self.fingerprints[i][p].clone(),
+            position: cut.position.clone(),
+            max_ms: cut.max_ms,
+            done: cut.done,
+        };
+        SourceState {
+            table: intake.spec.table.clone(),
+            rows: base.0.rows + read.rows,
+            bytes: base.0.bytes + read.bytes,
+            late: base.0.late + read.late,
+            errors,
+            watermark_ms: progress.watermark.ms(),
+            cut: progress.cut,
+            partitions: self.cuts[i].iter().enumerate().map(partition).collect(),
+        }
+    }
+
+    fn sink(&mut self, i: usize, last: Option<&Manifest>) -> SinkState {
+        let (node, _) = &self.plan.sinks[i];
+        let Step::Sink(spec) = &self.plan.graph.nodes[*node].step else { unreachable!("a sink's node is a sink") };
+        let mut digest = self.plan.restored.base(&self.plan.graph).digests[i].clone();
+        digest.merge(self.collected.digests.get(&i).unwrap_or(&DigestBuilder::new()));
+        let outboxes = self.written.outboxes.remove(&i).unwrap_or_default();
+        let fresh = Unrolled { from: 1, bytes: 0, since_ms: self.now_ms };
+        let before = last.and_then(|m| m.sinks.get(i)).map_or(fresh, |s| Unrolled::behind(s, self.now_ms));
+        let bytes: u64 = outboxes.iter().map(|o| o.file.bytes).sum();
+        let unrolled = Unrolled {
+            bytes: before.bytes + bytes,
+            since_ms: if before.bytes == 0 { self.now_ms } else { before.since_ms },
+            ..before
+        };
+        let due = match self.rolls[i] {
+            Roll::EachCheckpoint => unrolled.bytes > 0,
+            Roll::Files { bytes_min, interval_ms } => {
+                let old = self.now_ms.saturating_sub(unrolled.since_ms) >= i64::try_from(interval_ms).unwrap_or(i64::MAX);
+                unrolled.bytes >= bytes_min.max(1) || (old && unrolled.bytes > 0)
+            }
+        };
+        let publish = (due || self.finished).then_some(Publication { first: unrolled.from, last: self.checkpoint });
+        SinkState {
+            table: spec.table.clone(),
+            rows: u64::try_from(digest.rows()).unwrap_or(0),
+            digest: digest.buckets(),
+            outboxes,
+            publish,
+            unrolled_from: unrolled.from,
+            unrolled_bytes: unrolled.bytes,
+            unrolled_since_ms: unrolled.since_ms,
+            published: self.published[i],
+        }
+    }
+}
+
+/// Outboxes that no publication has taken over.
+#[derive(Clone, Copy)]
+struct Unrolled {
+    from: u64,
+    bytes: u64,
+    since_ms: i64,
+}
+
+impl Unrolled {
+    /// What is left behind a manifest's decision.
+    fn behind(sink: &SinkState, now_ms: i64) -> Self {
+        match &sink.publish {
+            Some(p) => Self { from: p.last + 1, bytes: 0, since_ms: now_ms },
+            None => Self { from: sink.unrolled_from, bytes: sink.unrolled_bytes, since_ms: sink.unrolled_since_ms },
+        }
+    }
+}
+
+/// Whether a step keeps state.
+pub(super) fn stateful(node: &Node) -> bool {
+    matches!(node.step, Step::Window(_) | Step::Over(_))
+}
+
+/// What must be the same for a step's state to be its own: what it does and the columns it emits.
+pub(super) fn fingerprint(node: &Node) -> String {
+    let text = serde_json::to_string(&(&node.step, &node.schema)).unwrap_or_default();
+    format!("{:032x}", xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
+}

@@ -1,0 +1,296 @@
+//! The keeper: one thread per attempt that makes checkpoints durable and shows what they name.
+//!
+//! For each complete set of pieces it writes a segment per worker and an outbox per sink and worker, then the manifest.
+//! Only then are publications made, in order, and what no restart can need collected. While it works, rows flow; the next
+//! barrier waits for it. When storage is full it says so, holds reading and tries again; any other error ends the attempt.
+
+use super::coordinator::{Collected, Coordinator, Event};
+use super::draft::{Draft, Written};
+use crate::checkpoint::{Committed, Ledger, LedgerError, Manifest, StatePart};
+use crate::error::{BuildError, JobError};
+use crate::flow::build::Plan;
+use crate::graph::Step;
+use crate::sink::{Publication, Publisher, Roll};
+use std::collections::BTreeMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How long the keeper waits before it asks full storage again.
+const FULL_RETRY: Duration = Duration::from_millis(500);
+
+/// The keeper of one attempt.
+pub(in crate::flow) struct Keeper {
+    ledger: Ledger,
+    /// A random name of this attempt: files of two attempts are never confused.
+    incarnation: String,
+    fingerprints: Vec<Vec<String>>,
+    /// In the order of the plan's sinks.
+    publishers: Vec<Box<dyn Publisher>>,
+    rolls: Vec<Roll>,
+    published: Vec<u64>,
+    last: Option<Manifest>,
+}
+
+impl Keeper {
+    /// Starts the publishers, which keep earlier attempts out, and shows what an earlier attempt had not shown yet.
+    ///
+    /// # Errors
+    /// If a sink does not start, or knows of a checkpoint that the ledger does not.
+    pub(in crate::flow) fn start(ledger: Ledger, plan: &Plan, publishers: Vec<Box<dyn Publisher>>) -> Result<Self, JobError> {
+        let last = ledger.newest().cloned();
+        let fingerprint = |intake: &Arc<crate::flow::intake::Intake>| {
+            let of = |i| intake.source.fingerprint(i);
+            (0..intake.source.partitions().len()).map(of).collect::<Result<Vec<_>, _>>().map_err(|error| {
+                JobError::Source { table: intake.spec.table.clone(), error }
+            })
+        };
+        let mut keeper = Self {
+            ledger,
+            incarnation: incarnation(),
+            fingerprints: plan.intakes.iter().map(fingerprint).collect::<Result<_, _>>()?,
+            rolls: publishers.iter().map(|p| p.roll()).collect(),
+            published: vec![0; publishers.len()],
+            publishers,
+            last,
+        };
+        keeper.catch_up(plan)?;
+        Ok(keeper)
+    }
+
+    /// Publishes what retained manifests decided and nobody has shown.
+    fn catch_up(&mut self, plan: &Plan) -> Result<(), JobError> {
+        for sink in 0..self.publishers.len() {
+            let table = table(plan, sink);
+            let marker = self.publishers[sink].recover().map_err(|error| failed(&table, error))?;
+            let newest = self.last.as_ref().map_or(0, |m| m.checkpoint);
+            if let Some(marker) = marker.filter(|marker| *marker > newest) {
+                return Err(state(format!(
+                    "sink {table} has shown checkpoint {marker}, but the newest one here is {newest}: the state has been \
+                     rolled back; restore the newer state, or write to another output with --fresh"
+                )));
+            }
+            let noted = self.last.as_ref().and_then(|m| m.sinks.iter().find(|s| s.table == table)).map(|s| s.published);
+            self.published[sink] = marker.unwrap_or(0).max(noted.unwrap_or(0));
+        }
+        for checkpoint in self.ledger.restore_points() {
+            let manifest = self.ledger.manifest(checkpoint).map_err(broken)?;
+            self.publish(plan, &manifest)?;
+        }
+        if self.last.as_ref().is_some_and(|m| m.finished) {
+            self.finish_publishers(plan)?;
+        }
+        Ok(())
+    }
+
+    /// Works until the attempt has ended.
+    ///
+    /// # Errors
+    /// What keeps checkpoints from becoming durable or being shown.
+    pub(in crate::flow) fn work(mut self, plan: &Plan, events: &Receiver<Event>) -> Result<(), JobError> {
+        let mut coordinator = Coordinator::new(plan.options.workers, plan.intakes.len());
+        while let Ok(event) = events.recv() {
+            match event {
+                Event::Failed => return Ok(()),
+                Event::Ended => {
+                    let rest = coordinator.rest();
+                    self.keep(plan, rest)?;
+                    return self.finish_publishers(plan);
+                }
+                event => {
+                    if let Some(collected) = coordinator.take(event) {
+                        self.keep(plan, collected)?;
+                        plan.barriers.ready();
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a checkpoint of what was collected.
+    fn keep(&mut self, plan: &Plan, mut collected: Collected) -> Result<(), JobError> {
+        let finished = collected.epoch == super::coordinator::LAST;
+        let cuts = plan.intakes.iter().map(|intake| intake.take_cut()).collect();
+        plan.barriers.lift();
+        let checkpoint = self.last.as_ref().map_or(0, |m| m.checkpoint) + 1;
+        let written = self.write(plan, checkpoint, &mut collected)?;
+        let previous = self.ledger.newest_sha256();
+        let draft = Draft {
+            plan,
+            incarnation: &self.incarnation,
+            checkpoint,
+            now_ms: now_ms(),
+            finished,
+            collected: &collected,
+            cuts,
+            fingerprints: &self.fingerprints,
+            written,
+            rolls: &self.rolls,
+            published: &self.published,
+        };
+        let manifest = draft.manifest(self.last.as_ref(), previous);
+        match patiently(plan, || self.ledger.commit(&manifest))? {
+            Committed::Durable => {}
+            Committed::Superseded => {
+                return Err(state(format!(
+                    "another process has taken this job over: checkpoint {checkpoint} is there already; let one of them run"
+                )));
+            }
+        }
+        tracing::debug!(checkpoint, epoch = manifest.epoch, "checkpoint durable");
+        self.publish(plan, &manifest)?;
+        self.last = Some(manifest);
+        self.collect(plan)
+    }
+
+    /// Writes segments and outboxes.
+    fn write(&self, plan: &Plan, checkpoint: u64, collected: &mut Collected) -> Result<Written, JobError> {
+        let mut written = Written::default();
+        let mut by_worker: BTreeMap<usize, Vec<StatePart>> = BTreeMap::new();
+        for (worker, node, snapshot) in std::mem::take(&mut collected.states) {
+            let node = &plan.graph.nodes[node].name;
+            let part = |(group, bytes)| StatePart { node: node.clone(), group, full: true, bytes };
+            by_worker.entry(worker).or_default().extend(snapshot.into_parts().map(part));
+        }
+        for (worker, parts) in by_worker.into_iter().filter(|(_, parts)| !parts.is_empty()) {
+            let segment =
+                patiently(plan, || self.ledger.put_segment(checkpoint, &self.incarnation, worker, &parts))?;
+            for (node, part) in segment.parts {
+                written.parts.entry(node).or_default().push(part);
+            }
+            written.segments.push(segment.file);
+        }
+        collected.outboxes.sort_by_key(|(worker, sink, _)| (*sink, *worker));
+        for (worker, sink, rows) in std::mem::take(&mut collected.outboxes) {
+            plan.barriers.unstage(rows.iter().map(|b| b.num_rows()).sum());
+            let name = table(plan, sink);
+            let outbox =
+                patiently(plan, || self.ledger.put_outbox(checkpoint, &self.incarnation, &name, worker, &rows))?;
+            written.outboxes.entry(sink).or_default().push(outbox);
+        }
+        Ok(written)
+    }
+
+    /// Shows what a manifest has decided to show, unless it is visible already.
+    fn publish(&mut self, plan: &Plan, manifest: &Manifest) -> Result<(), JobError> {
+        for sink in 0..self.publishers.len() {
+            let table = table(plan, sink);
+            let Some(decided) = manifest.sinks.iter().find(|s| s.table == table) else { continue };
+            let Some(publication) = decided.publish.clone().filter(|p| p.last > self.published[sink]) else { continue };
+            self.show(plan, sink, manifest, &publication)?;
+            self.published[sink] = publication.last;
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, plan: &Plan, sink: usize, newest: &Manifest, publication: &Publication) -> Result<(), JobError> {
+        let table = table(plan, sink);
+        let mut outboxes = Vec::new();
+        for checkpoint in publication.first..=publication.last {
+            let manifest;
+            let of = if checkpoint == newest.checkpoint {
+                newest
+            } else {
+                manifest = self.ledger.manifest(checkpoint).map_err(broken)?;
+                &manifest
+            };
+            outboxes.extend(of.sinks.iter().filter(|s| s.table == table).flat_map(|s| s.outboxes.clone()));
+        }
+        let ledger = &self.ledger;
+        let mut rows = outboxes.iter().flat_map(|outbox| {
+            let error = |e: LedgerError| crate::error::SinkError::new(e.to_string());
+            match ledger.outbox(outbox) {
+                Ok(rows) => Box::new(rows.map(move |r| r.map_err(error))) as Box<dyn Iterator<Item = _>>,
+                Err(e) => Box::new(std::iter::once(Err(error(e)))),
+            }
+        });
+        self.publishers[sink].publish(publication, &mut rows).map_err(|error| failed(&table, error))
+    }
+
+    fn finish_publishers(&mut self, plan: &Plan) -> Result<(), JobError> {
+        for (sink, publisher) in self.publishers.iter_mut().enumerate() {
+            publisher.finish().map_err(|error| failed(&table(plan, sink), error))?;
+        }
+        Ok(())
+    }
+
+    /// Removes what no restart and no publication can need.
+    fn collect(&mut self, plan: &Plan) -> Result<(), JobError> {
+        let published: Vec<(String, u64)> =
+            (0..self.published.len()).map(|sink| (table(plan, sink), self.shown_until(plan, sink))).collect();
+        let removed = self.ledger.collect(now_ms(), &published).map_err(broken)?;
+        tracing::trace!(removed, "files collected");
+        Ok(())
+    }
+
+    /// The last checkpoint whose rows of this sink nobody needs any more: visible, or empty.
+    fn shown_until(&self, plan: &Plan, sink: usize) -> u64 {
+        let table = table(plan, sink);
+        let Some(last) = &self.last else { return 0 };
+        match last.sinks.iter().find(|s| s.table == table) {
+            Some(s) if s.publish.is_none() && s.unrolled_bytes == 0 => last.checkpoint,
+            _ => self.published[sink],
+        }
+    }
+}
+
+/// Calls the ledger again and again while storage is full.
+fn patiently<T>(plan: &Plan, mut call: impl FnMut() -> Result<T, LedgerError>) -> Result<T, JobError> {
+    let mut said = false;
+    loop {
+        match call() {
+            Err(error) if error.is_full() && !plan.control.stopped() => {
+                if !std::mem::replace(&mut said, true) {
+                    tracing::warn!("{error}; reading waits until there is room");
+                    plan.barriers.pause(true);
+                }
+                std::thread::sleep(FULL_RETRY);
+            }
+            outcome => {
+                if said {
+                    tracing::info!("there is room again");
+                    plan.barriers.pause(false);
+                }
+                return outcome.map_err(broken);
+            }
+        }
+    }
+}
+
+fn table(plan: &Plan, sink: usize) -> String {
+    match &plan.graph.nodes[plan.sinks[sink].0].step {
+        Step::Sink(spec) => spec.table.clone(),
+        _ => unreachable!("a sink's node is a sink"),
+    }
+}
+
+fn state(message: String) -> JobError {
+    JobError::State(message)
+}
+
+fn broken(error: LedgerError) -> JobError {
+    JobError::State(error.to_string())
+}
+
+fn failed(table: &str, error: crate::error::SinkError) -> JobError {
+    JobError::Sink { table: table.to_owned(), error }
+}
+
+/// 128 random bits: the standard library's hash maps are seeded by the system.
+fn incarnation() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+}
+
+impl From<LedgerError> for BuildError {
+    fn from(error: LedgerError) -> Self {
+        BuildError::new(error.to_string())
+    }
+}

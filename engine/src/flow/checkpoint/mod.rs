@@ -1,0 +1,26 @@
+//! Checkpoints of a running job: barriers through the dataflow, and the keeper who makes them durable.
+//!
+//! | module | its business |
+//! |---|---|
+//! | [`barrier`] | which epochs are checkpoints; the way of the pieces to the keeper |
+//! | [`station`] | a step's side of it: what waits, what is handed over |
+//! | [`coordinator`] | which pieces are there and which are missing: no effects |
+//! | [`keeper`] | the thread that writes, commits, publishes and collects |
+//! | [`draft`] | a manifest from the one before and what was collected: no effects |
+//! | [`restored`] | what an attempt goes on from |
+//!
+//! A checkpoint costs a worker the time of its steps' `snapshot`; everything behind that happens on the keeper's thread.
+
+mod barrier;
+mod coordinator;
+mod draft;
+mod keeper;
+mod restored;
+mod station;
+
+pub use barrier::Every;
+pub(super) use barrier::Barriers;
+pub(super) use coordinator::{Event, Piece, ReadTally};
+pub(super) use keeper::Keeper;
+pub(super) use restored::Restored;
+pub(super) use station::Station;
