@@ -74,6 +74,11 @@ impl DigestBuilder {
         Self::default()
     }
 
+    /// Goes on from a summary.
+    pub fn of(buckets: &Buckets) -> Self {
+        Self { encoder: Encoder::default(), sums: Sums::of(buckets) }
+    }
+
     /// Adds every row of `batch`; row `i` falls into the bucket of `times[i]` (epoch milliseconds).
     ///
     /// # Panics

@@ -76,6 +76,9 @@ pub enum JobError {
         /// What the sink said.
         error: SinkError,
     },
+    /// Kept state can't be read, written or trusted; or every attempt has failed.
+    #[error("{0}")]
+    State(String),
     /// A worker panicked: a bug of ours.
     #[error("worker {worker} panicked: {message}; this is a bug, please report it with the job file")]
     Panic {

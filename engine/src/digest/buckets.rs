@@ -155,6 +155,16 @@ impl Default for Sums {
 }
 
 impl Sums {
+    /// The sums that a summary was made of.
+    pub(super) fn of(buckets: &Buckets) -> Self {
+        let sum = |b: &Bucket| (b.0.div_euclid(buckets.width_ms), Sum { rows: b.1, hash: b.2.0 });
+        Self {
+            doublings: doublings(buckets.width_ms).unwrap_or(0),
+            closed: buckets.rows.iter().map(sum).collect(),
+            ..Self::default()
+        }
+    }
+
     /// Adds rows of one instant.
     #[inline(always)]
     pub(super) fn add(&mut self, time: i64, rows: i64, hash: u128) {

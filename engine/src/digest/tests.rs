@@ -259,6 +259,13 @@ proptest! {
             merged.merge(&part);
         }
         prop_assert_eq!(merged.buckets(), naive_buckets(&hashes));
+        let (mut first, mut rest) = (DigestBuilder::new(), DigestBuilder::new());
+        let at = seed as usize % times.len();
+        first.add(&whole.slice(0, at), &times[..at]);
+        rest.add(&whole.slice(at, times.len() - at), &times[at..]);
+        let mut resumed = DigestBuilder::of(&first.buckets());
+        resumed.merge(&rest);
+        prop_assert_eq!(resumed.buckets(), merged.buckets(), "gone on from a summary");
     }
 }
 

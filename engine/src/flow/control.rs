@@ -64,7 +64,15 @@ impl Control {
         }
     }
 
+    /// A new attempt begins: what ended the last one is forgotten, once it has been taken.
+    pub(super) fn begin(&self) {
+        let failure = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        if failure.is_none() {
+            self.shared.stop.store(false, Relaxed);
+        }
+    }
     pub(super) fn fail(&self, error: JobError) {
+        // Held until `stop` is set: `begin` sees both or none.
         let mut failure = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner);
         failure.get_or_insert(error);
         self.shared.stop.store(true, Relaxed);

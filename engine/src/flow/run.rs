@@ -18,7 +18,7 @@ use crate::parts::Parts;
 use crate::sink::Publisher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Runs a job that keeps nothing to its end: bounded input is read out, or `control` stops it.
@@ -102,7 +102,16 @@ pub fn run_with_state(
         }
         let wait = keep.backoff.saturating_mul(1 << (failures - 1).min(16));
         tracing::warn!(%error, wait_ms = wait.as_millis(), "the job starts again from its newest checkpoint");
-        std::thread::sleep(wait);
+        control.begin();
+        rest(wait, control);
+    }
+}
+
+/// Waits, but not for a job that somebody has stopped.
+fn rest(wait: Duration, control: &Control) {
+    let until = Instant::now() + wait;
+    while !control.stopped() && Instant::now() < until {
+        std::thread::sleep(until.saturating_duration_since(Instant::now()).min(Duration::from_millis(50)));
     }
 }
 
@@ -120,10 +129,7 @@ fn kept_attempt(
     ledger: Ledger,
 ) -> Result<Report, JobError> {
     let started = Instant::now();
-    let restored = match ledger.newest() {
-        None => Restored::default(),
-        Some(newest) => Restored::new(newest.clone(), ledger.state(newest).map_err(BuildError::from)?),
-    };
+    let restored = Restored::newest(&ledger).map_err(BuildError::from)?;
     let (resumed, epoch) = (restored.manifest().is_some(), restored.epoch());
     let finished = restored.manifest().is_some_and(|m| m.finished);
     let mut plan = plan(graph, parts.clone(), options, control, restored)?;

@@ -23,6 +23,10 @@ impl Snapshot {
     pub fn parts(&self) -> impl Iterator<Item = (KeyGroup, &[u8])> {
         self.parts.iter().flat_map(|(g, p)| p.iter().map(|b| (*g, b.as_slice())))
     }
+    /// All parts, by group, given away.
+    pub fn into_parts(self) -> impl Iterator<Item = (KeyGroup, Vec<u8>)> {
+        self.parts.into_iter().flat_map(|(g, p)| p.into_iter().map(move |b| (g, b)))
+    }
     /// Adds the parts of another operator of the same step.
     pub fn merge(&mut self, other: Snapshot) {
         for (g, parts) in other.parts {

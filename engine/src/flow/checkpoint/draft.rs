@@ -39,10 +39,9 @@ pub(super) struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    /// The manifest that follows `last`.
-    pub(super) fn manifest(mut self, last: Option<&Manifest>, previous: Option<String>) -> Manifest {
+    /// The manifest that follows `last`; the ledger fills in what only the chain knows.
+    pub(super) fn manifest(mut self, last: Option<&Manifest>) -> Manifest {
         let plan = self.plan;
-        let last_ms = last.map_or(i64::MIN, |m| m.created_ms);
         let operators = plan.graph.nodes.iter().filter(|n| stateful(n));
         let operator = |node: &Node| OperatorState {
             node: node.name.clone(),
@@ -52,14 +51,15 @@ impl Draft<'_> {
         };
         let operators = operators.map(operator).collect();
         Manifest {
-            format: crate::checkpoint::FORMAT,
+            format: 0,
             job: plan.graph.name.clone(),
             checkpoint: self.checkpoint,
             // Nothing is read behind the end: its epoch is never gone on from.
             epoch: if self.finished { plan.tally.epoch.load(Relaxed) } else { self.collected.epoch },
-            previous,
+            previous: None,
+            ancestors: Vec::new(),
             incarnation: self.incarnation.to_owned(),
-            created_ms: self.now_ms.max(last_ms),
+            created_ms: self.now_ms,
             finished: self.finished,
             graph: plan.graph.clone(),
             sources: (0..plan.intakes.len()).map(|i| self.source(i)).collect(),

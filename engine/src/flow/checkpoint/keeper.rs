@@ -75,7 +75,7 @@ impl Keeper {
             let noted = self.last.as_ref().and_then(|m| m.sinks.iter().find(|s| s.table == table)).map(|s| s.published);
             self.published[sink] = marker.unwrap_or(0).max(noted.unwrap_or(0));
         }
-        for checkpoint in self.ledger.restore_points() {
+        for checkpoint in self.ledger.checkpoints() {
             let manifest = self.ledger.manifest(checkpoint).map_err(broken)?;
             self.publish(plan, &manifest)?;
         }
@@ -117,7 +117,6 @@ impl Keeper {
         plan.barriers.lift();
         let checkpoint = self.last.as_ref().map_or(0, |m| m.checkpoint) + 1;
         let written = self.write(plan, checkpoint, &mut collected)?;
-        let previous = self.ledger.newest_sha256();
         let draft = Draft {
             plan,
             incarnation: &self.incarnation,
@@ -131,8 +130,8 @@ impl Keeper {
             rolls: &self.rolls,
             published: &self.published,
         };
-        let manifest = draft.manifest(self.last.as_ref(), previous);
-        match patiently(plan, || self.ledger.commit(&manifest))? {
+        let manifest = draft.manifest(self.last.as_ref());
+        match patiently(plan, || self.ledger.commit(manifest.clone()))? {
             Committed::Durable => {}
             Committed::Superseded => {
                 return Err(state(format!(
@@ -158,17 +157,16 @@ impl Keeper {
         for (worker, parts) in by_worker.into_iter().filter(|(_, parts)| !parts.is_empty()) {
             let segment =
                 patiently(plan, || self.ledger.put_segment(checkpoint, &self.incarnation, worker, &parts))?;
-            for (node, part) in segment.parts {
-                written.parts.entry(node).or_default().push(part);
+            for (node, parts) in segment.index {
+                written.parts.entry(node).or_default().extend(parts);
             }
             written.segments.push(segment.file);
         }
         collected.outboxes.sort_by_key(|(worker, sink, _)| (*sink, *worker));
         for (worker, sink, rows) in std::mem::take(&mut collected.outboxes) {
             plan.barriers.unstage(rows.iter().map(|b| b.num_rows()).sum());
-            let name = table(plan, sink);
             let outbox =
-                patiently(plan, || self.ledger.put_outbox(checkpoint, &self.incarnation, &name, worker, &rows))?;
+                patiently(plan, || self.ledger.put_outbox(checkpoint, &self.incarnation, sink, worker, &rows))?;
             written.outboxes.entry(sink).or_default().push(outbox);
         }
         Ok(written)
@@ -221,6 +219,7 @@ impl Keeper {
     fn collect(&mut self, plan: &Plan) -> Result<(), JobError> {
         let published: Vec<(String, u64)> =
             (0..self.published.len()).map(|sink| (table(plan, sink), self.shown_until(plan, sink))).collect();
+        let published: Vec<(&str, u64)> = published.iter().map(|(table, last)| (table.as_str(), *last)).collect();
         let removed = self.ledger.collect(now_ms(), &published).map_err(broken)?;
         tracing::trace!(removed, "files collected");
         Ok(())

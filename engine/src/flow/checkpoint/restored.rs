@@ -1,7 +1,7 @@
 //! What an attempt goes on from: nothing, or a checkpoint.
 
 use super::coordinator::ReadTally;
-use crate::checkpoint::{Manifest, SourceState};
+use crate::checkpoint::{Ledger, LedgerError, Manifest, SourceState};
 use crate::digest::DigestBuilder;
 use crate::error::BuildError;
 use crate::flow::intake::PartitionCut;
@@ -20,9 +20,18 @@ pub(in crate::flow) struct Restored {
 }
 
 impl Restored {
-    /// Goes on from `manifest`, whose state is `states`.
-    pub(in crate::flow) fn new(manifest: Manifest, states: BTreeMap<String, Snapshot>) -> Self {
-        Self { manifest: Some(manifest), states }
+    /// Goes on from the ledger's newest checkpoint, or from nothing.
+    ///
+    /// # Errors
+    /// If its state can't be read.
+    pub(in crate::flow) fn newest(ledger: &Ledger) -> Result<Self, LedgerError> {
+        let Some(manifest) = ledger.newest() else { return Ok(Self::default()) };
+        let mut states: BTreeMap<String, Snapshot> = BTreeMap::new();
+        for part in ledger.state(manifest)? {
+            let part = part?;
+            states.entry(part.node.to_owned()).or_default().put(part.part.group, part.bytes);
+        }
+        Ok(Self { manifest: Some(manifest.clone()), states })
     }
     pub(in crate::flow) fn manifest(&self) -> Option<&Manifest> {
         self.manifest.as_ref()

@@ -1,5 +1,7 @@
 //! The runtime with small parts: what must hold whatever the workers, batches and epochs, and how a job ends badly.
 
+mod checkpoints;
+
 use super::{Control, run};
 use crate::batch::{Batch, Offsets};
 use crate::error::{BuildError, JobError, OperatorError, SinkError, SourceError};
@@ -9,9 +11,11 @@ use crate::operator::{Operator, Output};
 use crate::parts::{Parts, Projected, Role, RowProgram};
 use crate::sink::{Publisher, Sink, SinkTable};
 use crate::source::{BadRecord, Chunk, PartitionInfo, PartitionReader, Position, Read, Source, Split};
+use crate::hash::{hash_columns, key_group};
 use crate::state::Snapshot;
+use crate::state::codec::{Reader, Writer};
 use crate::time::Progress;
-use arrow::array::{AsArray, Int64Array, RecordBatch, TimestampMillisecondArray};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMillisecondType};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -37,6 +41,8 @@ struct TestParts {
     fault: Fault,
     written: Arc<Mutex<Vec<(i64, i64, i64)>>>,
     ended: Arc<Mutex<Vec<&'static str>>>,
+    /// What publishers have shown.
+    log: checkpoints::Log,
 }
 
 fn columns() -> SchemaRef {
@@ -149,11 +155,22 @@ impl Operator for Count {
         }
         Ok(())
     }
-    fn snapshot(&mut self, _: &mut Snapshot) -> Result<(), OperatorError> {
-        unreachable!("no checkpoint is taken here")
+    fn snapshot(&mut self, into: &mut Snapshot) -> Result<(), OperatorError> {
+        for (&(end, key), &n) in &self.0 {
+            let keys: ArrayRef = Arc::new(Int64Array::from(vec![key]));
+            let mut w = Writer::new();
+            [end, key, n].into_iter().for_each(|v| w.i64(v));
+            into.put(key_group(hash_columns(&[keys], 1)[0]), w.finish());
+        }
+        Ok(())
     }
-    fn restore(&mut self, _: &Snapshot) -> Result<(), OperatorError> {
-        unreachable!("nothing is restored here")
+    fn restore(&mut self, from: &Snapshot) -> Result<(), OperatorError> {
+        for (_, bytes) in from.parts() {
+            let mut r = Reader::new(bytes);
+            let (end, key, n) = (r.i64()?, r.i64()?, r.i64()?);
+            assert!(self.0.insert((end, key), n).is_none(), "restored twice: {key} in the window to {end}");
+        }
+        Ok(())
     }
     fn state_bytes(&self) -> usize {
         self.0.len()
@@ -198,7 +215,7 @@ impl Parts for TestParts {
         Ok(Arc::new(Collect(self.written.clone(), self.ended.clone())))
     }
     fn publisher(&self, _: &SinkSpec, _: &SchemaRef, _: bool) -> Result<Box<dyn Publisher>, BuildError> {
-        unreachable!("no job here keeps state")
+        Ok(Box::new(checkpoints::LogPublisher(self.log.clone())))
     }
     fn operator(&self, _: &Node, _: &SchemaRef, _: Role) -> Result<Box<dyn Operator>, BuildError> {
         Ok(Box::new(Count(BTreeMap::new(), self.fault)))
@@ -322,6 +339,7 @@ fn counts_belong_to_their_sinks_wherever_bad_rows_are_read() {
             fault: Fault::None,
             written: Arc::default(),
             ended: Arc::default(),
+            log: Arc::default(),
         };
         let options = RunOptions { workers, batch_rows: 16, ..RunOptions::default() };
         let report = run(&graph_with_errors(), Arc::new(parts), &options, &Control::new()).unwrap();
@@ -334,7 +352,14 @@ fn counts_belong_to_their_sinks_wherever_bad_rows_are_read() {
 fn go(rows: &Rows, split_rows: usize, fault: Fault, options: RunOptions) -> Outcome {
     let (written, ended) = (Arc::default(), Arc::default());
     let parts =
-        TestParts { rows: rows.clone(), split_rows, fault, written: Arc::clone(&written), ended: Arc::clone(&ended) };
+        TestParts {
+            rows: rows.clone(),
+            split_rows,
+            fault,
+            written: Arc::clone(&written),
+            ended: Arc::clone(&ended),
+            log: Arc::default(),
+        };
     let result = run(&graph(), Arc::new(parts), &options, &Control::new());
     let mut written = written.lock().unwrap().clone();
     written.sort_unstable();
@@ -399,6 +424,7 @@ fn a_stopped_job_ends_as_interrupted() {
         fault: Fault::None,
         written: Arc::default(),
         ended: Arc::default(),
+        log: Arc::default(),
     };
     let options = RunOptions { workers: 2, ..RunOptions::default() };
     assert!(matches!(run(&graph(), Arc::new(parts), &options, &control), Err(JobError::Interrupted)));
