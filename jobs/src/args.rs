@@ -74,6 +74,10 @@ pub struct RunArgs {
     /// Writes what was read, written and measured, as JSON: the input of `compare`.
     #[arg(long, value_name = "FILE")]
     pub summary: Option<PathBuf>,
+    /// Keeps the job's state in this folder: whatever ends the job, the same command goes on where it was, and what it
+    /// has shown it shows once. The same as -D state.dir=DIR
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
     /// Accepts that nothing is kept for a restart.
     #[arg(long)]
     pub ephemeral: bool,

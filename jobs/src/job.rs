@@ -15,19 +15,22 @@ use crate::failure::Failure;
 use crate::parts::JobParts;
 use crate::progress::Watch;
 use arrow::array::RecordBatch;
-use highwater_engine::flow::{self, Control, Report};
+use highwater_engine::flow::{self, Control, Keep, Report};
 use highwater_engine::graph::{JobGraph, RunOptions};
+use highwater_engine::parts::Parts;
 use highwater_sql::{Diagnostic, Overrides, PlannedJob};
 use std::path::Path;
 use std::sync::Arc;
 
 /// How a job is run, beside what its text says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Accept that nothing is kept for a restart.
     pub ephemeral: bool,
     /// Show progress on stderr, if that is a terminal.
     pub progress: bool,
+    /// Where the job keeps its state; `None`: it keeps nothing.
+    pub keep: Option<Keep>,
 }
 
 /// What a job came to.
@@ -100,9 +103,12 @@ pub fn run_options(job: &PlannedJob) -> RunOptions {
 /// # Errors
 /// What ended the job: see [`highwater_engine::error::JobError`].
 pub fn run(graph: &JobGraph, run: &RunOptions, options: &Options, control: &Control) -> Result<Outcome, Failure> {
-    let parts = Arc::new(JobParts::new(options.ephemeral));
+    let parts = Arc::new(JobParts::new(options.ephemeral || options.keep.is_some()));
     let watch = options.progress.then(|| Watch::start(control.clone(), parts.clone()));
-    let report = flow::run(graph, parts.clone(), run, control);
+    let report = match &options.keep {
+        None => flow::run(graph, parts.clone(), run, control),
+        Some(keep) => flow::run_with_state(graph, &(parts.clone() as Arc<dyn Parts>), run, control, keep),
+    };
     drop(watch);
     Ok(Outcome { report: report?, tables: parts.tables() })
 }

@@ -8,6 +8,7 @@
 //! | [`example`] | a job of your own in Rust |
 //! | [`reach`] | what a replay reads and emits |
 //! | [`summary`], [`show`], [`progress`] | what a run tells: as data, at its end, while it runs |
+//! | [`state`] | where a job keeps its state |
 //! | [`failure`], [`instant`], [`process`] | exit codes; instants as people write them; signals and memory |
 //!
 //! It is thin: it calls the planner, the runtime and the parts, and shows what they say.
@@ -28,5 +29,6 @@ pub mod reach;
 pub mod run;
 pub mod settings;
 pub mod show;
+pub mod state;
 pub mod summary;
 pub mod validate;

@@ -6,7 +6,7 @@ use crate::instant::{parse_duration_ms, parse_instant, show_duration};
 use crate::job::{self, Options};
 use crate::reach::{self, Replay};
 use crate::summary::Summary;
-use crate::{process, settings, show};
+use crate::{process, settings, show, state};
 use highwater_engine::flow::Control;
 use highwater_engine::graph::JobGraph;
 use highwater_sql::PlannedJob;
@@ -65,7 +65,8 @@ fn load(args: &RunArgs) -> Result<PlannedJob, Failure> {
 fn execute(args: &RunArgs, job: &PlannedJob, graph: &JobGraph) -> Result<(), Failure> {
     let control = Control::new();
     process::on_interrupt(control.clone())?;
-    let options = Options { ephemeral: args.ephemeral, progress: true };
+    let keep = state::keep(args.state.as_deref(), &job.settings)?;
+    let options = Options { ephemeral: args.ephemeral, progress: true, keep };
     let outcome = job::run(graph, &job::run_options(job), &options, &control)?;
     let summary = Summary::of(&outcome.report, process::peak_rss_bytes());
     eprint!("{}", show::unrouted(&outcome.report.sources, &job.tables));

@@ -4,17 +4,20 @@ use crate::diagnostic::{Fault, Result, nearest_text};
 use std::collections::BTreeMap;
 
 /// The keys a job may `SET`.
-pub const KEYS: [&str; 6] = [
+pub const KEYS: [&str; 9] = [
     "arrival.late-horizon",
     "arrival.quantum",
+    "execution.checkpointing.interval",
     "parallelism.default",
     "pipeline.batch-size",
     "pipeline.name",
+    "state.dir",
+    "state.hmac-key-file",
     "table.local-time-zone",
 ];
 
 /// First parts of the keys: no table may be named so, or `-D` would be ambiguous.
-pub const RESERVED: [&str; 4] = ["arrival", "parallelism", "pipeline", "table"];
+pub const RESERVED: [&str; 6] = ["arrival", "execution", "parallelism", "pipeline", "state", "table"];
 
 /// The settings of a job, typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +34,12 @@ pub struct Settings {
     pub arrival_quantum_ms: i64,
     /// `arrival.late-horizon`: late rows back to this far behind the watermark are answered and enter the log.
     pub late_horizon_ms: i64,
+    /// `execution.checkpointing.interval`: how often a job with a state folder takes a checkpoint.
+    pub checkpoint_interval_ms: i64,
+    /// `state.dir`: the folder in which the job keeps its state; without one it keeps nothing.
+    pub state_dir: Option<String>,
+    /// `state.hmac-key-file`: a file whose bytes sign the manifests.
+    pub state_key_file: Option<String>,
 }
 
 impl Settings {
@@ -44,6 +53,9 @@ impl Settings {
             time_zone: "UTC".into(),
             arrival_quantum_ms: 1_000,
             late_horizon_ms: 3_600_000,
+            checkpoint_interval_ms: 1_000,
+            state_dir: None,
+            state_key_file: None,
         }
     }
 
@@ -79,6 +91,17 @@ impl Settings {
                 }
             }
             "arrival.late-horizon" => self.late_horizon_ms = duration_ms(key, value)?,
+            "execution.checkpointing.interval" => {
+                self.checkpoint_interval_ms = duration_ms(key, value)?;
+                if self.checkpoint_interval_ms == 0 {
+                    return Err(Fault::new("execution.checkpointing.interval must be above 0"));
+                }
+            }
+            "state.dir" | "state.hmac-key-file" if value.trim().is_empty() => {
+                return Err(Fault::new(format!("{key} is empty")));
+            }
+            "state.dir" => self.state_dir = Some(value.trim().to_string()),
+            "state.hmac-key-file" => self.state_key_file = Some(value.trim().to_string()),
             _ => {
                 return Err(Fault::new(format!("there is no setting {key}{}", nearest_text(key, KEYS)))
                     .hint(format!("settings: {}", KEYS.join(", "))));
