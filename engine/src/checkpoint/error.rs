@@ -1,6 +1,6 @@
 //! What a ledger says when it can't go on.
 
-use super::store::{Store, StoreError};
+use super::store::{Store, StoreError, StoreErrorKind};
 use thiserror::Error;
 
 /// A ledger can't do what was asked. Nothing that was durable before is lost.
@@ -31,6 +31,11 @@ impl LedgerError {
     /// A damaged file of this store.
     pub fn damaged(store: &dyn Store, name: &str, reason: impl Into<String>) -> Self {
         Self::Damaged { file: store.place(name), reason: reason.into() }
+    }
+
+    /// Whether there was no room: waiting may help.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Store(e) if e.kind == StoreErrorKind::Full)
     }
 
     /// A file of this store that is not for us.

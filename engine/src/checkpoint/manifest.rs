@@ -3,6 +3,7 @@
 //! A manifest is plain data; its text, hash and signature are in [`super::seal`]. It names every file that is needed to go
 //! on from it, also those that older checkpoints wrote.
 
+use crate::digest::Buckets;
 use crate::graph::JobGraph;
 use crate::sink::Publication;
 use crate::source::Position;
@@ -141,8 +142,8 @@ pub struct PartRef {
 pub struct SinkState {
     /// The table.
     pub table: String,
-    /// Digest of all rows so far; opaque here.
-    pub digest: Vec<u8>,
+    /// Digest of all rows so far, by event time.
+    pub digest: Buckets,
     /// Rows so far.
     pub rows: u64,
     /// The rows of this checkpoint.
@@ -155,6 +156,8 @@ pub struct SinkState {
     pub unrolled_bytes: u64,
     /// When the first of these rows was staged.
     pub unrolled_since_ms: i64,
+    /// The last checkpoint that was known to be visible when the manifest was made.
+    pub published: u64,
 }
 
 /// Rows of one worker for one sink.

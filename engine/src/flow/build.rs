@@ -286,9 +286,9 @@ impl<'s> Weaver<'s, '_> {
         let worker = self.scope.index();
         let target = match &self.plan.sinks[position].1 {
             None => Target::Outbox(Vec::new()),
-            Some(table) => Target::Sink(
-                table.open(worker).map_err(|error| JobError::Sink { table: spec.table.clone(), error })?,
-            ),
+            Some(table) => {
+                Target::Sink(table.open(worker).map_err(|error| JobError::Sink { table: spec.table.clone(), error })?)
+            }
         };
         self.pieces += 1;
         let latency_us = Histogram::new(3).map_err(|e| BuildError::new(format!("latency histogram: {e}")))?;
@@ -348,8 +348,10 @@ impl<'s> Weaver<'s, '_> {
         let (tally, mut station) = (self.plan.tally.clone(), self.plan.station(self.scope.index()));
         self.pieces += 1;
         let mut counts = vec![0; self.plan.intakes.len()];
-        let counted =
-            all.unary_frontier::<CapacityContainerBuilder<Packet>, _, _, _>(Pipeline, "errors", move |capability, _| {
+        let counted = all.unary_frontier::<CapacityContainerBuilder<Packet>, _, _, _>(
+            Pipeline,
+            "errors",
+            move |capability, _| {
                 drop(capability);
                 let mut held: Vec<Vec<BadRow>> = Vec::new();
                 move |(input, frontier), _| {
@@ -371,7 +373,8 @@ impl<'s> Weaver<'s, '_> {
                         }
                     }
                 }
-            });
+            },
+        );
         self.ends.push(counted);
     }
 }

@@ -32,7 +32,7 @@ mod tally;
 mod tests;
 mod worker;
 
-pub use control::{Control, ProgressView};
 pub use checkpoint::Every;
+pub use control::{Control, ProgressView};
 pub use report::{Report, SinkReport, SourceReport};
 pub use run::{Keep, run, run_with_state};

@@ -17,8 +17,8 @@ use crate::operator::BadRow;
 use crate::parts::Parts;
 use crate::sink::Publisher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::channel;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 /// Runs a job that keeps nothing to its end: bounded input is read out, or `control` stops it.

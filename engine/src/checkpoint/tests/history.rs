@@ -3,6 +3,7 @@
 
 use crate::checkpoint::manifest::{FORMAT, Manifest, OperatorState, PartRef, SinkState};
 use crate::checkpoint::{Committed, Ledger, LedgerError, StatePart};
+use crate::digest::Buckets;
 use crate::graph::JobGraph;
 use crate::sink::Publication;
 use arrow::array::{Int64Array, RecordBatch, StringArray};
@@ -119,8 +120,9 @@ pub fn write(
         .collect();
     let publish = Some(Publication { first: number, last: number });
     let sink = SinkState {
+        published: 0,
         table: SINK.into(),
-        digest: vec![number as u8],
+        digest: Buckets { width_ms: 1000, rows: vec![] },
         rows: number,
         outboxes,
         publish,

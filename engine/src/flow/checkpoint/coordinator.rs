@@ -113,7 +113,11 @@ impl Coordinator {
 
     /// What is left when every worker has ended.
     pub(super) fn rest(&mut self) -> Collected {
-        assert!(self.open.keys().all(|epoch| *epoch == LAST), "the workers ended before a barrier: {:?}", self.open.keys());
+        assert!(
+            self.open.keys().all(|epoch| *epoch == LAST),
+            "the workers ended before a barrier: {:?}",
+            self.open.keys()
+        );
         self.close(LAST)
     }
 
@@ -125,7 +129,8 @@ impl Coordinator {
             let Some((read, progress)) = read.or_else(end) else { continue };
             for (table, (read, progress)) in read.into_iter().zip(progress).enumerate() {
                 let sum = &mut collected.read[table];
-                *sum = ReadTally { rows: sum.rows + read.rows, bytes: sum.bytes + read.bytes, late: sum.late + read.late };
+                *sum =
+                    ReadTally { rows: sum.rows + read.rows, bytes: sum.bytes + read.bytes, late: sum.late + read.late };
                 collected.progress[table] = collected.progress[table].min(progress);
             }
         }

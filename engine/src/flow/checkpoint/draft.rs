@@ -110,7 +110,8 @@ impl Draft<'_> {
         let due = match self.rolls[i] {
             Roll::EachCheckpoint => unrolled.bytes > 0,
             Roll::Files { bytes_min, interval_ms } => {
-                let old = self.now_ms.saturating_sub(unrolled.since_ms) >= i64::try_from(interval_ms).unwrap_or(i64::MAX);
+                let old =
+                    self.now_ms.saturating_sub(unrolled.since_ms) >= i64::try_from(interval_ms).unwrap_or(i64::MAX);
                 unrolled.bytes >= bytes_min.max(1) || (old && unrolled.bytes > 0)
             }
         };

@@ -39,13 +39,18 @@ impl Keeper {
     ///
     /// # Errors
     /// If a sink does not start, or knows of a checkpoint that the ledger does not.
-    pub(in crate::flow) fn start(ledger: Ledger, plan: &Plan, publishers: Vec<Box<dyn Publisher>>) -> Result<Self, JobError> {
+    pub(in crate::flow) fn start(
+        ledger: Ledger,
+        plan: &Plan,
+        publishers: Vec<Box<dyn Publisher>>,
+    ) -> Result<Self, JobError> {
         let last = ledger.newest().cloned();
         let fingerprint = |intake: &Arc<crate::flow::intake::Intake>| {
             let of = |i| intake.source.fingerprint(i);
-            (0..intake.source.partitions().len()).map(of).collect::<Result<Vec<_>, _>>().map_err(|error| {
-                JobError::Source { table: intake.spec.table.clone(), error }
-            })
+            (0..intake.source.partitions().len())
+                .map(of)
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|error| JobError::Source { table: intake.spec.table.clone(), error })
         };
         let mut keeper = Self {
             ledger,
@@ -155,8 +160,7 @@ impl Keeper {
             by_worker.entry(worker).or_default().extend(snapshot.into_parts().map(part));
         }
         for (worker, parts) in by_worker.into_iter().filter(|(_, parts)| !parts.is_empty()) {
-            let segment =
-                patiently(plan, || self.ledger.put_segment(checkpoint, &self.incarnation, worker, &parts))?;
+            let segment = patiently(plan, || self.ledger.put_segment(checkpoint, &self.incarnation, worker, &parts))?;
             for (node, parts) in segment.index {
                 written.parts.entry(node).or_default().extend(parts);
             }

@@ -18,8 +18,8 @@ mod keeper;
 mod restored;
 mod station;
 
-pub use barrier::Every;
 pub(super) use barrier::Barriers;
+pub use barrier::Every;
 pub(super) use coordinator::{Event, Piece, ReadTally};
 pub(super) use keeper::Keeper;
 pub(super) use restored::Restored;

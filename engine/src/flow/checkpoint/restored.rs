@@ -49,7 +49,11 @@ impl Restored {
     ///
     /// # Errors
     /// If the table's partitions are not those the checkpoint has read.
-    pub(in crate::flow) fn cuts(&self, table: &str, source: &dyn Source) -> Result<Option<Vec<PartitionCut>>, BuildError> {
+    pub(in crate::flow) fn cuts(
+        &self,
+        table: &str,
+        source: &dyn Source,
+    ) -> Result<Option<Vec<PartitionCut>>, BuildError> {
         let Some(manifest) = &self.manifest else { return Ok(None) };
         let state = manifest.sources.iter().find(|s| s.table == table).ok_or_else(|| {
             BuildError::new(format!(
@@ -71,15 +75,18 @@ impl Restored {
         let source = |table: &str| self.manifest.as_ref()?.sources.iter().find(|s| s.table == table);
         let sink = |table: &str| self.manifest.as_ref()?.sinks.iter().find(|s| s.table == table);
         let counted = |table| {
-            source(table).map_or_else(Default::default, |s| {
-                (ReadTally { rows: s.rows, bytes: s.bytes, late: s.late }, s.errors)
-            })
+            source(table)
+                .map_or_else(Default::default, |s| (ReadTally { rows: s.rows, bytes: s.bytes, late: s.late }, s.errors))
         };
         let digest = |table| sink(table).map_or_else(DigestBuilder::new, |s| DigestBuilder::of(&s.digest));
         let steps = || graph.nodes.iter().map(|n| &n.step);
         Base {
-            tables: steps().filter_map(|s| if let Step::Source(s) = s { Some(counted(&s.table)) } else { None }).collect(),
-            digests: steps().filter_map(|s| if let Step::Sink(s) = s { Some(digest(&s.table)) } else { None }).collect(),
+            tables: steps()
+                .filter_map(|s| if let Step::Source(s) = s { Some(counted(&s.table)) } else { None })
+                .collect(),
+            digests: steps()
+                .filter_map(|s| if let Step::Sink(s) = s { Some(digest(&s.table)) } else { None })
+                .collect(),
             epoch: self.epoch(),
         }
     }

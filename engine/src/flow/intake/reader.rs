@@ -132,8 +132,7 @@ impl Reader {
         let share = unfinished.div_ceil(self.peers).max(1);
 
         // A worker that is an epoch behind waits until it has caught up: epochs cut a partition into prefixes.
-        let in_turn =
-            |a: &Active, ps: &[Partition]| ps[a.partition].turn == a.number && ps[a.partition].epoch <= epoch;
+        let in_turn = |a: &Active, ps: &[Partition]| ps[a.partition].turn == a.number && ps[a.partition].epoch <= epoch;
         let mine = (0..self.active.len()).filter(|&i| in_turn(&self.active[i], &partitions)).min_by_key(|&i| {
             (partitions[self.active[i].partition].pending, partitions[self.active[i].partition].position())
         });

@@ -7,11 +7,11 @@ use crate::batch::{Batch, Offsets};
 use crate::error::{BuildError, JobError, OperatorError, SinkError, SourceError};
 use crate::expr::Expr;
 use crate::graph::*;
+use crate::hash::{hash_columns, key_group};
 use crate::operator::{Operator, Output};
 use crate::parts::{Parts, Projected, Role, RowProgram};
 use crate::sink::{Publisher, Sink, SinkTable};
 use crate::source::{BadRecord, Chunk, PartitionInfo, PartitionReader, Position, Read, Source, Split};
-use crate::hash::{hash_columns, key_group};
 use crate::state::Snapshot;
 use crate::state::codec::{Reader, Writer};
 use crate::time::Progress;
@@ -351,15 +351,14 @@ fn counts_belong_to_their_sinks_wherever_bad_rows_are_read() {
 
 fn go(rows: &Rows, split_rows: usize, fault: Fault, options: RunOptions) -> Outcome {
     let (written, ended) = (Arc::default(), Arc::default());
-    let parts =
-        TestParts {
-            rows: rows.clone(),
-            split_rows,
-            fault,
-            written: Arc::clone(&written),
-            ended: Arc::clone(&ended),
-            log: Arc::default(),
-        };
+    let parts = TestParts {
+        rows: rows.clone(),
+        split_rows,
+        fault,
+        written: Arc::clone(&written),
+        ended: Arc::clone(&ended),
+        log: Arc::default(),
+    };
     let result = run(&graph(), Arc::new(parts), &options, &Control::new());
     let mut written = written.lock().unwrap().clone();
     written.sort_unstable();
