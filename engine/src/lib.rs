@@ -10,6 +10,7 @@
 //! | [`source`], [`operator`], [`sink`] | the three boundaries and what each may assume |
 //! | [`state`] | snapshots by key group and their byte code |
 //! | [`checkpoint`] | what a job keeps on disk: state, rows to publish, and the chain of manifests |
+//! | [`fail`] | where crash tests stop the process |
 //! | [`digest`] | the order-independent digest of a sink's rows |
 //! | [`metrics`] | counters and histograms, read without stopping work |
 //! | [`flow`] | the only floor where timely lives |
@@ -22,6 +23,7 @@ pub mod checkpoint;
 pub mod digest;
 pub mod error;
 pub mod expr;
+pub mod fail;
 pub mod flow;
 pub mod graph;
 pub mod hash;

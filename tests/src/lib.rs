@@ -3,6 +3,8 @@
 //! The tests themselves stand in `tests/tests/`, linked into one binary (`all`). Expected values come from outside
 //! (published features, Flink's documentation) or from a naive model written beside the test, never from our own output.
 
+pub mod log;
+
 use arrow::array::{Array, RecordBatch};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use highwater_engine::digest::Digest;

@@ -16,6 +16,7 @@ use super::state::StateParts;
 use super::store::{Created, Store};
 use super::verify::{Report, verify};
 use super::walk::{self, Manifests};
+use crate::fail;
 use arrow::array::RecordBatch;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -159,6 +160,7 @@ impl Ledger {
         if !ours {
             return Ok(Committed::Superseded);
         }
+        fail::point("manifest.created");
         self.store.put(&copy, &[&text])?;
         // The name can have been free because a successor went past it and collected it.
         if walk::numbers(&*self.store)?.last().is_some_and(|highest| *highest > checkpoint) {
@@ -230,6 +232,7 @@ impl Ledger {
         let manifests = present.iter().filter(|(_, c, kind)| is_manifest(*kind) && !stays(*c));
         let manifests: Vec<&str> = manifests.map(|(name, ..)| *name).collect();
         self.store.delete(&manifests)?;
+        fail::point("collect.manifests-gone");
         let (named, unreadable) = self.named()?;
         let old = |checkpoint: u64| unreadable.is_none_or(|u| checkpoint > u) && checkpoint <= newest;
         let files = present.iter().filter(|(name, c, kind)| !is_manifest(*kind) && old(*c) && !named.contains(*name));

@@ -12,6 +12,7 @@
 
 use super::disk::{Disk, Folder};
 use super::store::{Created, Store, StoreError, checked};
+use crate::fail;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
@@ -54,7 +55,9 @@ impl LocalStore {
         let temporary = temporary(checked(name)?);
         let written = self.disk.create(&temporary).and_then(|mut file| {
             parts.iter().try_for_each(|part| file.write(part))?;
-            file.sync()
+            file.sync()?;
+            fail::point("file.synced");
+            Ok(())
         });
         let shown = written.map_err(|e| self.error("write", name, &e)).and_then(|()| show(&temporary));
         if shown.is_err() {
@@ -82,6 +85,7 @@ impl Store for LocalStore {
         self.stage(name, parts, |temporary| {
             self.disk.rename(temporary, name).map_err(|e| self.error("write", name, &e))
         })?;
+        fail::point("file.named");
         self.sync_names()
     }
 

@@ -12,6 +12,7 @@ use super::control::Control;
 use super::packet::{Mark, Packet, Payload};
 use crate::batch::Batch;
 use crate::error::{JobError, OperatorError};
+use crate::fail;
 use crate::graph::NodeId;
 use crate::metrics::OperatorMetrics;
 use crate::operator::{Operator, Output};
@@ -77,6 +78,7 @@ impl Unit {
     fn pass(&mut self, barrier: u64) {
         let mut snapshot = Snapshot::default();
         if self.call(0, |operator, _| operator.snapshot(&mut snapshot)).is_some() {
+            fail::point("state.taken");
             self.station.pass(barrier, Piece::State { node: self.node, snapshot });
         }
     }

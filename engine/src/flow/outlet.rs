@@ -10,6 +10,7 @@ use super::packet::Payload;
 use crate::batch::Batch;
 use crate::digest::DigestBuilder;
 use crate::error::JobError;
+use crate::fail;
 use crate::metrics::OperatorMetrics;
 use crate::sink::Sink;
 use arrow::array::RecordBatch;
@@ -127,6 +128,7 @@ pub(super) fn outlet<'s>(input: Flow<'s>, name: &str, outlet: Rc<RefCell<Outlet>
             let open = frontier.frontier().first().copied().unwrap_or(u64::MAX);
             if let Some(barrier) = outlet.station.barrier().filter(|barrier| *barrier < open) {
                 if let Some(piece) = outlet.take_outbox() {
+                    fail::point("outbox.taken");
                     outlet.station.pass(barrier, piece);
                 }
                 held.drain(..).for_each(|(epoch, batch)| outlet.write(epoch, &batch));

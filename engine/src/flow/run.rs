@@ -10,6 +10,7 @@ use super::tally::Tally;
 use super::worker::work;
 use crate::checkpoint::{HmacKey, Ledger, Store};
 use crate::error::{BuildError, JobError};
+use crate::fail;
 use crate::graph::{JobGraph, RunOptions, Step};
 use crate::limits::WORKERS_MAX;
 use crate::metrics::JobMetrics;
@@ -129,7 +130,9 @@ fn kept_attempt(
     ledger: Ledger,
 ) -> Result<Report, JobError> {
     let started = Instant::now();
+    fail::point("start.opened");
     let restored = Restored::newest(&ledger).map_err(BuildError::from)?;
+    fail::point("start.restored");
     let (resumed, epoch) = (restored.manifest().is_some(), restored.epoch());
     let finished = restored.manifest().is_some_and(|m| m.finished);
     let mut plan = plan(graph, parts.clone(), options, control, restored)?;

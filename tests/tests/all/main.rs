@@ -7,12 +7,14 @@
 //! | `ready_jobs` | the jobs in `jobs/` against a naive model; equal digests at any setting |
 //! | `replay` | a replayed part of history is that part of the whole |
 //! | `protocol` | the commit protocol as a model: every state within bounds keeps the invariants, every rule is needed |
+//! | `crash` | a process killed at any instant of the commit protocol shows every row once |
 //! | `arrival` | chained steps answer on arrival with all that a row may see |
 //! | `bad_input` | every bad input is a clear error or a row of `t$errors` |
 //! | `house` | format, lints, headers, direction of dependencies |
 
 mod arrival;
 mod bad_input;
+mod crash;
 mod fdh;
 mod flink_docs;
 mod house;

@@ -6,6 +6,7 @@
 //! next one waits until the checkpoint of the last is durable.
 
 use super::coordinator::{Event, Piece, ReadTally};
+use crate::fail;
 use crate::flow::intake::Intake;
 use crate::time::Progress;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -118,6 +119,7 @@ impl Barriers {
             (decision.busy, decision.last_epoch, decision.last_time) = (true, epoch, Instant::now());
             intakes.iter().for_each(|intake| intake.set_barrier(epoch));
             self.current.store(epoch, Ordering::Release);
+            fail::point("barrier.decided");
         }
         let here = self.current.load(Ordering::Relaxed) == epoch;
         drop(decision);

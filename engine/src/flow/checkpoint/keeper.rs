@@ -8,6 +8,7 @@ use super::coordinator::{Collected, Coordinator, Event};
 use super::draft::{Draft, Written};
 use crate::checkpoint::{Committed, Ledger, LedgerError, Manifest, StatePart};
 use crate::error::{BuildError, JobError};
+use crate::fail;
 use crate::flow::build::Plan;
 use crate::graph::Step;
 use crate::sink::{Publication, Publisher, Roll};
@@ -62,6 +63,7 @@ impl Keeper {
             last,
         };
         keeper.catch_up(plan)?;
+        fail::point("start.caught-up");
         Ok(keeper)
     }
 
@@ -80,6 +82,7 @@ impl Keeper {
             let noted = self.last.as_ref().and_then(|m| m.sinks.iter().find(|s| s.table == table)).map(|s| s.published);
             self.published[sink] = marker.unwrap_or(0).max(noted.unwrap_or(0));
         }
+        fail::point("start.recovered");
         for checkpoint in self.ledger.checkpoints() {
             let manifest = self.ledger.manifest(checkpoint).map_err(broken)?;
             self.publish(plan, &manifest)?;
@@ -100,8 +103,10 @@ impl Keeper {
             match event {
                 Event::Failed => return Ok(()),
                 Event::Ended => {
+                    fail::point("end.begins");
                     let rest = coordinator.rest();
                     self.keep(plan, rest)?;
+                    fail::point("end.shown");
                     return self.finish_publishers(plan);
                 }
                 event => {
@@ -120,6 +125,7 @@ impl Keeper {
         let finished = collected.epoch == super::coordinator::LAST;
         let cuts = plan.intakes.iter().map(|intake| intake.take_cut()).collect();
         plan.barriers.lift();
+        fail::point("checkpoint.collected");
         let checkpoint = self.last.as_ref().map_or(0, |m| m.checkpoint) + 1;
         let written = self.write(plan, checkpoint, &mut collected)?;
         let draft = Draft {
@@ -136,6 +142,7 @@ impl Keeper {
             published: &self.published,
         };
         let manifest = draft.manifest(self.last.as_ref());
+        fail::point("manifest.drafted");
         match patiently(plan, || self.ledger.commit(manifest.clone()))? {
             Committed::Durable => {}
             Committed::Superseded => {
@@ -144,6 +151,7 @@ impl Keeper {
                 )));
             }
         }
+        fail::point("manifest.durable");
         tracing::debug!(checkpoint, epoch = manifest.epoch, "checkpoint durable");
         self.publish(plan, &manifest)?;
         self.last = Some(manifest);
@@ -161,6 +169,7 @@ impl Keeper {
         }
         for (worker, parts) in by_worker.into_iter().filter(|(_, parts)| !parts.is_empty()) {
             let segment = patiently(plan, || self.ledger.put_segment(checkpoint, &self.incarnation, worker, &parts))?;
+            fail::point("state.written");
             for (node, parts) in segment.index {
                 written.parts.entry(node).or_default().extend(parts);
             }
@@ -171,6 +180,7 @@ impl Keeper {
             plan.barriers.unstage(rows.iter().map(|b| b.num_rows()).sum());
             let outbox =
                 patiently(plan, || self.ledger.put_outbox(checkpoint, &self.incarnation, sink, worker, &rows))?;
+            fail::point("outbox.written");
             written.outboxes.entry(sink).or_default().push(outbox);
         }
         Ok(written)
@@ -182,7 +192,9 @@ impl Keeper {
             let table = table(plan, sink);
             let Some(decided) = manifest.sinks.iter().find(|s| s.table == table) else { continue };
             let Some(publication) = decided.publish.clone().filter(|p| p.last > self.published[sink]) else { continue };
+            fail::point("publish.begins");
             self.show(plan, sink, manifest, &publication)?;
+            fail::point("publish.done");
             self.published[sink] = publication.last;
         }
         Ok(())
@@ -225,6 +237,7 @@ impl Keeper {
             (0..self.published.len()).map(|sink| (table(plan, sink), self.shown_until(plan, sink))).collect();
         let published: Vec<(&str, u64)> = published.iter().map(|(table, last)| (table.as_str(), *last)).collect();
         let removed = self.ledger.collect(now_ms(), &published).map_err(broken)?;
+        fail::point("collect.done");
         tracing::trace!(removed, "files collected");
         Ok(())
     }

@@ -1,0 +1,156 @@
+//! One job in one folder, started and killed as often as a test likes.
+
+use highwater_tests::{log, rows};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long a job may take until it stands at its point or ends.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Where the rows go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sink {
+    /// CSV files that appear whole.
+    Files,
+    /// A log with markers.
+    Log,
+}
+
+impl Sink {
+    pub const ALL: [Sink; 2] = [Sink::Files, Sink::Log];
+}
+
+/// What a job came to: a line a sink with its digest, and every visible row, sorted.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcome {
+    digests: String,
+    rows: Vec<String>,
+}
+
+/// A job with its folder.
+pub struct Subject {
+    folder: TempDir,
+    sink: Sink,
+}
+
+const TABLES: [&str; 2] = ["busy", "velocity"];
+
+impl Subject {
+    pub fn new(sink: Sink) -> Self {
+        let subject = Self { folder: tempfile::tempdir().unwrap(), sink };
+        std::fs::write(subject.path("job.sql"), subject.job()).unwrap();
+        subject
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Windows by merchant (with partial results before the exchange) and frames by card, off one source.
+    fn job(&self) -> String {
+        let with = |table: &str| match self.sink {
+            Sink::Log => "'connector' = 'blackhole'".to_owned(),
+            Sink::Files => format!(
+                "'connector' = 'filesystem', 'path' = '{}', 'format' = 'csv', 'sink.rolling-policy.file-size' = '20 kB'",
+                self.path(table).display()
+            ),
+        };
+        format!(
+            "SET 'execution.checkpointing.interval' = '15 ms';
+             SET 'pipeline.batch-size' = '200';
+             CREATE TABLE payments (
+               payment_id BIGINT, ts TIMESTAMP(3), card BIGINT, merchant BIGINT, amount DECIMAL(12, 2),
+               WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+             ) WITH ('connector' = 'generator', 'number-of-rows' = '30000', 'rows-per-second' = '60000',
+                     'event-rate' = '20', 'cards' = '500', 'merchants' = '50');
+             CREATE TABLE busy (merchant BIGINT, window_end TIMESTAMP(3), n BIGINT, total DECIMAL(38, 2))
+               WITH ({});
+             CREATE TABLE velocity (payment_id BIGINT, ts TIMESTAMP(3), n BIGINT, total DECIMAL(38, 2), merchants BIGINT)
+               WITH ({});
+             INSERT INTO busy
+               SELECT merchant, window_end, COUNT(*), SUM(amount)
+               FROM TABLE(TUMBLE(TABLE payments, DESCRIPTOR(ts), INTERVAL '10' SECOND))
+               GROUP BY merchant, window_start, window_end;
+             INSERT INTO velocity
+               SELECT payment_id, ts, COUNT(*) OVER w, SUM(amount) OVER w, COUNT(DISTINCT merchant) OVER w
+               FROM payments
+               WINDOW w AS (PARTITION BY card ORDER BY ts RANGE BETWEEN INTERVAL '10' MINUTE PRECEDING AND CURRENT ROW);",
+            with(TABLES[0]),
+            with(TABLES[1]),
+        )
+    }
+
+    fn start(&self, workers: usize, point: Option<(&str, u64)>) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_highwater-subject"));
+        command.arg(self.path("job.sql")).arg(self.folder.path()).arg(workers.to_string());
+        if let Some((point, nth)) = point {
+            command.args([point, &nth.to_string()]);
+        }
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// What a run comes to that nobody disturbs.
+    pub fn undisturbed(&self) -> Outcome {
+        self.end(1)
+    }
+
+    /// Starts the job, kills it at its point. Returns the kills. Points of a start need something to start from: there the
+    /// job is killed once before.
+    pub fn killed_at(&self, point: &str, nth: u64, workers: usize) -> usize {
+        let resumes = point.starts_with("start.");
+        if resumes {
+            self.kill(workers, "manifest.durable", nth + 1);
+        }
+        // A start and an end come once in a process.
+        let once = resumes || point.starts_with("end.");
+        self.kill(workers, point, if once { 1 } else { nth });
+        1 + usize::from(resumes)
+    }
+
+    fn kill(&self, workers: usize, point: &str, nth: u64) {
+        let hit = self.path("hit");
+        let mut child = self.start(workers, Some((point, nth)));
+        let since = Instant::now();
+        while !hit.exists() {
+            if let Some(status) = child.try_wait().unwrap() {
+                let output = child.wait_with_output().unwrap();
+                panic!("{point} was not reached: {status} {}", String::from_utf8_lossy(&output.stderr));
+            }
+            assert!(since.elapsed() < PATIENCE, "{point} was not reached in time");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        std::fs::remove_file(hit).unwrap();
+    }
+
+    /// Runs the job to its end.
+    pub fn end(&self, workers: usize) -> Outcome {
+        let output = self.start(workers, None).wait_with_output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {error}", output.status);
+        Outcome { digests: String::from_utf8(output.stdout).unwrap(), rows: self.visible() }
+    }
+
+    fn visible(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for table in TABLES {
+            match self.sink {
+                Sink::Files => all.extend(lines(&self.path(table)).into_iter().map(|l| format!("{table}: {l}"))),
+                Sink::Log => {
+                    let batches = log::read(&self.path(&format!("{table}.log"))).unwrap().rows;
+                    all.extend(batches.iter().flat_map(rows).map(|l| format!("{table}: {l}")));
+                }
+            }
+        }
+        all.sort();
+        all
+    }
+}
+
+fn lines(folder: &Path) -> Vec<String> {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.flat_map(|f| std::fs::read_to_string(f).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+}
