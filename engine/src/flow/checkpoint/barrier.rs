@@ -45,8 +45,15 @@ struct Decision {
     /// Whether a checkpoint is on its way to the disk.
     busy: bool,
     last_epoch: u64,
+    /// When the last barrier was decided.
     last_time: Instant,
+    /// No barrier before this: see [`SHARE`].
+    not_before: Instant,
 }
+
+/// The next barrier waits so many times as long as the last checkpoint took: state that has become large makes
+/// checkpoints rarer, not the job slower.
+const SHARE: u32 = 6;
 
 /// Rows in outboxes from which on a checkpoint is due at once.
 const STAGED_ROWS_DUE: usize = 1 << 20;
@@ -71,6 +78,7 @@ impl Barriers {
             busy: false,
             last_epoch: epoch,
             last_time: Instant::now(),
+            not_before: Instant::now(),
         };
         Self {
             current: AtomicU64::new(NONE),
@@ -130,7 +138,9 @@ impl Barriers {
 
     fn due(&self, decision: &Decision, epoch: u64) -> bool {
         let time = match decision.every {
-            Every::Interval(interval) => decision.last_time.elapsed() >= interval,
+            Every::Interval(interval) => {
+                decision.last_time.elapsed() >= interval && Instant::now() >= decision.not_before
+            }
             Every::Epochs(n) => epoch - decision.last_epoch >= n,
         };
         let full = self.staged_rows.load(Ordering::Relaxed) >= STAGED_ROWS_DUE;
@@ -160,7 +170,9 @@ impl Barriers {
     }
     /// The checkpoint is durable: the next one may be taken.
     pub(super) fn ready(&self) {
-        self.decision.lock().unwrap_or_else(PoisonError::into_inner).busy = false;
+        let mut decision = self.decision.lock().unwrap_or_else(PoisonError::into_inner);
+        decision.busy = false;
+        decision.not_before = Instant::now() + decision.last_time.elapsed().saturating_mul(SHARE);
     }
 
     /// Rows went into an outbox.
