@@ -22,7 +22,7 @@ fn a_kill_at_any_point_of_the_protocol_loses_nothing_and_shows_nothing_twice() {
                     let subject = Subject::new(*sink);
                     kills += subject.killed_at(point, nth, workers);
                     let at = format!("{point} ({nth}), {sink:?}, {workers} workers");
-                    assert_eq!(&subject.end(3 - workers), expected, "{at}");
+                    subject.end(3 - workers).assert_is(expected, &at);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! One job in one folder, started and killed as often as a test likes.
 
 use highwater_tests::{log, rows};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -27,6 +27,17 @@ impl Sink {
 pub struct Outcome {
     digests: String,
     rows: Vec<String>,
+}
+
+impl Outcome {
+    /// Fails with the first rows that are not in both.
+    pub fn assert_is(&self, expected: &Outcome, at: &str) {
+        let missing: Vec<_> = expected.rows.iter().filter(|r| self.rows.binary_search(r).is_err()).take(3).collect();
+        let foreign: Vec<_> = self.rows.iter().filter(|r| expected.rows.binary_search(r).is_err()).take(3).collect();
+        assert!(missing.is_empty() && foreign.is_empty(), "{at}: missing {missing:?}, foreign {foreign:?}");
+        assert_eq!(self.rows.len(), expected.rows.len(), "{at}: rows are shown twice");
+        assert_eq!(self.digests, expected.digests, "{at}");
+    }
 }
 
 /// A job with its folder.
@@ -151,6 +162,7 @@ impl Subject {
 }
 
 fn lines(folder: &Path) -> Vec<String> {
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let part = |f: &PathBuf| f.file_name().is_some_and(|n| n.to_string_lossy().starts_with("part-"));
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(part);
     files.flat_map(|f| std::fs::read_to_string(f).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
