@@ -189,14 +189,9 @@ impl Ledger {
         }
         manifest.segments.sort_unstable();
         manifest.segments.dedup();
-        assert!(
-            manifest
-                .operators
-                .iter()
-                .flat_map(|o| &o.parts)
-                .all(|p| manifest.segments.iter().any(|f| f.name == p.file)),
-            "checkpoint {next} names a part in a file that neither it nor the one before has"
-        );
+        let files: HashSet<&str> = manifest.segments.iter().map(|f| f.name.as_str()).collect();
+        let homeless = manifest.operators.iter().flat_map(|o| &o.parts).find(|p| !files.contains(p.file.as_str()));
+        assert_eq!(homeless, None, "checkpoint {next} names a part in a file that neither it nor the one before has");
         manifest
     }
 
@@ -249,10 +244,11 @@ impl Ledger {
         ages.extend(self.newest().map(|n| (n.checkpoint, n.created_ms)));
         let restorable: BTreeSet<u64> = retention::kept(&ages, now_ms);
         let files = &self.files;
+        let sinks = self.newest.as_ref().map_or(&[][..], |n| &n.manifest.sinks);
         let published_to = |table: &str| published.iter().find(|(t, _)| *t == table).map_or(0, |(_, last)| *last);
         let owes = |checkpoint: u64| match files.get(&checkpoint) {
             Some(named) => named.outboxes.iter().any(|(table, _)| published_to(table) < checkpoint),
-            None => true,
+            None => sinks.iter().any(|s| published_to(&s.table) < checkpoint),
         };
         self.kept.retain_mut(|a| {
             a.state &= restorable.contains(&a.checkpoint);

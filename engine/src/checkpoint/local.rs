@@ -94,6 +94,11 @@ impl Store for LocalStore {
             let created = match self.disk.link(temporary, name) {
                 Ok(()) => Created::New,
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => Created::Exists,
+                Err(e) if matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => {
+                    let StoreError { kind, message } = self.error("link", name, &e);
+                    let cure = "if its file system has no hard links, choose a folder on another one";
+                    return Err(StoreError::new(kind, format!("{message}; {cure}")));
+                }
                 Err(e) => return Err(self.error("create", name, &e)),
             };
             self.disk.unlink(temporary).map_err(|e| self.error("remove", temporary, &e))?;

@@ -17,6 +17,11 @@ impl MemoryStore {
         Self::default()
     }
 
+    /// Another store with the same files.
+    pub fn duplicate(&self) -> Self {
+        Self { files: Mutex::new(self.files().clone()) }
+    }
+
     fn files(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }

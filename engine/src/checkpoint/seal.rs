@@ -177,15 +177,17 @@ pub fn sha256(parts: &[&[u8]]) -> String {
     hex(&hasher.finalize())
 }
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 /// Lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |d: u8| char::from(DIGITS[usize::from(d)]);
     bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
 }
 
+/// Reads what [`hex`] wrote, and nothing else: one text has one meaning.
 fn unhex(text: &[u8]) -> Option<Vec<u8>> {
-    let digit = |b: &u8| char::from(*b).to_digit(16).map(|d| d as u8);
+    let digit = |b: &u8| DIGITS.iter().position(|d| d == b).map(|d| d as u8);
     let pair = |p: &[u8]| Some(digit(p.first()?)? << 4 | digit(p.get(1)?)?);
     text.chunks(2).map(pair).collect()
 }

@@ -9,7 +9,7 @@ use super::segment::{read_header, read_part};
 use super::store::Store;
 use super::stream::HashedFile;
 use super::walk::{Manifests, numbers};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What [`verify`] found.
@@ -99,35 +99,34 @@ fn chain(manifests: &Manifests, report: &mut Report) -> Result<Vec<(Manifest, bo
     Ok(chain)
 }
 
-/// Checks both copies of a manifest.
+/// Checks both copies of a manifest. If they differ nobody can say which is right, and neither counts.
 fn both(
     manifests: &Manifests,
     number: u64,
     sha256: Option<&str>,
     report: &mut Report,
 ) -> Result<Option<Sealed>, LedgerError> {
-    let mut found = None;
     let pair = [names::manifest(number), names::copy(number)];
-    let missing: HashSet<&String> = pair
-        .iter()
-        .filter_map(|name| match manifests.read(name, number, sha256) {
-            Ok(None) => Some(Ok(name)),
-            Ok(Some(sealed)) => {
-                found.get_or_insert(sealed);
-                None
-            }
-            Err(LedgerError::Store(error)) => Some(Err(error)),
-            Err(error) => {
-                report.damaged.push(error);
-                None
-            }
-        })
-        .collect::<Result<_, _>>()?;
-    if let (true, [one]) = (found.is_some(), missing.into_iter().collect::<Vec<_>>().as_slice()) {
-        let other = if **one == pair[0] { &pair[1] } else { &pair[0] };
-        report.single.push(manifests.store.place(other));
+    let mut found = Vec::new();
+    let mut missing = false;
+    for name in &pair {
+        match manifests.read(name, number, sha256) {
+            Ok(Some(sealed)) => found.push((name, sealed)),
+            Ok(None) => missing = true,
+            Err(LedgerError::Store(error)) => return Err(error.into()),
+            Err(error) => report.damaged.push(error),
+        }
     }
-    Ok(found)
+    match found.as_slice() {
+        [(one, _)] if missing => report.single.push(manifests.store.place(one)),
+        [(first, one), (second, other)] if one.sha256 != other.sha256 => {
+            let reason = format!("it is whole, but differs from {first}; one of the two was put here: move that away");
+            report.damaged.push(LedgerError::damaged(manifests.store, second, reason));
+            return Ok(None);
+        }
+        _ => (),
+    }
+    Ok(found.into_iter().next().map(|(_, sealed)| sealed))
 }
 
 fn want<'m>(manifest: &'m Manifest, with_state: bool, wanted: &mut BTreeMap<&'m str, Wanted<'m>>) {

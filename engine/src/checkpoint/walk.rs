@@ -66,20 +66,29 @@ impl Manifests<'_> {
         }
     }
 
-    /// The newest manifest, with the way out if it is damaged.
+    /// The newest manifest, with the way out if it is damaged. No later one says what its hash must be, so its two copies
+    /// must agree.
     pub fn newest(&self, number: u64) -> Result<Sealed, LedgerError> {
-        self.load(number, None).map_err(|error| match error {
+        let (first, second) = (names::manifest(number), names::copy(number));
+        let sealed = self.load(number, None).map_err(|error| match error {
             LedgerError::Damaged { file, reason } => {
-                let cure = format!(
-                    "and so is its second copy. To go on from an older checkpoint move both away ({}, {}); \
-                     rows that were published since may then be published again",
-                    names::manifest(number),
-                    names::copy(number)
+                let reason = format!(
+                    "{reason}, and its second copy does not help. To go on from an older checkpoint move both away \
+                     ({first}, {second}); rows that were published since may then be published again"
                 );
-                LedgerError::Damaged { file, reason: format!("{reason}, {cure}") }
+                LedgerError::Damaged { file, reason }
             }
             other => other,
-        })
+        })?;
+        match self.read(&second, number, None) {
+            Ok(Some(other)) if other.sha256 != sealed.sha256 => {
+                let reason =
+                    format!("it is whole, but differs from {first}; one of the two was put here: move that away");
+                Err(LedgerError::damaged(self.store, &second, reason))
+            }
+            Err(LedgerError::Store(error)) => Err(error.into()),
+            _ => Ok(sealed),
+        }
     }
 
     /// Whether the youngest kept checkpoint before the newest is the one that the newest goes on from. One that can't be
