@@ -7,19 +7,20 @@
 
 mod subject;
 
-use subject::{Sink, Subject};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use subject::{Load, Sink, Subject};
 
 /// Every point of the protocol is reached, and whatever is killed there, every row is shown once.
 #[test]
 fn a_kill_at_any_point_of_the_protocol_loses_nothing_and_shows_nothing_twice() {
     let wanted: usize = std::env::var("HIGHWATER_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
-    let undisturbed: Vec<_> = Sink::ALL.iter().map(|sink| Subject::new(*sink).undisturbed()).collect();
+    let undisturbed: Vec<_> = Sink::ALL.iter().map(|sink| Subject::new(*sink, Load::SMALL).undisturbed()).collect();
     let (mut kills, mut nth) = (0, 1);
     while kills < wanted || nth == 1 {
         for point in highwater_engine::fail::POINTS {
             for (sink, expected) in Sink::ALL.iter().zip(&undisturbed) {
                 for workers in [1, 2] {
-                    let subject = Subject::new(*sink);
+                    let subject = Subject::new(*sink, Load::SMALL);
                     kills += subject.killed_at(point, nth, workers);
                     let at = format!("{point} ({nth}), {sink:?}, {workers} workers");
                     subject.end(3 - workers).assert_is(expected, &at);
@@ -29,4 +30,32 @@ fn a_kill_at_any_point_of_the_protocol_loses_nothing_and_shows_nothing_twice() {
         nth += 1;
     }
     println!("{kills} kills");
+}
+
+/// Kills of one long run.
+const KILLS: usize = 50;
+
+/// Five million payments; the process is killed 50 times wherever it happens to be, and goes on with one to four workers.
+#[test]
+fn random_kills_lose_nothing_and_show_nothing_twice() {
+    let load = Load { rows: 5_000_000, pace: 250_000, event_rate: 2_000, count_min: 5_000, interval: "100 ms" };
+    let expected = Subject::new(Sink::Log, Load { pace: 1_000_000_000, ..load }).undisturbed();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let seed: u64 =
+        std::env::var("HIGHWATER_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(since.as_micros() as u64);
+    println!("HIGHWATER_SEED={seed}");
+    let mut random = seed | 1;
+    let mut below = |n: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % n
+    };
+    let subject = Subject::new(Sink::Log, load);
+    let (mut kills, mut ended) = (0, false);
+    while kills < KILLS {
+        // Some die before their first checkpoint, some behind several.
+        ended |= subject.killed_after(Duration::from_millis(100 + below(900)), 1 + below(4) as usize);
+        kills += usize::from(!ended);
+        assert!(!ended, "the run ended after {kills} kills: too short to be killed {KILLS} times");
+    }
+    subject.end(2).assert_is(&expected, "after 50 random kills");
 }

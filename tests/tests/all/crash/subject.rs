@@ -22,6 +22,26 @@ impl Sink {
     pub const ALL: [Sink; 2] = [Sink::Files, Sink::Log];
 }
 
+/// How much the job has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Payments.
+    pub rows: u64,
+    /// Payments per second of processing time.
+    pub pace: u64,
+    /// Payments per second of event time.
+    pub event_rate: u64,
+    /// Rows whose frame holds fewer payments are not shown.
+    pub count_min: u64,
+    /// `execution.checkpointing.interval`.
+    pub interval: &'static str,
+}
+
+impl Load {
+    /// Half a second of work.
+    pub const SMALL: Load = Load { rows: 30_000, pace: 60_000, event_rate: 20, count_min: 1, interval: "15 ms" };
+}
+
 /// What a job came to: a line a sink with its digest, and every visible row, sorted.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -44,13 +64,14 @@ impl Outcome {
 pub struct Subject {
     folder: TempDir,
     sink: Sink,
+    load: Load,
 }
 
 const TABLES: [&str; 2] = ["busy", "velocity"];
 
 impl Subject {
-    pub fn new(sink: Sink) -> Self {
-        let subject = Self { folder: tempfile::tempdir().unwrap(), sink };
+    pub fn new(sink: Sink, load: Load) -> Self {
+        let subject = Self { folder: tempfile::tempdir().unwrap(), sink, load };
         std::fs::write(subject.path("job.sql"), subject.job()).unwrap();
         subject
     }
@@ -68,14 +89,15 @@ impl Subject {
                 self.path(table).display()
             ),
         };
+        let Load { rows, pace, event_rate, count_min, interval } = self.load;
         format!(
-            "SET 'execution.checkpointing.interval' = '15 ms';
+            "SET 'execution.checkpointing.interval' = '{interval}';
              SET 'pipeline.batch-size' = '200';
              CREATE TABLE payments (
                payment_id BIGINT, ts TIMESTAMP(3), card BIGINT, merchant BIGINT, amount DECIMAL(12, 2),
                WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
-             ) WITH ('connector' = 'generator', 'number-of-rows' = '30000', 'rows-per-second' = '60000',
-                     'event-rate' = '20', 'cards' = '500', 'merchants' = '50');
+             ) WITH ('connector' = 'generator', 'number-of-rows' = '{rows}', 'rows-per-second' = '{pace}',
+                     'event-rate' = '{event_rate}', 'cards' = '500', 'merchants' = '50');
              CREATE TABLE busy (merchant BIGINT, window_end TIMESTAMP(3), n BIGINT, total DECIMAL(38, 2))
                WITH ({});
              CREATE TABLE velocity (payment_id BIGINT, ts TIMESTAMP(3), n BIGINT, total DECIMAL(38, 2), merchants BIGINT)
@@ -84,10 +106,11 @@ impl Subject {
                SELECT merchant, window_end, COUNT(*), SUM(amount)
                FROM TABLE(TUMBLE(TABLE payments, DESCRIPTOR(ts), INTERVAL '10' SECOND))
                GROUP BY merchant, window_start, window_end;
-             INSERT INTO velocity
-               SELECT payment_id, ts, COUNT(*) OVER w, SUM(amount) OVER w, COUNT(DISTINCT merchant) OVER w
+             INSERT INTO velocity SELECT * FROM (
+               SELECT payment_id, ts, COUNT(*) OVER w AS n, SUM(amount) OVER w, COUNT(DISTINCT merchant) OVER w
                FROM payments
-               WINDOW w AS (PARTITION BY card ORDER BY ts RANGE BETWEEN INTERVAL '10' MINUTE PRECEDING AND CURRENT ROW);",
+               WINDOW w AS (PARTITION BY card ORDER BY ts RANGE BETWEEN INTERVAL '10' MINUTE PRECEDING AND CURRENT ROW))
+               WHERE n >= {count_min};",
             with(TABLES[0]),
             with(TABLES[1]),
         )
@@ -135,6 +158,18 @@ impl Subject {
         child.kill().unwrap();
         child.wait().unwrap();
         std::fs::remove_file(hit).unwrap();
+    }
+
+    /// Starts the job and kills it after so long. Whether it had ended by itself before.
+    pub fn killed_after(&self, after: Duration, workers: usize) -> bool {
+        let mut child = self.start(workers, None);
+        std::thread::sleep(after);
+        let ended = child.try_wait().unwrap();
+        child.kill().unwrap();
+        let output = child.wait_with_output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(ended.is_none_or(|status| status.success()), "{error}");
+        ended.is_some()
     }
 
     /// Runs the job to its end.
