@@ -91,11 +91,6 @@ impl Ledger {
         older.chain(self.newest().map(|n| n.checkpoint)).collect()
     }
 
-    /// All checkpoints that are kept, ascending: restore points, and those with rows that were not published.
-    pub fn checkpoints(&self) -> Vec<u64> {
-        self.restorable_or_owing().collect()
-    }
-
     /// A kept checkpoint: a restore point, or one whose rows were not published yet.
     pub fn manifest(&self, checkpoint: u64) -> Result<Manifest, LedgerError> {
         if let Some(newest) = self.newest().filter(|n| n.checkpoint == checkpoint) {

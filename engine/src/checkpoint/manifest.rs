@@ -150,8 +150,11 @@ pub struct SinkState {
     pub outboxes: Vec<OutboxRef>,
     /// What is to be published, decided by this manifest.
     pub publish: Option<Publication>,
-    /// First checkpoint whose rows are not part of a publication yet.
+    /// First checkpoint behind the last publication that was decided before this manifest.
     pub unrolled_from: u64,
+    /// The checkpoints from there that have rows of this sink: if `publish` is set, its rows. They are kept until then, and
+    /// one that is missing is damage, never an empty one.
+    pub unrolled: Vec<u64>,
     /// Bytes of outboxes from there.
     pub unrolled_bytes: u64,
     /// When the first of these rows was staged.

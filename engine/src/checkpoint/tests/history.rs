@@ -126,7 +126,8 @@ pub fn write(
         rows: number,
         outboxes,
         publish,
-        unrolled_from: number + 1,
+        unrolled_from: number,
+        unrolled: vec![number],
         unrolled_bytes: 0,
         unrolled_since_ms: 0,
     };

@@ -99,8 +99,12 @@ impl Draft<'_> {
         let mut digest = self.plan.restored.base(&self.plan.graph).digests[i].clone();
         digest.merge(self.collected.digests.get(&i).unwrap_or(&DigestBuilder::new()));
         let outboxes = self.written.outboxes.remove(&i).unwrap_or_default();
-        let fresh = Unrolled { from: 1, bytes: 0, since_ms: self.now_ms };
-        let before = last.and_then(|m| m.sinks.get(i)).map_or(fresh, |s| Unrolled::behind(s, self.now_ms));
+        let fresh = Unrolled { from: 1, checkpoints: Vec::new(), bytes: 0, since_ms: self.now_ms };
+        let before = last.and_then(|m| m.sinks.iter().find(|s| s.table == spec.table));
+        let mut before = before.map_or(fresh, |s| Unrolled::behind(s, self.now_ms));
+        if !outboxes.is_empty() {
+            before.checkpoints.push(self.checkpoint);
+        }
         let bytes: u64 = outboxes.iter().map(|o| o.file.bytes).sum();
         let unrolled = Unrolled {
             bytes: before.bytes + bytes,
@@ -123,6 +127,7 @@ impl Draft<'_> {
             outboxes,
             publish,
             unrolled_from: unrolled.from,
+            unrolled: unrolled.checkpoints,
             unrolled_bytes: unrolled.bytes,
             unrolled_since_ms: unrolled.since_ms,
             published: self.published[i],
@@ -131,9 +136,10 @@ impl Draft<'_> {
 }
 
 /// Outboxes that no publication has taken over.
-#[derive(Clone, Copy)]
 struct Unrolled {
     from: u64,
+    /// Those that have rows.
+    checkpoints: Vec<u64>,
     bytes: u64,
     since_ms: i64,
 }
@@ -142,8 +148,13 @@ impl Unrolled {
     /// What is left behind a manifest's decision.
     fn behind(sink: &SinkState, now_ms: i64) -> Self {
         match &sink.publish {
-            Some(p) => Self { from: p.last + 1, bytes: 0, since_ms: now_ms },
-            None => Self { from: sink.unrolled_from, bytes: sink.unrolled_bytes, since_ms: sink.unrolled_since_ms },
+            Some(p) => Self { from: p.last + 1, checkpoints: Vec::new(), bytes: 0, since_ms: now_ms },
+            None => Self {
+                from: sink.unrolled_from,
+                checkpoints: sink.unrolled.clone(),
+                bytes: sink.unrolled_bytes,
+                since_ms: sink.unrolled_since_ms,
+            },
         }
     }
 }

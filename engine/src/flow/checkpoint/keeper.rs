@@ -6,7 +6,7 @@
 
 use super::coordinator::{Collected, Coordinator, Event};
 use super::draft::{Draft, Written};
-use crate::checkpoint::{Committed, Ledger, LedgerError, Manifest, StatePart};
+use crate::checkpoint::{Committed, Ledger, LedgerError, Manifest, SinkState, StatePart};
 use crate::error::{BuildError, JobError};
 use crate::fail;
 use crate::flow::build::Plan;
@@ -67,7 +67,7 @@ impl Keeper {
         Ok(keeper)
     }
 
-    /// Publishes what retained manifests decided and nobody has shown.
+    /// Asks every sink where it stands, and publishes what the newest manifest decided and nobody has shown.
     fn catch_up(&mut self, plan: &Plan) -> Result<(), JobError> {
         for sink in 0..self.publishers.len() {
             let table = table(plan, sink);
@@ -80,12 +80,19 @@ impl Keeper {
                 )));
             }
             let noted = self.last.as_ref().and_then(|m| m.sinks.iter().find(|s| s.table == table)).map(|s| s.published);
-            self.published[sink] = marker.unwrap_or(0).max(noted.unwrap_or(0));
+            let noted = noted.unwrap_or(0);
+            if let Some(marker) = marker.filter(|marker| *marker < noted) {
+                return Err(state(format!(
+                    "sink {table} shows checkpoint {marker}, but it had shown {noted}: its output was replaced or rolled \
+                     back; put it back, or start anew with --fresh"
+                )));
+            }
+            self.published[sink] = marker.unwrap_or(noted);
         }
         fail::point("start.recovered");
-        for checkpoint in self.ledger.checkpoints() {
-            let manifest = self.ledger.manifest(checkpoint).map_err(broken)?;
-            self.publish(plan, &manifest)?;
+        // Whoever made the newest manifest had shown everything that those before it decided.
+        if let Some(newest) = self.last.clone() {
+            self.publish(plan, &newest)?;
         }
         if self.last.as_ref().is_some_and(|m| m.finished) {
             self.finish_publishers(plan)?;
@@ -193,25 +200,30 @@ impl Keeper {
             let Some(decided) = manifest.sinks.iter().find(|s| s.table == table) else { continue };
             let Some(publication) = decided.publish.clone().filter(|p| p.last > self.published[sink]) else { continue };
             fail::point("publish.begins");
-            self.show(plan, sink, manifest, &publication)?;
+            self.show(plan, sink, manifest, decided, &publication)?;
             fail::point("publish.done");
             self.published[sink] = publication.last;
         }
         Ok(())
     }
 
-    fn show(&mut self, plan: &Plan, sink: usize, newest: &Manifest, publication: &Publication) -> Result<(), JobError> {
+    fn show(
+        &mut self,
+        plan: &Plan,
+        sink: usize,
+        newest: &Manifest,
+        decided: &SinkState,
+        publication: &Publication,
+    ) -> Result<(), JobError> {
         let table = table(plan, sink);
         let mut outboxes = Vec::new();
-        for checkpoint in publication.first..=publication.last {
-            let manifest;
-            let of = if checkpoint == newest.checkpoint {
-                newest
-            } else {
-                manifest = self.ledger.manifest(checkpoint).map_err(broken)?;
-                &manifest
-            };
-            outboxes.extend(of.sinks.iter().filter(|s| s.table == table).flat_map(|s| s.outboxes.clone()));
+        for &checkpoint in &decided.unrolled {
+            if checkpoint == newest.checkpoint {
+                outboxes.extend(decided.outboxes.clone());
+                continue;
+            }
+            let manifest = self.ledger.manifest(checkpoint).map_err(broken)?;
+            outboxes.extend(manifest.sinks.into_iter().filter(|s| s.table == table).flat_map(|s| s.outboxes));
         }
         let ledger = &self.ledger;
         let mut rows = outboxes.iter().flat_map(|outbox| {
@@ -242,14 +254,12 @@ impl Keeper {
         Ok(())
     }
 
-    /// The last checkpoint whose rows of this sink nobody needs any more: visible, or empty.
+    /// The last checkpoint up to which nobody needs the rows of this sink any more.
     fn shown_until(&self, plan: &Plan, sink: usize) -> u64 {
         let table = table(plan, sink);
         let Some(last) = &self.last else { return 0 };
-        match last.sinks.iter().find(|s| s.table == table) {
-            Some(s) if s.publish.is_none() && s.unrolled_bytes == 0 => last.checkpoint,
-            _ => self.published[sink],
-        }
+        let owed = last.sinks.iter().find(|s| s.table == table).filter(|s| s.publish.is_none());
+        owed.and_then(|s| s.unrolled.first()).map_or(last.checkpoint, |first| first - 1)
     }
 }
 
