@@ -128,7 +128,7 @@ impl TablePublisher {
 
 impl Publisher for TablePublisher {
     fn roll(&self) -> Roll {
-        Roll::EachCheckpoint
+        Roll::AtEnd
     }
     /// The table knows what it was given in this process, not before.
     fn recover(&mut self) -> Result<Option<u64>, SinkError> {

@@ -44,6 +44,9 @@ pub enum Roll {
         /// The oldest that rows become without being shown.
         interval_ms: u64,
     },
+    /// At the end of the input, all at once, and again whenever the ended job is started: what it shows does not outlive the
+    /// process. Its rows stay in outboxes until the state folder is emptied.
+    AtEnd,
 }
 
 /// The rows of the checkpoints `first..=last`, shown together and once.

@@ -9,10 +9,12 @@ Examples:
   highwater replay jobs/replay_history.sql --from 2026-01-01 --to 2026-02-01 \\
       -D payments.connector=filesystem -D payments.path=history -D payments.format=parquet
   highwater compare live.json replay.json
+  highwater run jobs/fraud_velocity.sql --state state    (killed or interrupted, the same command goes on where it was)
 
 Settings: a flag beats the environment (HIGHWATER_PARALLELISM_DEFAULT for parallelism.default), which beats SET in the
 job file, which beats highwater.toml.
-Exit codes: 0 done (compare: equal), 1 the job failed (compare: different), 2 bad usage or SQL, 130 interrupted.";
+Exit codes: 0 done (compare: equal; verify: whole), 1 the job failed (compare: different; verify: damaged), 2 bad usage
+or SQL, 130 interrupted.";
 
 /// Exact stream processing for payments: a SQL job file in, results that don't depend on worker count or speed out.
 #[derive(Debug, Parser)]
@@ -27,7 +29,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Run a job until its inputs end.
-    Run(RunArgs),
+    Run(StartArgs),
     /// Run a job over a part of its inputs' history.
     Replay(ReplayArgs),
     /// Check a job file: syntax, types, options, bounded state. Reads and writes no data.
@@ -38,6 +40,10 @@ pub enum Verb {
     Generate(GenerateArgs),
     /// Compare two runs: by their summaries, or row by row by their output folders.
     Compare(CompareArgs),
+    /// Read every checkpoint of a state folder and name what is damaged.
+    Verify(VerifyArgs),
+    /// Copy the newest checkpoint of a state folder to a folder of its own.
+    Savepoint(SavepointArgs),
 }
 
 /// The job file and what replaces parts of it.
@@ -60,10 +66,43 @@ pub struct JobArgs {
 Examples:
   highwater run jobs/fraud_velocity.sql
   highwater run jobs/fraud_velocity.sql --workers 2 --summary out.json -D payments.number-of-rows=20000000
+  highwater run jobs/fraud_velocity.sql --state state
+  highwater run jobs/fraud_velocity.sql --state state --from 41
   highwater run jobs/merchant_throughput.sql \\
       -D payments.connector=filesystem -D payments.path='days/*.csv' -D payments.format=csv -D payments.csv.header=true
 
 When -D replaces a table's connector, the options that belonged to the old connector are dropped.")]
+pub struct StartArgs {
+    /// What `replay` takes too.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Where a job with state begins.
+    #[command(flatten)]
+    pub begin: BeginArgs,
+}
+
+/// Where a job with state begins, if not at its newest checkpoint, and which changes of the job are meant.
+#[derive(Clone, Debug, Default, Args)]
+pub struct BeginArgs {
+    /// Starts anew: the checkpoints in the state folder are deleted. Outputs must be empty, as on a first start.
+    #[arg(long, conflicts_with_all = ["from", "from_savepoint"])]
+    pub fresh: bool,
+    /// Goes back to this older checkpoint (`verify` lists them). Refused if an output has shown later rows.
+    #[arg(long, value_name = "CHECKPOINT", conflicts_with = "from_savepoint")]
+    pub from: Option<u64>,
+    /// Begins with this savepoint; the state folder must hold no checkpoint.
+    #[arg(long, value_name = "DIR")]
+    pub from_savepoint: Option<PathBuf>,
+    /// The job has new steps with state or new outputs: they start with nothing of what was read before.
+    #[arg(long)]
+    pub allow_new_state: bool,
+    /// The job has lost or changed inputs, outputs or steps with state: what belonged to them is lost.
+    #[arg(long)]
+    pub allow_non_restored_state: bool,
+}
+
+/// What `run` and `replay` have in common.
+#[derive(Clone, Debug, Default, Args)]
 pub struct RunArgs {
     /// The job.
     #[command(flatten)]
@@ -110,11 +149,57 @@ pub struct ReplayArgs {
 
 /// `highwater validate`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Example:\n  highwater validate jobs/fraud_velocity.sql")]
+#[command(after_help = "\
+Examples:
+  highwater validate jobs/fraud_velocity.sql
+  highwater validate jobs/fraud_velocity.sql --against state
+
+With --against: what becomes of each input, step and output of the newest checkpoint there (kept, new, gone, changed or
+impossible); exit code 1 unless all are kept.")]
 pub struct ValidateArgs {
     /// The job.
     #[command(flatten)]
     pub job: JobArgs,
+    /// Says what would become of the state in this folder (a state folder or a savepoint). Nothing is started or changed.
+    #[arg(long, value_name = "DIR")]
+    pub against: Option<PathBuf>,
+}
+
+/// `highwater verify`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  highwater verify state
+  highwater verify state --hmac-key-file key
+
+Changes nothing. Exit code 0: everything that is kept is whole; 1: something is damaged or missing.")]
+pub struct VerifyArgs {
+    /// A state folder or a savepoint.
+    #[arg(value_name = "DIR")]
+    pub state: PathBuf,
+    /// The key that signs the manifests, where the job has one: its `state.hmac-key-file`.
+    #[arg(long, value_name = "FILE")]
+    pub hmac_key_file: Option<PathBuf>,
+}
+
+/// `highwater savepoint`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  highwater savepoint --state state saved/monday
+  highwater run jobs/fraud_velocity.sql --state state2 --from-savepoint saved/monday
+
+The copy is read back and checked. The job may run meanwhile: then the copy is of its newest checkpoint.")]
+pub struct SavepointArgs {
+    /// The state folder of the job.
+    #[arg(long, value_name = "DIR")]
+    pub state: PathBuf,
+    /// Where to: a folder that is empty or not there.
+    #[arg(value_name = "OUT_DIR")]
+    pub out: PathBuf,
+    /// The key that signs the manifests, where the job has one: its `state.hmac-key-file`.
+    #[arg(long, value_name = "FILE")]
+    pub hmac_key_file: Option<PathBuf>,
 }
 
 /// `highwater explain`.

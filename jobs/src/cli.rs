@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::generate::generate;
 use crate::process::say;
 use crate::run::{replay, run};
+use crate::savepoint::{savepoint, verify};
 use crate::validate::validate;
 use clap::Parser;
 use std::process::ExitCode;
@@ -39,10 +40,13 @@ pub fn main() -> ExitCode {
 
 fn dispatch(verb: &Verb) -> Result<ExitCode, Failure> {
     let say = |text: String| say(&format!("{text}\n")).map(|()| ExitCode::SUCCESS);
+    let coded = |(text, well): (String, bool)| say(text).map(|_| ExitCode::from(u8::from(!well)));
     match verb {
         Verb::Run(args) => run(args).map(|()| ExitCode::SUCCESS),
         Verb::Replay(args) => replay(args).map(|()| ExitCode::SUCCESS),
-        Verb::Validate(args) => validate(args).and_then(say),
+        Verb::Validate(args) => validate(args).and_then(coded),
+        Verb::Verify(args) => verify(args).and_then(coded),
+        Verb::Savepoint(args) => savepoint(args).and_then(say),
         Verb::Explain(args) => explain(args).and_then(say),
         Verb::Generate(args) => generate(args).and_then(say),
         Verb::Compare(args) => match compare(args)? {

@@ -11,7 +11,10 @@ pub enum Failure {
     /// The job started and failed, or a comparison found a difference. Exit code 1.
     Job(String),
     /// Somebody asked for the end. Exit code 130.
-    Interrupted,
+    Interrupted {
+        /// The job keeps state: the same command goes on.
+        resumable: bool,
+    },
 }
 
 impl Failure {
@@ -28,7 +31,7 @@ impl Failure {
         match self {
             Self::Usage(_) => 2,
             Self::Job(_) => 1,
-            Self::Interrupted => 130,
+            Self::Interrupted { .. } => 130,
         }
     }
 }
@@ -37,7 +40,10 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(m) | Self::Job(m) => f.write_str(m),
-            Self::Interrupted => f.write_str("interrupted; nothing was committed"),
+            Self::Interrupted { resumable: false } => f.write_str("interrupted; nothing was committed"),
+            Self::Interrupted { resumable: true } => {
+                f.write_str("interrupted; the same command goes on from the newest checkpoint")
+            }
         }
     }
 }
@@ -54,7 +60,7 @@ impl From<JobError> for Failure {
     fn from(e: JobError) -> Self {
         match e {
             JobError::Build(e) => e.into(),
-            JobError::Interrupted => Self::Interrupted,
+            JobError::Interrupted => Self::Interrupted { resumable: false },
             e => Self::Job(e.to_string()),
         }
     }

@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::parts::JobParts;
 use crate::progress::Watch;
 use arrow::array::RecordBatch;
+use highwater_engine::error::JobError;
 use highwater_engine::flow::{self, Control, Keep, Report};
 use highwater_engine::graph::{JobGraph, RunOptions};
 use highwater_engine::parts::Parts;
@@ -110,5 +111,9 @@ pub fn run(graph: &JobGraph, run: &RunOptions, options: &Options, control: &Cont
         Some(keep) => flow::run_with_state(graph, &(parts.clone() as Arc<dyn Parts>), run, control, keep),
     };
     drop(watch);
-    Ok(Outcome { report: report?, tables: parts.tables() })
+    let report = report.map_err(|e| match e {
+        JobError::Interrupted => Failure::Interrupted { resumable: options.keep.is_some() },
+        e => e.into(),
+    })?;
+    Ok(Outcome { report, tables: parts.tables() })
 }

@@ -8,7 +8,7 @@
 //! | [`example`] | a job of your own in Rust |
 //! | [`reach`] | what a replay reads and emits |
 //! | [`summary`], [`show`], [`progress`] | what a run tells: as data, at its end, while it runs |
-//! | [`state`] | where a job keeps its state |
+//! | [`state`], [`savepoint`] | where a job keeps its state and begins; its folders checked and copied |
 //! | [`failure`], [`instant`], [`process`] | exit codes; instants as people write them; signals and memory |
 //!
 //! It is thin: it calls the planner, the runtime and the parts, and shows what they say.
@@ -27,6 +27,7 @@ pub mod process;
 pub mod progress;
 pub mod reach;
 pub mod run;
+pub mod savepoint;
 pub mod settings;
 pub mod show;
 pub mod state;

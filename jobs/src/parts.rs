@@ -26,8 +26,6 @@ pub struct JobParts {
 struct Shown {
     name: String,
     table: Arc<Table>,
-    /// The job was resumed: what it published before is not in the table.
-    partial: bool,
 }
 
 impl JobParts {
@@ -42,12 +40,6 @@ impl JobParts {
         shown.iter().filter_map(|t| Some((t.name.clone(), t.table.rows()?))).collect()
     }
 
-    /// The `table` sinks that lack the rows which a job with state published before this process started.
-    pub fn partial_tables(&self) -> Vec<String> {
-        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        shown.iter().filter(|t| t.partial).map(|t| t.name.clone()).collect()
-    }
-
     /// Rows that all sources together will give, if every source knows.
     pub fn rows_expected(&self) -> Option<u64> {
         (self.rows_unknown.load(Relaxed) == 0).then(|| self.rows_expected.load(Relaxed))
@@ -59,8 +51,8 @@ impl Parts for JobParts {
         let source = highwater_connectors::source(spec, options)?;
         if !source.bounded() && !self.ephemeral {
             return Err(BuildError::new(format!(
-                "table {} never ends, and this version keeps nothing from which such a job could be restarted; add \
-                 --ephemeral to run it all the same, or bound it (generator: 'number-of-rows')",
+                "table {} never ends: add --state DIR, so that the job can be stopped and go on, or --ephemeral if nothing \
+                 need be kept, or bound it (generator: 'number-of-rows')",
                 spec.table
             )));
         }
@@ -76,7 +68,7 @@ impl Parts for JobParts {
             return highwater_connectors::sink(spec, schema);
         }
         let table = Arc::new(Table::open(spec, schema)?);
-        let shown = Shown { name: spec.table.clone(), table: table.clone(), partial: false };
+        let shown = Shown { name: spec.table.clone(), table: table.clone() };
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).push(shown);
         Ok(table)
     }
@@ -91,7 +83,7 @@ impl Parts for JobParts {
             return Ok(Box::new(before.table.clone().publisher()));
         }
         let table = Arc::new(Table::open(spec, schema)?);
-        shown.push(Shown { name: spec.table.clone(), table: table.clone(), partial: resumed });
+        shown.push(Shown { name: spec.table.clone(), table: table.clone() });
         Ok(Box::new(table.publisher()))
     }
 

@@ -1,6 +1,6 @@
 //! `highwater run` and `highwater replay`: plan, run, report.
 
-use crate::args::{ReplayArgs, RunArgs};
+use crate::args::{BeginArgs, ReplayArgs, RunArgs, StartArgs};
 use crate::failure::Failure;
 use crate::instant::{parse_duration_ms, parse_instant, show_duration};
 use crate::job::{self, Options};
@@ -15,10 +15,10 @@ use highwater_sql::PlannedJob;
 ///
 /// # Errors
 /// See [`Failure`].
-pub fn run(args: &RunArgs) -> Result<(), Failure> {
-    let job = load(args)?;
+pub fn run(args: &StartArgs) -> Result<(), Failure> {
+    let job = load(&args.run)?;
     let graph = job.graph.clone();
-    execute(args, &job, &graph)
+    execute(&args.run, &args.begin, &job, &graph)
 }
 
 /// Runs a job over a part of history.
@@ -50,7 +50,7 @@ pub fn replay(args: &ReplayArgs) -> Result<(), Failure> {
             show_duration(replayed.reach_ms)
         );
     }
-    execute(&args.run, &job, &replayed.graph)
+    execute(&args.run, &BeginArgs::default(), &job, &replayed.graph)
 }
 
 fn load(args: &RunArgs) -> Result<PlannedJob, Failure> {
@@ -62,10 +62,10 @@ fn load(args: &RunArgs) -> Result<PlannedJob, Failure> {
     Ok(job)
 }
 
-fn execute(args: &RunArgs, job: &PlannedJob, graph: &JobGraph) -> Result<(), Failure> {
+fn execute(args: &RunArgs, begin: &BeginArgs, job: &PlannedJob, graph: &JobGraph) -> Result<(), Failure> {
     let control = Control::new();
     process::on_interrupt(control.clone())?;
-    let keep = state::keep(args.state.as_deref(), &job.settings)?;
+    let keep = state::begin(state::keep(args.state.as_deref(), &job.settings)?, begin, graph)?;
     let options = Options { ephemeral: args.ephemeral, progress: true, keep };
     let outcome = job::run(graph, &job::run_options(job), &options, &control)?;
     let summary = Summary::of(&outcome.report, process::peak_rss_bytes());

@@ -37,6 +37,16 @@ pub fn report(outcome: &Outcome, summary: &Summary) -> String {
         facts.add_row([s.name.clone(), count(s.rows), s.digest.to_string()]);
     }
     let _ = writeln!(out, "{}\n", trimmed(&facts));
+    match &outcome.report.resumed {
+        Some(r) if r.finished => {
+            let _ = writeln!(out, "the job had ended already, at checkpoint {}: nothing was read", r.checkpoint);
+            return out;
+        }
+        Some(r) => {
+            let _ = writeln!(out, "went on from checkpoint {}, behind {} rows", r.checkpoint, count(r.rows));
+        }
+        None => {}
+    }
     let _ = writeln!(
         out,
         "{:.1} s, {} rows/s, peak memory {} MB",

@@ -14,7 +14,7 @@ use std::path::Path;
 pub struct Summary {
     /// Seconds from the first read to the last commit.
     pub elapsed_s: f64,
-    /// Rows read per second.
+    /// Rows read per second by this run: what it went on from is not counted.
     pub rows_per_s: f64,
     /// Largest resident set of the process.
     pub peak_rss_bytes: u64,
@@ -94,7 +94,8 @@ impl Summary {
     /// The summary of a run. Nodes that write the same table are one sink.
     pub fn of(report: &Report, peak_rss_bytes: u64) -> Self {
         let elapsed_s = report.elapsed.as_secs_f64();
-        let rows: u64 = report.sources.iter().map(|s| s.rows).sum();
+        let all: u64 = report.sources.iter().map(|s| s.rows).sum();
+        let rows = all.saturating_sub(report.resumed.map_or(0, |r| r.rows));
         let mut sinks: Vec<SinkSummary> = Vec::new();
         for s in &report.sinks {
             match sinks.iter_mut().find(|t| t.name == s.table) {

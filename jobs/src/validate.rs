@@ -2,13 +2,15 @@
 
 use crate::args::ValidateArgs;
 use crate::failure::Failure;
-use crate::{job, settings};
+use crate::savepoint::against;
+use crate::{job, settings, state};
 
-/// Plans a job and says what it would keep.
+/// Plans a job and says what it would keep; `--against` a folder also what would become of the state there, and whether
+/// all of it is kept.
 ///
 /// # Errors
 /// Everything wrong with the job, each with its place.
-pub fn validate(args: &ValidateArgs) -> Result<String, Failure> {
+pub fn validate(args: &ValidateArgs) -> Result<(String, bool), Failure> {
     let overrides = settings::load(args.job.config.as_deref(), std::env::vars(), &args.job.define)?;
     let job = job::plan_file(&args.job.job, &overrides)?;
     let mut lines: Vec<String> = job.warnings.iter().map(ToString::to_string).collect();
@@ -19,5 +21,8 @@ pub fn validate(args: &ValidateArgs) -> Result<String, Failure> {
         job.graph.nodes.len()
     ));
     lines.extend(job.state.iter().map(|s| format!("  state of {}: {}", s.name, s.text)));
-    Ok(lines.join("\n"))
+    let Some(folder) = &args.against else { return Ok((lines.join("\n"), true)) };
+    let (changes, all) = against(folder, state::key(&job.settings)?, &job.graph)?;
+    lines.push(changes);
+    Ok((lines.join("\n"), all))
 }

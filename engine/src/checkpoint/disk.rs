@@ -46,8 +46,8 @@ pub trait DiskFile: Send {
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    /// Closing it opens the lock.
-    _lock: File,
+    /// Closing it opens the lock. Without it nothing is written.
+    lock: Option<File>,
 }
 
 impl Folder {
@@ -59,7 +59,7 @@ impl Folder {
         let lock = File::options().create(true).truncate(false).write(true).open(&lock);
         let lock = lock.map_err(|e| StoreError::io(&format!("write to the state folder {shown}"), &e))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), lock: Some(lock) }),
             Err(TryLockError::WouldBlock) => Err(StoreError::new(
                 StoreErrorKind::Other,
                 format!(
@@ -70,8 +70,22 @@ impl Folder {
         }
     }
 
+    /// A folder that is only looked at, whoever else uses it meanwhile: no lock is taken, every write fails.
+    pub fn view(path: &Path) -> Result<Self, StoreError> {
+        fs::read_dir(path).map_err(|e| StoreError::io(&format!("read the state folder {}", path.display()), &e))?;
+        Ok(Self { path: path.to_owned(), lock: None })
+    }
+
     fn at(&self, name: &str) -> PathBuf {
         self.path.join(name)
+    }
+
+    /// Where a file is that is to be written.
+    fn mine(&self, name: &str) -> io::Result<PathBuf> {
+        match &self.lock {
+            Some(_) => Ok(self.at(name)),
+            None => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
+        }
     }
 }
 
@@ -92,7 +106,7 @@ fn create_durably(path: &Path) -> io::Result<()> {
 
 impl Disk for Folder {
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        let file = File::create(self.at(name))?;
+        let file = File::create(self.mine(name)?)?;
         Ok(Box::new(BufWriter::with_capacity(BUFFER_BYTES, file)))
     }
 
@@ -102,15 +116,15 @@ impl Disk for Folder {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.at(from), self.at(to))
+        fs::rename(self.mine(from)?, self.mine(to)?)
     }
 
     fn link(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::hard_link(self.at(from), self.at(to))
+        fs::hard_link(self.mine(from)?, self.mine(to)?)
     }
 
     fn unlink(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.at(name))
+        fs::remove_file(self.mine(name)?)
     }
 
     fn sync_names(&self) -> io::Result<()> {

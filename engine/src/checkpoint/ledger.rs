@@ -33,12 +33,12 @@ pub enum Committed {
 /// The checkpoints of one job in one store.
 #[derive(Debug)]
 pub struct Ledger {
-    store: Arc<dyn Store>,
-    key: Option<HmacKey>,
-    job: String,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) key: Option<HmacKey>,
+    pub(super) job: String,
     newest: Option<Sealed>,
     /// The older ones that are kept, oldest first, as the next manifest will say.
-    kept: Vec<Ancestor>,
+    pub(super) kept: Vec<Ancestor>,
     /// Files of kept checkpoints, as far as their manifests were read.
     files: BTreeMap<u64, Named>,
 }
@@ -107,7 +107,7 @@ impl Ledger {
         Ok(self.manifests().load(checkpoint, Some(&ancestor.sha256))?.manifest)
     }
 
-    fn manifests(&self) -> Manifests<'_> {
+    pub(super) fn manifests(&self) -> Manifests<'_> {
         Manifests { store: &*self.store, key: self.key.as_ref(), job: Some(&self.job) }
     }
 

@@ -28,6 +28,12 @@ impl LocalStore {
         Self::on(Box::new(Folder::open(folder)?))
     }
 
+    /// A folder that is only looked at: it must be there, another process may use it, and every write fails. While a job
+    /// runs on it, files may go between being listed and being read.
+    pub fn view(folder: &Path) -> Result<Self, StoreError> {
+        Ok(Self { disk: Box::new(Folder::view(folder)?) })
+    }
+
     /// A store on any disk.
     pub fn on(disk: Box<dyn Disk>) -> Result<Self, StoreError> {
         let store = Self { disk };

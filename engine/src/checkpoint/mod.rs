@@ -15,6 +15,7 @@
 //! | [`retention`] | which checkpoints are kept |
 //! | [`verify`] | reading everything to name what is damaged |
 //! | [`ledger`] | the chain: newest, commit, state, outbox, collect, verify |
+//! | [`history`] | the chain as a whole: copied, taken back, ended |
 //!
 //! No timely, no threads, no clock: times are arguments. Who calls it decides when.
 //!
@@ -26,6 +27,7 @@
 
 pub mod disk;
 pub mod error;
+mod history;
 pub mod ledger;
 pub mod local;
 pub mod manifest;

@@ -32,7 +32,7 @@ mod tally;
 mod tests;
 mod worker;
 
-pub use checkpoint::Every;
+pub use checkpoint::{Every, evolution};
 pub use control::{Control, ProgressView};
-pub use report::{Report, SinkReport, SourceReport};
+pub use report::{Report, Resumed, SinkReport, SourceReport};
 pub use run::{Keep, run, run_with_state};

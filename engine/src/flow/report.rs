@@ -20,6 +20,19 @@ pub struct Report {
     pub latency_us: Option<Histogram<u64>>,
     /// What each operator did.
     pub operators: crate::metrics::JobView,
+    /// The checkpoint that the run went on from, if it did.
+    pub resumed: Option<Resumed>,
+}
+
+/// What a run of a job with state found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resumed {
+    /// The checkpoint.
+    pub checkpoint: u64,
+    /// Rows of all sources that were read up to it; they are counted in [`SourceReport::rows`].
+    pub rows: u64,
+    /// The job had ended: nothing was read.
+    pub finished: bool,
 }
 
 /// What was read of a table.

@@ -1,14 +1,15 @@
 //! A job from a graph to a report: one attempt, or with kept state as many as it takes.
 
 use super::build::{Plan, Shape};
+use super::checkpoint::evolution::{self, Allow};
 use super::checkpoint::{Barriers, Event, Every, Keeper, Restored};
 use super::control::Control;
 use super::intake::Intake;
 use super::outlet::EpochClock;
-use super::report::{Report, SinkReport, SourceReport};
+use super::report::{Report, Resumed, SinkReport, SourceReport};
 use super::tally::Tally;
 use super::worker::work;
-use crate::checkpoint::{HmacKey, Ledger, Store};
+use crate::checkpoint::{HmacKey, Ledger, LedgerError, Store};
 use crate::error::{BuildError, JobError};
 use crate::fail;
 use crate::graph::{JobGraph, RunOptions, Step};
@@ -71,6 +72,8 @@ pub struct Keep {
     pub failures_max: u32,
     /// Wait before the second attempt; doubles with each failure.
     pub backoff: Duration,
+    /// Which changes of the job since its checkpoint are meant.
+    pub allow: Allow,
 }
 
 /// Runs a job that keeps state: from its newest checkpoint, or from the beginning. A worker's panic, a source's or a sink's
@@ -131,15 +134,20 @@ fn kept_attempt(
 ) -> Result<Report, JobError> {
     let started = Instant::now();
     fail::point("start.opened");
-    let restored = Restored::newest(&ledger).map_err(BuildError::from)?;
+    if let Some(newest) = ledger.newest() {
+        evolution::decide(&evolution::compare(newest, graph), newest.checkpoint, keep.allow)?;
+    }
+    let restored = Restored::newest(&ledger, graph).map_err(|e| unreadable(e, &ledger))?;
     fail::point("start.restored");
-    let (resumed, epoch) = (restored.manifest().is_some(), restored.epoch());
+    let epoch = restored.epoch();
     let finished = restored.manifest().is_some_and(|m| m.finished);
+    let known: Vec<String> =
+        restored.manifest().map_or_else(Vec::new, |m| m.sinks.iter().map(|s| s.table.clone()).collect());
     let mut plan = plan(graph, parts.clone(), options, control, restored)?;
     let mut publishers: Vec<Box<dyn Publisher>> = Vec::new();
     for (id, node) in graph.nodes.iter().enumerate() {
         if let Step::Sink(spec) = &node.step {
-            publishers.push(plan.parts.publisher(spec, &node.schema, resumed)?);
+            publishers.push(plan.parts.publisher(spec, &node.schema, known.contains(&spec.table))?);
             plan.sinks.push((id, None));
         }
     }
@@ -168,6 +176,19 @@ fn kept_attempt(
         Some(error) => Err(error),
         None => Ok(report(&plan, started.elapsed())),
     }
+}
+
+/// State that can't be read, with the ways out.
+fn unreadable(error: LedgerError, ledger: &Ledger) -> BuildError {
+    let LedgerError::Damaged { .. } = error else { return error.into() };
+    let mut points = ledger.restore_points();
+    points.pop();
+    let points: Vec<String> = points.iter().map(u64::to_string).collect();
+    let older = if points.is_empty() { "none here".to_owned() } else { points.join(", ") };
+    BuildError::new(format!(
+        "{error}; put the file back, go on from an older checkpoint with --from ({older}) or from a savepoint, or start \
+         anew with --fresh"
+    ))
 }
 
 fn sink_table(graph: &JobGraph, id: usize) -> String {
@@ -259,7 +280,13 @@ fn report(plan: &Plan, elapsed: Duration) -> Report {
             buckets: digest.buckets(),
         }
     });
+    let resumed = plan.restored.manifest().map(|m| Resumed {
+        checkpoint: m.checkpoint,
+        rows: m.sources.iter().map(|s| s.rows).sum(),
+        finished: m.finished,
+    });
     Report {
+        resumed,
         elapsed,
         sources: sources.collect(),
         sinks: sinks.collect(),

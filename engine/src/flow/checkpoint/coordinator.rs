@@ -163,7 +163,7 @@ impl Open {
             Piece::State { node, snapshot } => to.states.push((worker, node, snapshot)),
             Piece::Outbox { sink, rows, digest } => {
                 to.digests.entry(sink).or_default().merge(&digest);
-                if !rows.is_empty() {
+                if rows.iter().any(|batch| batch.num_rows() > 0) {
                     to.outboxes.push((worker, sink, rows));
                 }
             }

@@ -5,7 +5,7 @@ use crate::checkpoint::{FileRef, Manifest, OperatorState, OutboxRef, PartRef, Pa
 use crate::digest::DigestBuilder;
 use crate::flow::build::Plan;
 use crate::flow::intake::PartitionCut;
-use crate::graph::{Node, Step};
+use crate::graph::{JobGraph, Node, NodeId, Step};
 use crate::sink::{Publication, Roll};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -42,11 +42,11 @@ impl Draft<'_> {
     /// The manifest that follows `last`; the ledger fills in what only the chain knows.
     pub(super) fn manifest(mut self, last: Option<&Manifest>) -> Manifest {
         let plan = self.plan;
-        let operators = plan.graph.nodes.iter().filter(|n| stateful(n));
-        let operator = |node: &Node| OperatorState {
+        let operators = plan.graph.nodes.iter().enumerate().filter(|(_, n)| stateful(n));
+        let operator = |(id, node): (usize, &Node)| OperatorState {
             node: node.name.clone(),
             version: 1,
-            schema: fingerprint(node),
+            schema: fingerprint(&plan.graph, id),
             parts: self.written.parts.remove(&node.name).unwrap_or_default(),
         };
         let operators = operators.map(operator).collect();
@@ -99,7 +99,7 @@ impl Draft<'_> {
         let mut digest = self.plan.restored.base(&self.plan.graph).digests[i].clone();
         digest.merge(self.collected.digests.get(&i).unwrap_or(&DigestBuilder::new()));
         let outboxes = self.written.outboxes.remove(&i).unwrap_or_default();
-        let fresh = Unrolled { from: 1, checkpoints: Vec::new(), bytes: 0, since_ms: self.now_ms };
+        let fresh = Unrolled { from: self.checkpoint, checkpoints: Vec::new(), bytes: 0, since_ms: self.now_ms };
         let before = last.and_then(|m| m.sinks.iter().find(|s| s.table == spec.table));
         let mut before = before.map_or(fresh, |s| Unrolled::behind(s, self.now_ms));
         if !outboxes.is_empty() {
@@ -113,6 +113,7 @@ impl Draft<'_> {
         };
         let due = match self.rolls[i] {
             Roll::EachCheckpoint => unrolled.bytes > 0,
+            Roll::AtEnd => false,
             Roll::Files { bytes_min, interval_ms } => {
                 let old =
                     self.now_ms.saturating_sub(unrolled.since_ms) >= i64::try_from(interval_ms).unwrap_or(i64::MAX);
@@ -164,8 +165,10 @@ pub(super) fn stateful(node: &Node) -> bool {
     matches!(node.step, Step::Window(_) | Step::Over(_))
 }
 
-/// What must be the same for a step's state to be its own: what it does and the columns it emits.
-pub(super) fn fingerprint(node: &Node) -> String {
-    let text = serde_json::to_string(&(&node.step, &node.schema)).unwrap_or_default();
+/// What must be the same for a step's state to be its own: what it does, the columns it takes and those it emits.
+pub(super) fn fingerprint(graph: &JobGraph, id: NodeId) -> String {
+    let node = &graph.nodes[id];
+    let inputs: Vec<_> = node.inputs.iter().map(|i| &graph.nodes[*i].schema).collect();
+    let text = serde_json::to_string(&(&node.step, &node.schema, inputs)).unwrap_or_default();
     format!("{:032x}", xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
 }

@@ -81,10 +81,10 @@ impl Keeper {
             }
             let noted = self.last.as_ref().and_then(|m| m.sinks.iter().find(|s| s.table == table)).map(|s| s.published);
             let noted = noted.unwrap_or(0);
-            if let Some(marker) = marker.filter(|marker| *marker < noted) {
+            if forgot(&self.rolls[sink], marker, noted) {
                 return Err(state(format!(
-                    "sink {table} shows checkpoint {marker}, but it had shown {noted}: its output was replaced or rolled \
-                     back; put it back, or start anew with --fresh"
+                    "sink {table} does not hold what was shown up to checkpoint {noted}: its output was removed, replaced or \
+                     rolled back; put it back, or start anew with --fresh"
                 )));
             }
             self.published[sink] = marker.unwrap_or(noted);
@@ -258,8 +258,19 @@ impl Keeper {
     fn shown_until(&self, plan: &Plan, sink: usize) -> u64 {
         let table = table(plan, sink);
         let Some(last) = &self.last else { return 0 };
-        let owed = last.sinks.iter().find(|s| s.table == table).filter(|s| s.publish.is_none());
+        // Nobody remembers what a sink at the end has shown: an ended job can be asked for it again.
+        let owes = |s: &&SinkState| s.publish.is_none() || self.rolls[sink] == Roll::AtEnd;
+        let owed = last.sinks.iter().find(|s| s.table == table).filter(owes);
         owed.and_then(|s| s.unrolled.first()).map_or(last.checkpoint, |first| first - 1)
+    }
+}
+
+/// Whether a sink with a marker has lost what it had shown up to the checkpoint `noted`.
+fn forgot(roll: &Roll, marker: Option<u64>, noted: u64) -> bool {
+    match marker {
+        Some(marker) => marker < noted,
+        // Files have a marker from the first one on.
+        None => noted > 0 && matches!(roll, Roll::Files { .. }),
     }
 }
 
@@ -277,7 +288,7 @@ fn patiently<T>(plan: &Plan, mut call: impl FnMut() -> Result<T, LedgerError>) -
             }
             outcome => {
                 if said {
-                    tracing::info!("there is room again");
+                    tracing::warn!("there is room again; reading goes on");
                     plan.barriers.pause(false);
                 }
                 return outcome.map_err(broken);

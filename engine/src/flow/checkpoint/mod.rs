@@ -8,12 +8,14 @@
 //! | [`keeper`] | the thread that writes, commits, publishes and collects |
 //! | [`draft`] | a manifest from the one before and what was collected: no effects |
 //! | [`restored`] | what an attempt goes on from |
+//! | [`evolution`] | what becomes of a checkpoint when the job has changed: no effects |
 //!
 //! A checkpoint costs a worker the time of its steps' `snapshot`; everything behind that happens on the keeper's thread.
 
 mod barrier;
 mod coordinator;
 mod draft;
+pub mod evolution;
 mod keeper;
 mod restored;
 mod station;

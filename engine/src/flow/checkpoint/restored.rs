@@ -1,7 +1,8 @@
 //! What an attempt goes on from: nothing, or a checkpoint.
 
 use super::coordinator::ReadTally;
-use crate::checkpoint::{Ledger, LedgerError, Manifest, SourceState};
+use super::draft::fingerprint;
+use crate::checkpoint::{Ledger, LedgerError, Manifest, OperatorState, SourceState};
 use crate::digest::DigestBuilder;
 use crate::error::BuildError;
 use crate::flow::intake::PartitionCut;
@@ -9,7 +10,7 @@ use crate::flow::tally::Base;
 use crate::graph::{JobGraph, Step};
 use crate::source::Source;
 use crate::state::Snapshot;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The checkpoint an attempt goes on from, if there is one.
 #[derive(Default)]
@@ -20,15 +21,23 @@ pub(in crate::flow) struct Restored {
 }
 
 impl Restored {
-    /// Goes on from the ledger's newest checkpoint, or from nothing.
+    /// Goes on from the ledger's newest checkpoint, or from nothing. State of steps that the job does not have, or has as
+    /// others, is left behind.
     ///
     /// # Errors
     /// If its state can't be read.
-    pub(in crate::flow) fn newest(ledger: &Ledger) -> Result<Self, LedgerError> {
+    pub(in crate::flow) fn newest(ledger: &Ledger, graph: &JobGraph) -> Result<Self, LedgerError> {
         let Some(manifest) = ledger.newest() else { return Ok(Self::default()) };
         let mut states: BTreeMap<String, Snapshot> = BTreeMap::new();
+        let steps = graph.nodes.iter().enumerate();
+        let own: BTreeMap<&str, String> = steps.map(|(id, n)| (n.name.as_str(), fingerprint(graph, id))).collect();
+        let kept = |o: &&OperatorState| own.get(o.node.as_str()).is_some_and(|f| *f == o.schema);
+        let kept: BTreeSet<&str> = manifest.operators.iter().filter(kept).map(|o| o.node.as_str()).collect();
         for part in ledger.state(manifest)? {
             let part = part?;
+            if !kept.contains(part.node) {
+                continue;
+            }
             states.entry(part.node.to_owned()).or_default().put(part.part.group, part.bytes);
         }
         Ok(Self { manifest: Some(manifest.clone()), states })

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::checkpoint::{Ledger, MemoryStore, Store};
+use crate::flow::evolution::Allow;
 use crate::flow::{Every, Keep, Report, run_with_state};
 use crate::sink::{Publication, Roll};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -114,6 +115,7 @@ impl Bench {
             every: Every::Epochs(every),
             failures_max: 3,
             backoff: Duration::ZERO,
+            allow: Allow::default(),
         };
         run_with_state(&graph(), &parts, &options, &control, &keep)
     }
@@ -211,7 +213,7 @@ fn a_job_without_progress_is_given_up() {
     });
     let store = Arc::new(MemoryStore::default());
     let every = Every::Epochs(u64::MAX);
-    let keep = Keep { store, key: None, every, failures_max: 3, backoff: Duration::ZERO };
+    let keep = Keep { store, key: None, every, failures_max: 3, backoff: Duration::ZERO, allow: Allow::default() };
     let error = run_with_state(&graph(), &parts, &options(2, 16, 40), &control, &keep).unwrap_err().to_string();
     assert_eq!(error, "source payments: the disk is gone; given up after 3 attempts from the beginning");
 }

@@ -1,0 +1,402 @@
+//! State folders as users meet them: every fault is an error that says what and what to do, or is waited out. Never wrong
+//! rows. Each test starts the real binary.
+
+#![allow(unsafe_code)] // a file size limit in a child, lifted while it runs: libc calls without a safe wrapper here
+
+use highwater_engine::checkpoint::seal::sha256;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a job may take until it stands where a test wants it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Windows into files and frames into a blackhole, slow enough to be interrupted: five seconds.
+const JOB: &str = "
+SET 'execution.checkpointing.interval' = '50 ms';
+CREATE TABLE payments (
+  payment_id BIGINT, ts TIMESTAMP(3), card BIGINT, merchant BIGINT, amount DECIMAL(12, 2),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'generator', 'number-of-rows' = '20000', 'rows-per-second' = '4000', 'event-rate' = '20',
+        'cards' = '200', 'merchants' = '20');
+CREATE TABLE busy (merchant BIGINT, window_end TIMESTAMP(3), n BIGINT)
+  WITH ('connector' = 'filesystem', 'path' = 'out', 'format' = 'csv', 'sink.rolling-policy.file-size' = '2 kB');
+CREATE TABLE velocity (payment_id BIGINT, ts TIMESTAMP(3), n BIGINT) WITH ('connector' = 'blackhole');
+INSERT INTO busy SELECT merchant, window_end, COUNT(*)
+  FROM TABLE(TUMBLE(TABLE payments, DESCRIPTOR(ts), INTERVAL '10' SECOND)) GROUP BY merchant, window_start, window_end;
+INSERT INTO velocity SELECT payment_id, ts, COUNT(*) OVER (PARTITION BY card ORDER BY ts
+  RANGE BETWEEN INTERVAL '10' MINUTE PRECEDING AND CURRENT ROW) FROM payments;
+";
+
+const RUN: [&str; 4] = ["run", "job.sql", "--state", "state"];
+/// As fast as it can.
+const FAST: [&str; 2] = ["-D", "payments.rows-per-second=1000000"];
+
+/// A job in a folder of its own.
+struct Bench(tempfile::TempDir);
+
+impl Bench {
+    fn new() -> Self {
+        let bench = Self(tempfile::tempdir().unwrap());
+        bench.write("job.sql", JOB);
+        bench
+    }
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        fs::write(self.path(name), text).unwrap();
+    }
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_highwater"));
+        command.current_dir(self.0.path()).args(arguments).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+    /// Exit code, stdout, stderr.
+    fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        ended(self.command(arguments).output().unwrap())
+    }
+    /// A run that must end well; its stdout.
+    fn ends(&self, arguments: &[&str]) -> String {
+        let generated = arguments[0] == "run" && !arguments.contains(&"payments.connector=filesystem");
+        let (code, out, err) = self.run(&[arguments, if generated { &FAST } else { &[] }].concat());
+        assert_eq!(code, 0, "{arguments:?}: {out}{err}");
+        out
+    }
+    /// A run that must be refused with these words.
+    fn refused(&self, arguments: &[&str], words: &[&str]) {
+        let (code, out, err) = self.run(arguments);
+        assert!(code == 1 || code == 2, "{arguments:?}: code {code} {out}{err}");
+        for word in words {
+            assert!(err.contains(word), "{arguments:?}: expected {word:?} in:\n{err}");
+        }
+    }
+    /// Starts the job and kills it once its newest checkpoint is at least this one.
+    fn kill_at(&self, arguments: &[&str], checkpoint: u64) {
+        let mut child = self.command(arguments).spawn().unwrap();
+        self.wait_for(&mut child, checkpoint);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // The kill may have come between the newest manifest and its second copy.
+        let newest = self.files("state", ".manifest").pop().unwrap();
+        fs::copy(&newest, newest.with_extension("manifest-copy")).unwrap();
+    }
+    fn wait_for(&self, child: &mut Child, checkpoint: u64) {
+        let since = Instant::now();
+        while self.newest("state") < checkpoint {
+            assert!(child.try_wait().unwrap().is_none(), "the job ended before checkpoint {checkpoint}");
+            assert!(since.elapsed() < PATIENCE, "checkpoint {checkpoint} was not taken in time");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+    fn files(&self, folder: &str, ending: &str) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(self.path(folder)) else { return Vec::new() };
+        let mut all: Vec<PathBuf> = entries.map(|e| e.unwrap().path()).collect();
+        all.retain(|p| p.to_string_lossy().ends_with(ending));
+        all.sort();
+        all
+    }
+    fn newest(&self, folder: &str) -> u64 {
+        let number = |p: &PathBuf| p.file_stem().unwrap().to_string_lossy().parse().unwrap();
+        self.files(folder, ".manifest").last().map_or(0, number)
+    }
+    /// The visible rows, sorted.
+    fn rows(&self) -> Vec<String> {
+        let texts = self.files("out", ".csv").into_iter().map(|p| fs::read_to_string(p).unwrap());
+        let mut rows: Vec<String> = texts.flat_map(|t| t.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+        rows.sort_unstable();
+        rows
+    }
+}
+
+fn ended(output: Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+/// The lines with a digest.
+fn digests(out: &str) -> Vec<String> {
+    let is_digest = |w: &str| w.len() == 32 && w.bytes().all(|b| b.is_ascii_hexdigit());
+    out.lines().filter(|l| l.split_whitespace().any(is_digest)).map(str::to_owned).collect()
+}
+
+/// Digests and rows of an undisturbed run that keeps nothing.
+fn truth() -> (Vec<String>, Vec<String>) {
+    let bench = Bench::new();
+    let out = bench.ends(&["run", "job.sql"]);
+    assert_eq!(digests(&out).len(), 2, "{out}");
+    (digests(&out), bench.rows())
+}
+
+#[test]
+fn a_killed_job_goes_on_and_an_ended_one_says_so() {
+    let (digests_true, rows_true) = truth();
+    let bench = Bench::new();
+    bench.kill_at(&RUN, 3);
+    let out = bench.ends(&[&RUN[..], &["--workers", "2"]].concat());
+    assert!(out.contains("went on from checkpoint "), "{out}");
+    assert_eq!((digests(&out), bench.rows()), (digests_true.clone(), rows_true.clone()));
+    let again = bench.ends(&RUN);
+    assert!(again.contains("the job had ended already") && again.contains("nothing was read"), "{again}");
+    assert!(!again.contains("rows/s"), "{again}");
+    assert_eq!((digests(&again), bench.rows()), (digests_true, rows_true));
+}
+
+#[test]
+fn a_table_shows_all_rows_whatever_happened_before() {
+    let table = ["-D", "busy.connector=table", "-D", "busy.max-rows=5"];
+    let whole = Bench::new().ends(&[&["run", "job.sql"], &table[..]].concat());
+    let shown = |out: &str| out.lines().take(7).map(str::to_owned).collect::<Vec<_>>();
+    let bench = Bench::new();
+    bench.kill_at(&[&RUN[..], &table].concat(), 4);
+    for _ in 0..2 {
+        let out = bench.ends(&[&RUN[..], &table].concat());
+        assert_eq!(shown(&out), shown(&whole), "{out}");
+    }
+}
+
+#[test]
+fn a_second_process_on_the_same_folder_is_refused_and_the_first_goes_on() {
+    let (digests_true, rows_true) = truth();
+    let bench = Bench::new();
+    let mut first = bench.command(&RUN).spawn().unwrap();
+    bench.wait_for(&mut first, 1);
+    bench.refused(&RUN, &["in use by another process", "its own folder"]);
+    bench.refused(&[&RUN[..], &["--fresh"]].concat(), &["in use by another process"]);
+    // Looking needs no lock.
+    bench.ends(&["verify", "state"]);
+    bench.ends(&["validate", "job.sql", "--against", "state"]);
+    bench.ends(&["savepoint", "--state", "state", "saved"]);
+    let (code, out, err) = ended(first.wait_with_output().unwrap());
+    assert_eq!((code, digests(&out)), (0, digests_true), "{err}");
+    assert_eq!(bench.rows(), rows_true);
+}
+
+#[test]
+fn state_of_another_job_a_wrong_key_and_a_newer_format_are_refused() {
+    let bench = Bench::new();
+    bench.write("key", "0123456789abcdef0123456789abcdef");
+    bench.write("other", "another key, another key, another");
+    let keyed = |file: &'static str| [&RUN[..], &["-D"], &[file]].concat();
+    bench.kill_at(&keyed("state.hmac-key-file=key"), 2);
+    bench.refused(&keyed("state.hmac-key-file=other"), &["was not made with this key", ".manifest"]);
+    bench.refused(&RUN, &["it is signed, but no key is set"]);
+    bench.refused(&keyed("state.hmac-key-file=nothing"), &["state.hmac-key-file nothing"]);
+    bench.refused(&["verify", "state"], &[]);
+    bench.ends(&["verify", "state", "--hmac-key-file", "key"]);
+    let renamed = [&keyed("state.hmac-key-file=key")[..], &["-D", "pipeline.name=another"]].concat();
+    bench.refused(&renamed, &["of job job, not of another", "a state folder of its own"]);
+    bench.ends(&keyed("state.hmac-key-file=key"));
+
+    let bench = Bench::new();
+    bench.kill_at(&RUN, 2);
+    bench.refused(&keyed("state.hmac-key-file=/dev/null"), &["/dev/null"]);
+    for name in ["manifest", "manifest-copy"] {
+        let path = bench.path(&format!("state/{:012}.{name}", bench.newest("state")));
+        let text = fs::read_to_string(&path).unwrap();
+        let body = text.lines().next().unwrap().replacen("\"format\":1", "\"format\":99", 1);
+        assert!(body.contains("99"));
+        fs::write(&path, format!("{body}\nsha256 {}\n", sha256(&[body.as_bytes()]))).unwrap();
+    }
+    bench.refused(&RUN, &["its state format is 99", "or a newer one"]);
+}
+
+fn flip(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_damaged_manifest_has_a_copy_and_a_damaged_state_file_is_named() {
+    let (digests_true, rows_true) = truth();
+    let bench = Bench::new();
+    bench.kill_at(&RUN, 3);
+    let newest = bench.files("state", ".manifest").pop().unwrap();
+    flip(&newest);
+    let (code, out, _) = bench.run(&["verify", "state"]);
+    assert!(code == 1 && out.contains("is damaged") && out.contains(".manifest"), "{out}");
+    let out = bench.ends(&RUN);
+    assert_eq!((digests(&out), bench.rows()), (digests_true, rows_true), "the copy is used");
+
+    let bench = Bench::new();
+    bench.kill_at(&RUN, 3);
+    let state = bench.files("state", ".state");
+    state.iter().for_each(|p| flip(p));
+    let name = state.last().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+    bench.refused(&RUN, &["is damaged", ".state", "--from"]);
+    let (code, out, _) = bench.run(&["verify", "state"]);
+    assert!(code == 1 && out.contains(&name), "{out}");
+    for file in bench.files("state", ".manifest").iter().chain(&bench.files("state", ".manifest-copy")) {
+        flip(file);
+    }
+    bench.refused(&RUN, &["is damaged", "its second copy"]);
+}
+
+#[test]
+fn changed_input_is_refused() {
+    let bench = Bench::new();
+    bench.kill_at(&RUN, 2);
+    let seed = [&RUN[..], &["-D", "payments.seed=7"]].concat();
+    bench.refused(&seed, &["table payments", "has changed", "--fresh"]);
+
+    let bench = Bench::new();
+    bench.ends(&[
+        "generate",
+        "--rows",
+        "200000",
+        "--partitions",
+        "2",
+        "--format",
+        "csv",
+        "--out",
+        "in",
+        "-D",
+        "csv.header=true",
+    ]);
+    let files = ["-D", "payments.connector=filesystem", "-D", "payments.path=in", "-D", "payments.format=csv"];
+    let more = ["-D", "payments.csv.header=true", "-D", "pipeline.batch-size=100"];
+    let more = [&more[..], &["-D", "execution.checkpointing.interval=1 ms"]].concat();
+    let run = [&RUN[..], &files, &more].concat();
+    bench.kill_at(&run, 2);
+    let file = bench.files("in", ".csv").pop().unwrap();
+    let whole = fs::read(&file).unwrap();
+    fs::write(&file, &whole[..whole.len() - 1]).unwrap();
+    bench.refused(&run, &["table payments", "has changed"]);
+    fs::remove_file(&file).unwrap();
+    bench.refused(&run, &["table payments", "is gone"]);
+    fs::write(&file, &whole).unwrap();
+    bench.ends(&run);
+    assert!(!bench.rows().is_empty());
+}
+
+#[test]
+fn an_output_folder_that_was_emptied_is_refused_and_goes_on_once_it_is_back() {
+    let bench = Bench::new();
+    bench.kill_at(&RUN, 4);
+    let files = bench.files("out", ".csv");
+    assert!(!files.is_empty());
+    let aside = bench.path("aside");
+    fs::rename(bench.path("out"), &aside).unwrap();
+    bench.refused(&RUN, &["sink busy", "put it back", "--fresh"]);
+    fs::remove_dir_all(bench.path("out")).unwrap();
+    fs::rename(&aside, bench.path("out")).unwrap();
+    let (digests_true, rows_true) = truth();
+    assert_eq!((digests(&bench.ends(&RUN)), bench.rows()), (digests_true, rows_true));
+}
+
+#[test]
+fn a_read_only_folder_is_refused() {
+    let bench = Bench::new();
+    bench.write("file", "");
+    bench.refused(&["run", "job.sql", "--state", "file"], &["file"]);
+    fs::create_dir(bench.path("state")).unwrap();
+    fs::set_permissions(bench.path("state"), fs::Permissions::from_mode(0o500)).unwrap();
+    match fs::write(bench.path("state/probe"), "") {
+        Ok(()) => eprintln!("SKIPPED: this user (root?) may write to a folder without the right to"),
+        Err(_) => bench.refused(&RUN, &["state", "choose another state folder"]),
+    }
+    // A folder in which nobody, root included, can create a file.
+    bench.refused(&["run", "job.sql", "--state", "/proc/highwater"], &["/proc/highwater"]);
+}
+
+#[test]
+fn a_full_disk_is_waited_out() {
+    let (digests_true, rows_true) = truth();
+    let bench = Bench::new();
+    let mut command = bench.command(&RUN);
+    // SAFETY: only async-signal-safe calls between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            let limit = libc::rlimit { rlim_cur: 120_000, rlim_max: libc::RLIM_INFINITY };
+            match libc::setrlimit(libc::RLIMIT_FSIZE, &limit) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        })
+    };
+    let mut child = command.stderr(fs::File::create(bench.path("err")).unwrap()).spawn().unwrap();
+    let said = |word: &str| fs::read_to_string(bench.path("err")).unwrap().contains(word);
+    let since = Instant::now();
+    while !said("reading waits until there is room") {
+        assert!(child.try_wait().unwrap().is_none(), "{}", fs::read_to_string(bench.path("err")).unwrap());
+        assert!(since.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let stuck = bench.newest("state");
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(child.try_wait().unwrap().is_none(), "it waits");
+    assert_eq!(bench.newest("state"), stuck);
+    let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the child has not been waited for, so its id is its own; `limit` outlives the call.
+    let lifted = unsafe { libc::prlimit(child.id() as i32, libc::RLIMIT_FSIZE, &limit, std::ptr::null_mut()) };
+    assert_eq!(lifted, 0);
+    let (code, out, _) = ended(child.wait_with_output().unwrap());
+    assert_eq!(code, 0, "{}", fs::read_to_string(bench.path("err")).unwrap());
+    assert!(said("there is room again"));
+    assert_eq!((digests(&out), bench.rows()), (digests_true, rows_true));
+}
+
+#[test]
+fn a_changed_job_is_refused_before_it_starts_and_goes_on_with_the_word() {
+    let bench = Bench::new();
+    bench.kill_at(&RUN, 2);
+    bench.ends(&["validate", "job.sql", "--against", "state"]);
+    bench.write("job.sql", JOB.replace("'10' MINUTE", "'20' MINUTE"));
+    let newest = bench.newest("state");
+    bench.refused(&RUN, &["changed", "step", "its state is lost", "--allow-non-restored-state", "nothing was started"]);
+    assert_eq!(bench.newest("state"), newest);
+    let (code, out, err) = bench.run(&["validate", "job.sql", "--against", "state"]);
+    assert!(code == 1 && out.contains("changed    step") && out.contains("kept       input payments"), "{out}{err}");
+    bench.ends(&[&RUN[..], &["--allow-non-restored-state"]].concat());
+}
+
+#[test]
+fn fresh_savepoints_and_older_checkpoints() {
+    let (digests_true, rows_true) = truth();
+    let bench = Bench::new();
+    bench.kill_at(&RUN, 4);
+    bench.ends(&["savepoint", "--state", "state", "saved"]);
+    bench.ends(&["verify", "saved"]);
+    bench.refused(&["savepoint", "--state", "state", "saved"], &["is not empty"]);
+    let moved = ["run", "job.sql", "--state", "state2", "--from-savepoint", "saved"];
+    let out = bench.ends(&moved);
+    assert_eq!((digests(&out), bench.rows()), (digests_true.clone(), rows_true.clone()));
+    bench.refused(&moved, &["holds checkpoint", "leave the word away"]);
+    // The old folder has been overtaken by its copy: its output is ahead.
+    bench.refused(&RUN, &["has shown checkpoint", "rolled back"]);
+    let fresh = [&RUN[..], &["--fresh"]].concat();
+    bench.refused(&fresh, &["out"]);
+    assert!(bench.newest("state") > 0, "a refused --fresh deletes nothing");
+    bench.refused(&["run", "job.sql", "--fresh"], &["add --state"]);
+    fs::remove_dir_all(bench.path("out")).unwrap();
+    let out = bench.ends(&fresh);
+    assert!(!out.contains("went on from"), "{out}");
+    assert_eq!((digests(&out), bench.rows()), (digests_true, rows_true));
+}
+
+#[test]
+fn an_older_checkpoint_is_gone_back_to_unless_rows_were_shown_since() {
+    let quiet = ["-D", "busy.connector=blackhole"];
+    let run = [&RUN[..], &quiet].concat();
+    let whole = Bench::new().ends(&[&["run", "job.sql"], &quiet[..]].concat());
+    let bench = Bench::new();
+    bench.kill_at(&run, 5);
+    let newest = bench.newest("state");
+    let older = (newest - 1).to_string();
+    bench.refused(&[&run[..], &["--from", "99"]].concat(), &["no restore point", &older]);
+    let out = bench.ends(&[&run[..], &["--from", &older]].concat());
+    assert!(out.contains(&format!("went on from checkpoint {older}")), "{out}");
+    assert_eq!(digests(&out), digests(&whole));
+
+    let bench = Bench::new();
+    bench.kill_at(&RUN, 3);
+    bench.ends(&RUN);
+    let older = (bench.newest("state") - 1).to_string();
+    bench.refused(&[&RUN[..], &["--from", &older]].concat(), &["output busy has shown rows", "shown twice"]);
+}
