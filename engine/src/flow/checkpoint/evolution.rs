@@ -246,3 +246,6 @@ fn elsewhere(a: &SinkSpec, b: &SinkSpec) -> bool {
 fn owes(sink: &SinkState) -> bool {
     sink.unrolled_bytes > 0 || sink.publish.as_ref().is_some_and(|p| p.last > sink.published)
 }
+
+#[cfg(test)]
+mod tests;
