@@ -86,6 +86,22 @@ fn frames_are_shared_and_name_their_columns() {
 }
 
 #[test]
+fn frames_on_arrival_need_rows_with_an_order_of_arrival() {
+    let on_arrival =
+        |s: Stream| s.key_by(["all"; 0]).trailing_on_arrival(hours(1), [over(hours(1)).count()]).sink(out());
+    let when_final = |s: Stream| s.key_by(["card"]).trailing([over(hours(2)).count()]);
+    assert!(build(|s| on_arrival(s.late().filter(col("fraud")))).is_ok());
+    for (graph, step) in [
+        (build(|s| on_arrival(s.errors())), "payments.errors"),
+        (build(|s| on_arrival(s.key_by(["card"]).tumble(days(1)).aggregate([count()]))), "payments.window"),
+        (build(|s| on_arrival(when_final(s))), "payments.over"),
+    ] {
+        let error = graph.unwrap_err().to_string();
+        assert!(error.contains(&format!("follow {step}, whose rows have no order of arrival")), "{error}");
+    }
+}
+
+#[test]
 fn a_job_branches_unites_and_keeps_late_and_bad_rows() {
     let job = Job::new("test");
     let all = job.source(payments());

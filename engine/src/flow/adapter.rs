@@ -177,8 +177,8 @@ where
 
 /// What the workers have promised, epoch by epoch.
 pub(super) struct Marks {
-    /// The sources this operator depends on.
-    sources: Vec<usize>,
+    /// The promises this operator depends on, by their places in a mark.
+    promises: Vec<usize>,
     /// Newest promise of each worker for each of them, of complete epochs only.
     latest: Vec<Progress>,
     /// Marks of epochs that are not complete, with a capability to fire in them.
@@ -189,8 +189,14 @@ pub(super) struct Marks {
 }
 
 impl Marks {
-    pub(super) fn new(sources: Vec<usize>, peers: usize, held_ms: i64) -> Self {
-        Self { sources, held_ms, latest: vec![Progress::START; peers], waiting: BTreeMap::new(), last: Progress::START }
+    pub(super) fn new(promises: Vec<usize>, peers: usize, held_ms: i64) -> Self {
+        Self {
+            promises,
+            held_ms,
+            latest: vec![Progress::START; peers],
+            waiting: BTreeMap::new(),
+            last: Progress::START,
+        }
     }
     fn note(&mut self, mark: Mark, capability: Capability<u64>) {
         self.waiting.entry(*capability.time()).or_insert_with(|| (capability, Vec::new())).1.push(mark);
@@ -202,7 +208,7 @@ impl Marks {
         let mut newest = None;
         for (_, (capability, marks)) in done {
             for m in marks {
-                self.latest[m.from] = self.sources.iter().map(|&s| m.sources[s]).fold(Progress::END, Progress::min);
+                self.latest[m.from] = self.promises.iter().map(|&p| m.promises[p]).fold(Progress::END, Progress::min);
             }
             newest = Some(capability);
         }

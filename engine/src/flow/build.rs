@@ -64,8 +64,8 @@ impl Plan {
 pub(super) struct Shape {
     /// Position of a source node in the list of sources.
     pub(super) source: Vec<Option<usize>>,
-    /// The sources a node depends on.
-    pub(super) sources: Vec<Vec<usize>>,
+    /// The promises a node's rows depend on: [`promises_of`] each source.
+    pub(super) promises: Vec<Vec<usize>>,
     /// Whether the rows it emits need their arrival order.
     pub(super) arrival: Vec<bool>,
     /// Whether its rows were held for their cut by an `arrival` step before it.
@@ -79,7 +79,7 @@ impl Shape {
         let n = graph.nodes.len();
         let mut s = Self {
             source: vec![None; n],
-            sources: vec![Vec::new(); n],
+            promises: vec![Vec::new(); n],
             arrival: vec![false; n],
             behind_arrival: vec![false; n],
             behind_errors: vec![false; n],
@@ -88,17 +88,20 @@ impl Shape {
         for (i, node) in graph.nodes.iter().enumerate() {
             if matches!(node.step, Step::Source(_)) {
                 s.source[i] = Some(count);
-                s.sources[i].push(count);
+                s.promises[i].push(promises_of(count).0);
                 count += 1;
             }
             for &input in &node.inputs {
-                let inherited = s.sources[input].clone();
-                s.sources[i].extend(inherited);
+                let inherited = match (&node.step, s.source[input]) {
+                    (Step::Errors, Some(source)) => vec![promises_of(source).1],
+                    _ => s.promises[input].clone(),
+                };
+                s.promises[i].extend(inherited);
                 s.behind_errors[i] |= s.behind_errors[input];
                 s.behind_arrival[i] |= s.behind_arrival[input] || is_arrival(&graph.nodes[input]);
             }
-            s.sources[i].sort_unstable();
-            s.sources[i].dedup();
+            s.promises[i].sort_unstable();
+            s.promises[i].dedup();
             s.behind_errors[i] |= matches!(node.step, Step::Errors);
         }
         for (i, node) in graph.nodes.iter().enumerate().rev() {
@@ -108,6 +111,11 @@ impl Shape {
         }
         s
     }
+}
+
+/// Where a mark carries the promises of a source: for its rows, and for its rows in `t$errors`.
+const fn promises_of(source: usize) -> (usize, usize) {
+    (2 * source, 2 * source + 1)
 }
 
 fn is_arrival(node: &Node) -> bool {
@@ -245,8 +253,8 @@ impl<'s> Weaver<'s, '_> {
     /// A keyed step: exchange, then the operator; with a combiner in front where the step has one and it pays.
     fn keyed(&mut self, id: NodeId, node: &Node, keys: &[usize]) -> Result<Flow<'s>, JobError> {
         let peers = self.scope.peers();
-        let (sources, held_ms) = (self.plan.shape.sources[id].clone(), self.held_ms(id));
-        let marks = || Marks::new(sources.clone(), peers, held_ms);
+        let (promises, held_ms) = (self.plan.shape.promises[id].clone(), self.held_ms(id));
+        let marks = || Marks::new(promises.clone(), peers, held_ms);
         let arrival = is_arrival(node);
         let partials = self.plan.parts.partials(node, &self.input_schema(node)).filter(|_| peers > 1);
         if partials.is_none() {
@@ -275,8 +283,8 @@ impl<'s> Weaver<'s, '_> {
         if !self.plan.shape.behind_arrival[id] {
             return 0;
         }
-        let delay = |&s: &usize| self.plan.intakes[s].spec.watermark_delay_ms;
-        let delay_ms = self.plan.shape.sources[id].iter().map(delay).max().unwrap_or(0);
+        let delay = |&p: &usize| self.plan.intakes[p / 2].spec.watermark_delay_ms;
+        let delay_ms = self.plan.shape.promises[id].iter().map(delay).max().unwrap_or(0);
         self.plan.options.arrival_quantum_ms.saturating_add(delay_ms.max(0))
     }
 

@@ -33,12 +33,13 @@ pub(super) enum Payload {
     Bad(Vec<BadRow>),
 }
 
-/// One worker's promise at the end of an epoch: progress of each source, addressed to one worker.
+/// One worker's promises at the end of an epoch, two for each source (for its rows and for `t$errors`), addressed to one
+/// worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
     pub(super) to: usize,
     pub(super) from: usize,
-    pub(super) sources: Arc<[Progress]>,
+    pub(super) promises: Arc<[Progress]>,
 }
 
 impl Packet {
@@ -114,8 +115,8 @@ fn encode(payload: &Payload) -> Result<Vec<u8>, OperatorError> {
             w.u8(MARK);
             w.u32(m.to as u32);
             w.u32(m.from as u32);
-            w.u32(m.sources.len() as u32);
-            for p in m.sources.iter() {
+            w.u32(m.promises.len() as u32);
+            for p in m.promises.iter() {
                 w.i64(p.watermark.ms());
                 w.i64(p.cut);
             }
@@ -148,7 +149,7 @@ fn decode(bytes: &[u8]) -> Result<Payload, OperatorError> {
             Payload::Mark(Mark {
                 to,
                 from,
-                sources: (0..n).map(|_| progress(&mut r)).collect::<Result<_, OperatorError>>()?,
+                promises: (0..n).map(|_| progress(&mut r)).collect::<Result<_, OperatorError>>()?,
             })
         }
         BAD => {
@@ -241,7 +242,7 @@ mod tests {
         let Some(Identity::Arrival(a)) = got.identity() else { panic!("identity") };
         assert_eq!((&a.cuts[..], &a.partitions[..], &a.offsets[..]), (&[1, 2][..], &[3, 4][..], &[5, 6][..]));
 
-        let mark = Mark { to: 1, from: 2, sources: [Progress::END, Progress::START].into() };
+        let mark = Mark { to: 1, from: 2, promises: [Progress::END, Progress::START].into() };
         let Payload::Mark(m) = round_trip(Packet::mark(mark.clone())) else { panic!("mark") };
         assert_eq!(m, mark);
 

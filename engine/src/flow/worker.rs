@@ -93,7 +93,7 @@ impl<'p> Shift<'p> {
         let Self { plan, built, index, peers, tallies, .. } = self;
         let Built { rows, bad, mut marks, probe, outlets, .. } = built;
         plan.barriers.leave(index, tallies);
-        let end: Arc<[Progress]> = plan.intakes.iter().map(|_| Progress::END).collect();
+        let end: Arc<[Progress]> = plan.intakes.iter().flat_map(|_| [Progress::END; 2]).collect();
         send_marks(&mut marks, index, peers, end);
         plan.tally.epoch.fetch_add(1, Relaxed);
         drop((rows, bad, marks));
@@ -125,16 +125,18 @@ impl<'p> Shift<'p> {
 
     /// Ends the epoch: everyone is told what this worker knows of every source.
     fn cut(&mut self) {
-        let sources: Arc<[Progress]> = self.plan.intakes.iter().map(|i| i.progress(self.epoch)).collect();
-        for (metrics, progress) in self.metrics.iter().zip(sources.iter()) {
+        let promises: Arc<[Progress]> = self.plan.intakes.iter().flat_map(|i| i.progress(self.epoch)).collect();
+        let sources = || promises.iter().step_by(2);
+        for (metrics, progress) in self.metrics.iter().zip(sources()) {
             metrics.note_state(progress.watermark.ms(), 0);
         }
-        if let Some(watermark) = sources.iter().map(|p| p.watermark).min() {
+        if let Some(watermark) = sources().map(|p| p.watermark).min() {
             self.plan.control.note_watermark(watermark.ms());
         }
         tracing::trace!(worker = self.index, epoch = self.epoch, rows = self.epoch_rows, "epoch closed");
-        self.plan.barriers.close(self.index, self.epoch, &self.plan.intakes, &self.tallies, &sources);
-        send_marks(&mut self.built.marks, self.index, self.peers, sources);
+        let of_rows: Vec<Progress> = sources().copied().collect();
+        self.plan.barriers.close(self.index, self.epoch, &self.plan.intakes, &self.tallies, &of_rows);
+        send_marks(&mut self.built.marks, self.index, self.peers, promises);
         self.epoch += 1;
         self.plan.tally.epoch.fetch_max(self.epoch, Relaxed);
         let epoch = self.epoch;
@@ -202,8 +204,8 @@ impl<'p> Shift<'p> {
     }
 }
 
-fn send_marks(handle: &mut super::build::Handle, from: usize, peers: usize, sources: Arc<[Progress]>) {
+fn send_marks(handle: &mut super::build::Handle, from: usize, peers: usize, promises: Arc<[Progress]>) {
     for to in 0..peers {
-        handle.send_batch(&mut Packet::mark(Mark { to, from, sources: sources.clone() }));
+        handle.send_batch(&mut Packet::mark(Mark { to, from, promises: promises.clone() }));
     }
 }

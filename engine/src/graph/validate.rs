@@ -31,6 +31,7 @@ impl JobGraph {
                 return Err(BuildError::new(format!("two steps are named {}", node.name)));
             }
             check_node(&self.nodes[..id], node)?;
+            self.check_arrival(id, node)?;
         }
         let used: BTreeSet<NodeId> = self.nodes.iter().flat_map(|n| n.inputs.iter().copied()).collect();
         let idle = |(id, n): &(usize, &Node)| !used.contains(id) && !matches!(n.step, Step::Sink(_));
@@ -41,6 +42,24 @@ impl JobGraph {
             None if used.is_empty() => Err(BuildError::new("the job writes nothing; add a sink")),
             None => Ok(()),
         }
+    }
+}
+
+impl JobGraph {
+    /// Frames on arrival need rows that have an order of arrival: from a source on, stateless steps and such frames keep it.
+    fn check_arrival(&self, id: NodeId, node: &Node) -> Result<(), BuildError> {
+        let on_arrival = |n: &Node| matches!(&n.step, Step::Over(o) if matches!(o.emission, Emission::Arrival { .. }));
+        let mut todo = if on_arrival(node) { self.nodes[id].inputs.clone() } else { Vec::new() };
+        while let Some(n) = todo.pop().map(|i| &self.nodes[i]) {
+            if matches!(n.step, Step::Errors | Step::Window(_)) || (matches!(n.step, Step::Over(_)) && !on_arrival(n)) {
+                let (to, from) = (&node.name, &n.name);
+                return Err(BuildError::new(format!(
+                    "{to}: frames on arrival can't follow {from}, whose rows have no order of arrival; answer when final"
+                )));
+            }
+            todo.extend(&n.inputs);
+        }
+        Ok(())
     }
 }
 

@@ -140,10 +140,12 @@ impl Intake {
         self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The promise of all partitions together. `epoch` is the epoch being closed.
-    pub(super) fn progress(&self, epoch: u64) -> Progress {
+    /// The promises of all partitions together, for rows and for bad rows. `epoch` is the epoch being closed.
+    pub(super) fn progress(&self, epoch: u64) -> [Progress; 2] {
         let partitions = self.lock();
         let watermark = partitions.iter().map(Partition::watermark).min().unwrap_or(Watermark::END);
+        let of_bad = |p: &Partition| p.watermark_of_bad(self.spec.time_min_ms);
+        let of_bad = partitions.iter().map(of_bad).min().unwrap_or(Watermark::END);
         let done = watermark == Watermark::END;
         let cut = match self.cuts {
             _ if done => i64::MAX,
@@ -151,7 +153,7 @@ impl Intake {
             Cuts::Content { quantum_ms } => partitions.iter().map(|p| p.cut(quantum_ms)).min().unwrap_or(i64::MAX),
             Cuts::Epoch => i64::try_from(epoch).unwrap_or(i64::MAX - 1) + 1,
         };
-        Progress { watermark, cut }
+        [watermark, of_bad].map(|watermark| Progress { watermark, cut })
     }
 
     /// From now on each partition remembers how it stood before its first row of a later epoch than this.

@@ -129,6 +129,15 @@ impl Partition {
             (false, max, _) => Watermark::new(after(max, self.delay_ms)),
         }
     }
+    /// What it promises of its rows in `t$errors`. The time of a bad row is W_p(row), so behind the first valid row it is
+    /// the same promise; a bad row before that has time `time_min_ms`, which lies below what the first row promises of rows.
+    pub(super) fn watermark_of_bad(&self, time_min_ms: i64) -> Watermark {
+        match (self.done(), self.max_ms) {
+            // Not above W after the first row, which is not below `time_min_ms`.
+            (false, i64::MIN) => Watermark::new(time_min_ms.min(after(time_min_ms, self.delay_ms))),
+            _ => self.watermark(),
+        }
+    }
     /// The cut that is not complete yet: rows of lower cuts are all emitted.
     pub(super) fn cut(&self, quantum_ms: i64) -> i64 {
         match (self.done(), self.position()) {

@@ -72,20 +72,29 @@ impl Translator<'_> {
         self.node(&name, Step::Sink(spec), inputs, schema)
     }
 
-    /// `'emit' = 'arrival'` needs stateless steps and trailing frames all the way.
+    /// `'emit' = 'arrival'` needs stateless steps and trailing frames all the way, and for frames rows that have an order
+    /// of arrival.
     fn answers_at_arrival(&self, node: NodeId, sink: &TableDef) -> Result<()> {
-        let mut todo = vec![node];
-        while let Some(i) = todo.pop() {
+        let mut todo = vec![(node, false)];
+        while let Some((i, in_frames)) = todo.pop() {
             let node = &self.nodes[i];
-            if let Step::Window(_) = node.step {
-                let what = format!(
-                    "'emit' = 'arrival' of {}: step {} is a windowed aggregation, which is known only when its window ends",
-                    sink.name, node.name
-                );
-                let hint = "use 'emit' = 'final', or trailing frames (OVER) instead of the window";
-                return Err(Fault::new(what).at(sink.place_of("emit")).hint(hint));
-            }
-            todo.extend(&node.inputs);
+            let (why, hint) = match node.step {
+                Step::Window(_) => (
+                    "is a windowed aggregation, which is known only when its window ends",
+                    "use 'emit' = 'final', or trailing frames (OVER) instead of the window",
+                ),
+                Step::Errors if in_frames => (
+                    "has no order of arrival for trailing frames: one row can be bad in several queries at once",
+                    "use 'emit' = 'final' for frames over bad rows",
+                ),
+                _ => {
+                    let in_frames = in_frames || matches!(node.step, Step::Over(_));
+                    todo.extend(node.inputs.iter().map(|input| (*input, in_frames)));
+                    continue;
+                }
+            };
+            let what = format!("'emit' = 'arrival' of {}: step {} {why}", sink.name, node.name);
+            return Err(Fault::new(what).at(sink.place_of("emit")).hint(hint));
         }
         Ok(())
     }

@@ -5,3 +5,4 @@
 mod files;
 mod rows;
 mod sql;
+mod windows;
