@@ -14,7 +14,7 @@ Examples:
 Settings: a flag beats the environment (HIGHWATER_PARALLELISM_DEFAULT for parallelism.default), which beats SET in the
 job file, which beats highwater.toml.
 Exit codes: 0 done (compare: equal; verify: whole), 1 the job failed (compare: different; verify: damaged), 2 bad usage
-or SQL, 130 interrupted.";
+or SQL, 130 interrupted (143 by SIGTERM).";
 
 /// Exact stream processing for payments: a SQL job file in, results that don't depend on worker count or speed out.
 #[derive(Debug, Parser)]

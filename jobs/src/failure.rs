@@ -10,8 +10,10 @@ pub enum Failure {
     Usage(String),
     /// The job started and failed, or a comparison found a difference. Exit code 1.
     Job(String),
-    /// Somebody asked for the end. Exit code 130.
+    /// A signal asked for the end. Exit code 128 and the signal's number: 130 for Ctrl-C, 143 for SIGTERM.
     Interrupted {
+        /// The signal; SIGINT where none is known.
+        signal: i32,
         /// The job keeps state: the same command goes on.
         resumable: bool,
     },
@@ -31,7 +33,7 @@ impl Failure {
         match self {
             Self::Usage(_) => 2,
             Self::Job(_) => 1,
-            Self::Interrupted { .. } => 130,
+            Self::Interrupted { signal } => u8::try_from(128 + signal).unwrap_or(130),
         }
     }
 }
@@ -40,8 +42,8 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(m) | Self::Job(m) => f.write_str(m),
-            Self::Interrupted { resumable: false } => f.write_str("interrupted; nothing was committed"),
-            Self::Interrupted { resumable: true } => {
+            Self::Interrupted { resumable: false, .. } => f.write_str("interrupted; nothing was committed"),
+            Self::Interrupted { resumable: true, .. } => {
                 f.write_str("interrupted; the same command goes on from the newest checkpoint")
             }
         }
@@ -60,7 +62,7 @@ impl From<JobError> for Failure {
     fn from(e: JobError) -> Self {
         match e {
             JobError::Build(e) => e.into(),
-            JobError::Interrupted => Self::Interrupted { resumable: false },
+            JobError::Interrupted => Self::Interrupted { signal: libc::SIGINT, resumable: false },
             e => Self::Job(e.to_string()),
         }
     }

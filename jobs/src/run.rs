@@ -67,7 +67,7 @@ fn execute(args: &RunArgs, begin: &BeginArgs, job: &PlannedJob, graph: &JobGraph
     process::on_interrupt(control.clone())?;
     let keep = state::begin(state::keep(args.state.as_deref(), &job.settings)?, begin, graph)?;
     let options = Options { ephemeral: args.ephemeral, progress: true, keep };
-    let outcome = job::run(graph, &job::run_options(job), &options, &control)?;
+    let outcome = job::run(graph, &job::run_options(job), &options, &control).map_err(process::explain_failure)?;
     let summary = Summary::of(&outcome.report, process::peak_rss_bytes());
     eprint!("{}", show::unrouted(&outcome.report.sources, &job.tables));
     if let Some(path) = &args.summary {

@@ -1,10 +1,10 @@
-//! The binary as users meet it: output, exit codes, Ctrl-C, full disks.
+//! The binary as users meet it: output, exit codes, signals, full disks.
 
 #![allow(unsafe_code)] // a signal to a child, a file size limit in a child: libc calls without a safe wrapper here
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const JOB: &str = "
@@ -234,27 +234,71 @@ fn validate_and_explain_show_the_job() {
 }
 
 #[test]
-fn an_endless_job_needs_a_word_and_ends_on_ctrl_c() {
+fn an_endless_job_needs_a_word_and_ends_on_a_signal() {
     let folder = folder();
     std::fs::write(folder.path().join("endless.sql"), JOB.replace("'number-of-rows' = '50000', ", "")).unwrap();
     let (code, _, err) = run(folder.path(), &["run", "endless.sql"]);
     assert!(code == 2 && err.contains("--ephemeral"), "{err}");
     let endless = ["run", "endless.sql", "--ephemeral", "--workers", "2", "-D", "minutes.connector=filesystem"];
     let more = ["-D", "minutes.path=out", "-D", "minutes.format=csv"];
-    let child = highwater(folder.path(), &[&endless[..], &more].concat())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    std::thread::sleep(Duration::from_millis(700));
+    for (signal, expected) in [(libc::SIGINT, 130), (libc::SIGTERM, 143), (libc::SIGHUP, 129)] {
+        let child = start(folder.path(), &[&endless[..], &more].concat());
+        wait_for_staged_rows(folder.path());
+        kill(&child, signal);
+        let asked = Instant::now();
+        let (code, _, err) = ended(child.wait_with_output().unwrap());
+        assert_eq!(code, expected, "{err}");
+        assert!(err.contains("interrupted"), "{err}");
+        assert!(asked.elapsed() < Duration::from_secs(60), "it ends when asked, it doesn't hang");
+        assert_nothing_is_shown(&folder.path().join("out"));
+        assert!(!folder.path().join(".out.staging").exists(), "what was staged is removed");
+    }
+}
+
+fn start(folder: &Path, arguments: &[&str]) -> Child {
+    highwater(folder, arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn kill(child: &Child, signal: i32) {
     // SAFETY: the child has not been waited for, so its id is its own.
-    unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
-    let asked = Instant::now();
-    let (code, _, err) = ended(child.wait_with_output().unwrap());
-    assert_eq!(code, 130, "{err}");
-    assert!(err.contains("interrupted"), "{err}");
-    assert!(asked.elapsed() < Duration::from_secs(60), "it ends when asked, it doesn't hang");
-    assert_nothing_is_shown(&folder.path().join("out"));
+    assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
+}
+
+/// Waits until a running job has staged a part with rows for `out`.
+fn wait_for_staged_rows(folder: &Path) {
+    let since = Instant::now();
+    loop {
+        let parts = std::fs::read_dir(folder.join(".out.staging/parts")).into_iter().flatten().flatten();
+        if parts.filter_map(|p| p.metadata().ok()).any(|m| m.len() > 0) {
+            return;
+        }
+        assert!(since.elapsed() < Duration::from_secs(60), "nothing was staged");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn what_a_killed_run_staged_is_cleaned_by_the_next() {
+    let folder = folder();
+    std::fs::write(folder.path().join("endless.sql"), JOB.replace("'number-of-rows' = '50000', ", "")).unwrap();
+    let to = |path: &'static str| ["-D", "minutes.connector=filesystem", "-D", "minutes.format=csv", "-D", path];
+    let endless = ["run", "endless.sql", "--ephemeral", "--workers", "2"];
+    let mut child = start(folder.path(), &[&endless[..], &to("minutes.path=out")].concat());
+    wait_for_staged_rows(folder.path());
+    let (code, _, err) = run(folder.path(), &[&["run", "job.sql"][..], &to("minutes.path=out")].concat());
+    assert!(code != 0 && err.contains("out"), "two running jobs don't write one folder: {err}");
+    kill(&child, libc::SIGKILL);
+    child.wait().unwrap();
+    assert!(folder.path().join(".out.staging/parts").exists(), "nobody could clean up");
+    assert!(!folder.path().join("out").exists());
+
+    for path in ["minutes.path=out", "minutes.path=undisturbed"] {
+        let (code, _, err) = run(folder.path(), &[&["run", "job.sql"][..], &to(path)].concat());
+        assert_eq!(code, 0, "{err}");
+    }
+    assert!(!folder.path().join(".out.staging").exists());
+    let (code, out, err) = run(folder.path(), &["compare", "out", "undisturbed"]);
+    assert!(code == 0 && out.starts_with("equal: "), "{out}{err}");
 }
 
 fn assert_nothing_is_shown(out: &Path) {
