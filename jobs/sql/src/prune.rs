@@ -136,8 +136,8 @@ impl Pruner<'_> {
                 let (input, left) = &self.kept[old.inputs[0]];
                 let to = Moved(left);
                 let spec = MapSpec {
-                    filter: m.filter.as_ref().map(|e| rewrite(e, &|c| to.at(c))),
-                    columns: keep.iter().map(|c| rewrite(&m.columns[*c], &|c| to.at(c))).collect(),
+                    filter: m.filter.as_ref().map(|e| e.with_columns(&|c| to.at(c))),
+                    columns: keep.iter().map(|c| m.columns[*c].with_columns(&|c| to.at(c))).collect(),
                     query: m.query.clone(),
                 };
                 (Step::Map(spec), vec![*input], keep)
@@ -240,7 +240,7 @@ fn source(s: &SourceSpec, keep: &[usize]) -> SourceSpec {
     keep.iter().for_each(|c| columns_of(&s.map.columns[*c], &mut read));
     let read: Vec<usize> = read.into_iter().collect();
     let at = |c: usize| read.iter().position(|r| *r == c).unwrap_or_default();
-    let columns = keep.iter().map(|c| rewrite(&s.map.columns[*c], &at)).collect();
+    let columns = keep.iter().map(|c| s.map.columns[*c].with_columns(&at)).collect();
     let position = |old: &usize| keep.iter().position(|k| k == old);
     SourceSpec {
         map: MapSpec { filter: None, columns, query: s.map.query.clone() },
@@ -248,31 +248,5 @@ fn source(s: &SourceSpec, keep: &[usize]) -> SourceSpec {
         not_null: s.not_null.iter().filter_map(position).collect(),
         read,
         ..s.clone()
-    }
-}
-
-/// The expression with its columns at other positions.
-pub(crate) fn rewrite(e: &Expr, at: &impl Fn(usize) -> usize) -> Expr {
-    let one = |e: &Expr| Box::new(rewrite(e, at));
-    let many = |l: &[Expr]| l.iter().map(|e| rewrite(e, at)).collect();
-    match e {
-        Expr::Column(i) => Expr::Column(at(*i)),
-        Expr::Literal(_) => e.clone(),
-        Expr::Binary { op, left, right } => Expr::Binary { op: *op, left: one(left), right: one(right) },
-        Expr::Not(e) => Expr::Not(one(e)),
-        Expr::Negate(e) => Expr::Negate(one(e)),
-        Expr::Is { expr, what, negated } => Expr::Is { expr: one(expr), what: *what, negated: *negated },
-        Expr::Case { branches, otherwise } => Expr::Case {
-            branches: branches.iter().map(|(w, t)| (rewrite(w, at), rewrite(t, at))).collect(),
-            otherwise: otherwise.as_ref().map(|e| one(e)),
-        },
-        Expr::Cast { expr, to, or_null } => Expr::Cast { expr: one(expr), to: to.clone(), or_null: *or_null },
-        Expr::In { expr, list, negated } => Expr::In { expr: one(expr), list: many(list), negated: *negated },
-        Expr::Like { expr, pattern, escape, negated } => {
-            Expr::Like { expr: one(expr), pattern: one(pattern), escape: *escape, negated: *negated }
-        }
-        Expr::Call { function, args, returns } => {
-            Expr::Call { function: function.clone(), args: many(args), returns: returns.clone() }
-        }
     }
 }

@@ -137,7 +137,7 @@ fn reads(e: &Expr, base: usize) -> (bool, bool) {
 
 /// Moves references to the window's columns from behind `base` to behind `keys`.
 fn moved(e: &Expr, base: usize, keys: usize) -> Expr {
-    crate::prune::rewrite(e, &|i| i - base + keys)
+    e.with_columns(&|i| i - base + keys)
 }
 
 const MIXED: &str = "an expression of window columns and other columns before the aggregation is not supported";
