@@ -71,7 +71,7 @@ pub(crate) const LATER: [&str; 20] = [
     "grouping",
 ];
 
-/// Functions that read the wall clock or a random number.
+/// Functions that read the wall clock or a random number; UNIX_TIMESTAMP only without a text.
 pub(crate) const NOT_REPLAYABLE: [&str; 14] = [
     "current_timestamp",
     "current_date",
@@ -164,7 +164,7 @@ impl AggregateUDFImpl for Aggregate {
         }
     }
     fn is_nullable(&self) -> bool {
-        self.name != "count"
+        aggregate_function(self.name).is_none_or(types::aggregate_is_nullable)
     }
     fn default_value(&self, data_type: &DataType) -> Result<ScalarValue> {
         if self.name == "count" { Ok(ScalarValue::Int64(Some(0))) } else { ScalarValue::try_from(data_type) }

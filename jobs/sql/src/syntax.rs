@@ -246,7 +246,8 @@ impl Syntax<'_> {
         }
         let aggregate = self.catalog.functions.aggregate(&lower).is_some();
         let upper = lower.to_uppercase();
-        if NOT_REPLAYABLE.contains(&lower.as_str()) {
+        let of_a_text = lower == "unix_timestamp" && has_arguments(f);
+        if NOT_REPLAYABLE.contains(&lower.as_str()) && !of_a_text {
             let hint = "use the event time; results are a function of the input";
             self.refuse(format!("{upper} makes a replay differ"), at, hint);
         } else if LATER.contains(&lower.as_str()) {
@@ -384,6 +385,11 @@ fn unit_as_text(f: &mut ast::Function) {
     {
         *first = Expr::Value(Value::SingleQuotedString(unit.value.clone()).with_span(unit.span));
     }
+}
+
+/// Whether the call has an argument at all.
+fn has_arguments(f: &ast::Function) -> bool {
+    matches!(&f.args, ast::FunctionArguments::List(l) if !l.args.is_empty())
 }
 
 fn cast(expr: Expr, data_type: ast::DataType) -> Expr {

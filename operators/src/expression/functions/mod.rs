@@ -7,6 +7,7 @@
 //! Expected values in the tests are those of Flink's own tests (`ScalarFunctionsTest`, `TemporalTypesTest`) and of its
 //! documentation (`sql_functions.yml`).
 
+mod hash;
 mod number;
 mod pattern;
 mod round;
@@ -150,7 +151,7 @@ pub fn function(name: &str) -> Option<&'static Function> {
 }
 
 static FUNCTIONS: LazyLock<Vec<Function>> = LazyLock::new(|| {
-    let all = [number::functions(), round::functions(), string::functions(), pattern::functions()];
+    let all = [number::functions(), round::functions(), string::functions(), pattern::functions(), hash::functions()];
     let times = [time::functions(), time_text::functions()];
     let mut all: Vec<Function> = all.into_iter().chain(times).flatten().collect();
     all.sort_by_key(|f| f.name);

@@ -1,4 +1,4 @@
-//! Times as texts by a pattern, and back: DATE_FORMAT, TO_TIMESTAMP, TO_DATE.
+//! Times as texts by a pattern, and back: DATE_FORMAT, TO_TIMESTAMP, TO_DATE, UNIX_TIMESTAMP.
 //!
 //! Patterns are Java's, as far as a job needs them: `yyyy` `yy` `MM` `M` `dd` `d` `HH` `H` `mm` `m` `ss` `s`, a run of 1 to
 //! 9 `S` for digits of the second, text in `'quotes'`, and any character that is no letter. Any other letter is an error
@@ -9,7 +9,7 @@ use super::super::cast::parse;
 use super::super::cast::print::{self, padded};
 use super::super::kernel::{Args, Compute, Failure};
 use super::{Argument, Function, TIMESTAMP_3, signature};
-use arrow::array::{ArrayRef, Date32Array, StringBuilder, TimestampMillisecondArray};
+use arrow::array::{ArrayRef, Date32Array, Int64Array, StringBuilder, TimestampMillisecondArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Int64Type};
 use std::borrow::Cow;
@@ -21,6 +21,7 @@ pub(super) fn functions() -> Vec<Function> {
         Function::prepared("date_format", |a| signature(a, "ts", DataType::Utf8), date_format),
         Function::prepared("to_timestamp", |a| signature(a, "s?s", TIMESTAMP_3), |a, _| from_text(a, to_timestamps)),
         Function::prepared("to_date", |a| signature(a, "s?s", DataType::Date32), |a, _| from_text(a, to_dates)),
+        Function::prepared("unix_timestamp", |a| signature(a, "s?s", DataType::Int64), |a, _| from_text(a, to_seconds)),
     ]
 }
 
@@ -226,6 +227,12 @@ fn from_text(args: &[Argument], finish: fn(Vec<Option<i128>>) -> ArrayRef) -> Re
         };
         Ok(finish((0..a.rows()).map(row).collect::<Result<_, _>>()?))
     }))
+}
+
+/// Whole seconds of UTC, towards zero. Flink's result for a text that does not parse is the least BIGINT; here it is NULL.
+fn to_seconds(ns: Vec<Option<i128>>) -> ArrayRef {
+    let seconds = ns.into_iter().map(|v| v.and_then(|v| i64::try_from(v / 1_000_000_000).ok()));
+    Arc::new(seconds.collect::<Int64Array>())
 }
 
 fn to_timestamps(ns: Vec<Option<i128>>) -> ArrayRef {

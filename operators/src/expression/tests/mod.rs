@@ -6,6 +6,7 @@
 mod arithmetic;
 mod casts;
 mod functions;
+mod hashes;
 mod rows;
 
 use super::cast::print;
