@@ -6,6 +6,7 @@
 //!
 //! The file's own description of its Arrow types is ignored: what counts are Parquet's types, which every writer sets.
 
+mod codec;
 mod convert;
 pub mod read;
 pub mod write;

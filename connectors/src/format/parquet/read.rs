@@ -1,6 +1,7 @@
 //! Parquet files as partitions: a split is a row group.
 
 use super::Conversion;
+use super::codec::unreadable;
 use crate::options::nearest;
 use arrow::array::{BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::filter_record_batch;
@@ -74,6 +75,9 @@ impl ParquetFile {
         roots.dedup();
         columns.iter_mut().for_each(|c| c.decoded = roots.binary_search(&c.root).unwrap_or(0));
         let mask = ProjectionMask::roots(metadata.parquet_schema(), roots);
+        if let Some(what) = unreadable(metadata.metadata(), |leaf| mask.leaf_included(leaf)) {
+            return Err(SourceError::new(format!("{path}: {what}")));
+        }
         Ok(Self { table: table.clone(), path: path.to_owned(), metadata, columns, mask })
     }
 

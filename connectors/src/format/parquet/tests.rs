@@ -20,17 +20,21 @@ fn file(batch: &RecordBatch, group_rows: usize) -> tempfile::NamedTempFile {
     out
 }
 
-fn schema(columns: &[(&str, DataType)]) -> SchemaRef {
+pub(super) fn schema(columns: &[(&str, DataType)]) -> SchemaRef {
     Arc::new(Schema::new(columns.iter().map(|(n, t)| Field::new(*n, t.clone(), true)).collect::<Vec<_>>()))
 }
 
-fn open(file: &tempfile::NamedTempFile, declared: &SchemaRef, read: &[usize]) -> Result<Arc<ParquetFile>, String> {
+pub(super) fn open(
+    file: &tempfile::NamedTempFile,
+    declared: &SchemaRef,
+    read: &[usize],
+) -> Result<Arc<ParquetFile>, String> {
     let table = Arc::new(ParquetTable::new(declared, read).unwrap());
     ParquetFile::open(&table, file.path().to_str().unwrap()).map(Arc::new).map_err(|e| e.message)
 }
 
 /// Rows and bad records; splits are the outer list.
-fn read(file: Arc<ParquetFile>, batch: usize) -> (Vec<RecordBatch>, Vec<i64>, Vec<BadRecord>) {
+pub(super) fn read(file: Arc<ParquetFile>, batch: usize) -> (Vec<RecordBatch>, Vec<i64>, Vec<BadRecord>) {
     let schema = file.schema();
     let (mut splits, mut offsets, mut bad) = (Vec::new(), Vec::new(), Vec::new());
     let mut reader = ParquetReader::new(file, None).unwrap();
@@ -46,7 +50,7 @@ fn read(file: Arc<ParquetFile>, batch: usize) -> (Vec<RecordBatch>, Vec<i64>, Ve
     (splits, offsets, bad)
 }
 
-fn numbers(n: i64) -> RecordBatch {
+pub(super) fn numbers(n: i64) -> RecordBatch {
     let columns: [(&str, ArrayRef); 3] = [
         ("ts", Arc::new(TimestampMillisecondArray::from_iter_values((0..n).map(|i| 5_000 + 10 * (i ^ 3))))),
         ("name", Arc::new(StringArray::from_iter_values((0..n).map(|i| format!("n{i}"))))),
