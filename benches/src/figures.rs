@@ -1,6 +1,6 @@
 //! From measurements to figures: alternating runs, medians, the ratio to the limit.
 
-use crate::measure::{Found, Side, Task};
+use crate::measure::{Checkpoints, Found, Side, Task};
 use crate::workload::Workload;
 use anyhow::{Result, ensure};
 use comfy_table::{CellAlignment, Table};
@@ -27,6 +27,8 @@ pub struct Figure {
     pub ratio_to_limit: Option<f64>,
     /// The most memory the process ever held, rows in memory included.
     pub peak_rss_bytes: u64,
+    /// Checkpoints taken, the bytes of state of the largest, and the pause of a step for one (p99), of the last run.
+    pub checkpoints: Option<Checkpoints>,
 }
 
 impl Figure {
@@ -44,6 +46,7 @@ impl Figure {
             limit_cpu_ns_per_row: limit.map(cpu_ns),
             ratio_to_limit: limit_rows_per_s.map(|l| rows_per_s / l),
             peak_rss_bytes: median(found.iter().map(|f| f.peak_rss_bytes as f64)) as u64,
+            checkpoints: found.last().and_then(|f| f.checkpoints),
         }
     }
 }
@@ -79,6 +82,19 @@ impl Plan {
             limit.push(l);
         }
         Ok(Figure::new(workload.name(), workers, &engine, Some(&limit)))
+    }
+
+    /// The engine with a checkpoint a second; its limit is the engine without, in turn. Both must answer as many rows.
+    pub fn kept(self, workload: Workload, workers: usize) -> Result<Figure> {
+        let (mut kept, mut limit) = (Vec::new(), Vec::new());
+        for _ in 0..self.runs {
+            let task = |side| Task { side, workload, workers, rows: self.rows };
+            let (k, l) = (task(Side::Kept).spawn()?, task(Side::Engine).spawn()?);
+            ensure!(k.check.rows == l.check.rows, "{}: {:?} kept, {:?} without", workload.name(), k.check, l.check);
+            kept.push(k);
+            limit.push(l);
+        }
+        Ok(Figure::new(format!("{}_checkpoints", workload.name()), workers, &kept, Some(&limit)))
     }
 
     /// One side alone.

@@ -30,6 +30,10 @@ struct Arguments {
     /// Numbers of workers.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 2])]
     workers: Vec<usize>,
+    /// Also with a checkpoint a second, beside the engine without. Give it rows for some seconds: a job that ends within
+    /// the first takes only its last checkpoint.
+    #[arg(long)]
+    checkpoints: bool,
 }
 
 #[derive(Subcommand)]
@@ -61,6 +65,9 @@ fn main() -> Result<()> {
     for workload in workloads {
         for workers in &arguments.workers {
             add(plan.against_limit(workload, *workers)?)?;
+            if arguments.checkpoints {
+                add(plan.kept(workload, *workers)?)?;
+            }
         }
     }
     if everything {

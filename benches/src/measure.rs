@@ -15,6 +15,8 @@ use std::time::Instant;
 pub enum Side {
     /// The engine.
     Engine,
+    /// The engine with a checkpoint a second.
+    Kept,
     /// The hand-written loop.
     Loop,
     /// The digest alone, over rows that the engine wrote.
@@ -55,6 +57,19 @@ pub struct Found {
     pub peak_rss_bytes: u64,
     /// What the output came to.
     pub check: Check,
+    /// What checkpoints cost.
+    pub checkpoints: Option<Checkpoints>,
+}
+
+/// What checkpoints cost.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Checkpoints {
+    /// How many were taken.
+    pub taken: u64,
+    /// Bytes of state of the largest.
+    pub state_bytes_max: u64,
+    /// How long a step stood still for one, 99 in 100 times at most, in milliseconds.
+    pub pause_ms_p99: f64,
 }
 
 impl Task {
@@ -63,7 +78,7 @@ impl Task {
         match self.side {
             Side::Csv | Side::Parquet => return decode::measure(self),
             Side::Digest => return self.digest(),
-            Side::Engine | Side::Loop => {}
+            Side::Engine | Side::Kept | Side::Loop => {}
         }
         let rows = payments::payments(self.rows, self.workload.pace_us());
         match self.side {
@@ -72,8 +87,30 @@ impl Task {
                 drop(rows);
                 timed(self.rows as u64, || Ok(prepared.run(self.workers)?.0))
             }
+            Side::Kept => {
+                let prepared = engine::Prepared::new(self.workload, &rows, self.workers)?;
+                drop(rows);
+                self.kept(&prepared)
+            }
             _ => timed(self.rows as u64, || Ok(loops::run(self.workload, &rows, self.workers))),
         }
+    }
+
+    /// The engine with state in a folder of its own.
+    fn kept(self, prepared: &engine::Prepared) -> Result<Found> {
+        let folder = tempfile::tempdir()?;
+        let mut checkpoints = None;
+        let mut found = timed(self.rows as u64, || {
+            let report = prepared.run_kept(self.workers, folder.path())?;
+            checkpoints = report.checkpoints.map(|c| Checkpoints {
+                taken: c.taken,
+                state_bytes_max: c.state_bytes_max,
+                pause_ms_p99: c.pause_us.value_at_quantile(0.99) as f64 / 1e3,
+            });
+            Ok(Check { rows: report.sinks[0].rows as i64, ..Check::default() })
+        })?;
+        found.checkpoints = checkpoints;
+        Ok(found)
     }
 
     /// Digests rows as the engine wrote them: a sample, again and again.
@@ -116,7 +153,8 @@ pub(crate) fn timed(rows: u64, work: impl FnOnce() -> Result<Check>) -> Result<F
     let (started, cpu) = (Instant::now(), cpu_seconds()?);
     let check = work()?;
     let seconds = started.elapsed().as_secs_f64();
-    Ok(Found { rows, seconds, cpu_seconds: cpu_seconds()? - cpu, peak_rss_bytes: peak_rss_bytes()?, check })
+    let (cpu_seconds, peak_rss_bytes) = (cpu_seconds()? - cpu, peak_rss_bytes()?);
+    Ok(Found { rows, seconds, cpu_seconds, peak_rss_bytes, check, checkpoints: None })
 }
 
 /// Ticks of `/proc/self/stat`, fixed by Linux for all programs.

@@ -112,7 +112,7 @@ pub fn run(graph: &JobGraph, run: &RunOptions, options: &Options, control: &Cont
     };
     drop(watch);
     let report = report.map_err(|e| match e {
-        JobError::Interrupted => Failure::Interrupted { resumable: options.keep.is_some() },
+        JobError::Interrupted => Failure::Interrupted { signal: libc::SIGINT, resumable: options.keep.is_some() },
         e => e.into(),
     })?;
     Ok(Outcome { report, tables: parts.tables() })

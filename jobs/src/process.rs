@@ -101,7 +101,7 @@ fn catch(signal: libc::c_int) -> std::io::Result<()> {
 /// A failed run's failure; an interruption names its signal.
 pub fn explain_failure(failure: Failure) -> Failure {
     match (failure, ASKED.load(SeqCst)) {
-        (Failure::Interrupted { .. }, signal @ 1..) => Failure::Interrupted { signal },
+        (Failure::Interrupted { resumable, .. }, signal @ 1..) => Failure::Interrupted { signal, resumable },
         (failure, _) => failure,
     }
 }

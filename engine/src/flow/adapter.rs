@@ -10,6 +10,7 @@
 use super::checkpoint::{Piece, Station};
 use super::control::Control;
 use super::packet::{Mark, Packet, Payload};
+use super::tally::Tally;
 use crate::batch::Batch;
 use crate::error::{JobError, OperatorError};
 use crate::fail;
@@ -43,6 +44,7 @@ pub(super) struct Unit {
     pub(super) keeps_identity: bool,
     pub(super) node: NodeId,
     pub(super) station: Station,
+    pub(super) tally: Tally,
 }
 
 impl Unit {
@@ -76,8 +78,10 @@ impl Unit {
     }
     /// Everything up to the barrier has been given to the operator: its state is handed over.
     fn pass(&mut self, barrier: u64) {
-        let mut snapshot = Snapshot::default();
+        let (mut snapshot, started) = (Snapshot::default(), Instant::now());
         if self.call(0, |operator, _| operator.snapshot(&mut snapshot)).is_some() {
+            let us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.tally.note_checkpoint(|report| report.pause_us.saturating_record(us));
             fail::point("state.taken");
             self.station.pass(barrier, Piece::State { node: self.node, snapshot });
         }

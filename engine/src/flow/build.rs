@@ -233,7 +233,8 @@ impl<'s> Weaver<'s, '_> {
         let name = if role == Role::Combine { format!("{} (combine)", node.name) } else { node.name.clone() };
         let metrics = self.plan.metrics.operator(id, self.scope.index());
         let (control, station) = (self.plan.control.clone(), self.plan.station(self.scope.index()));
-        Ok(Unit { name, operator, control, metrics, keeps_identity, node: id, station })
+        let tally = self.plan.tally.clone();
+        Ok(Unit { name, operator, control, metrics, keeps_identity, node: id, station, tally })
     }
 
     /// A unit with state: it begins with what the checkpoint kept of its keys. A combiner begins empty, because what

@@ -34,5 +34,5 @@ mod worker;
 
 pub use checkpoint::{Every, evolution};
 pub use control::{Control, ProgressView};
-pub use report::{Report, Resumed, SinkReport, SourceReport};
+pub use report::{CheckpointReport, Report, Resumed, SinkReport, SourceReport};
 pub use run::{Keep, run, run_with_state};

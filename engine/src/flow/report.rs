@@ -18,6 +18,8 @@ pub struct Report {
     /// From row decoded to result handed to the sink, in microseconds, one count a result row; for a window the rows of the
     /// epoch that completed it count. `None` if the run went as fast as it could: then it says nothing.
     pub latency_us: Option<Histogram<u64>>,
+    /// What keeping state cost, if the job kept it.
+    pub checkpoints: Option<CheckpointReport>,
     /// What each operator did.
     pub operators: crate::metrics::JobView,
     /// The checkpoint that the run went on from, if it did.
@@ -33,6 +35,17 @@ pub struct Resumed {
     pub rows: u64,
     /// The job had ended: nothing was read.
     pub finished: bool,
+}
+
+/// What keeping state cost an attempt.
+#[derive(Clone, Debug)]
+pub struct CheckpointReport {
+    /// Checkpoints made durable.
+    pub taken: u64,
+    /// Bytes of state of the largest one.
+    pub state_bytes_max: u64,
+    /// How long a step on a worker stood still to hand over its state, in microseconds, one count a step and checkpoint.
+    pub pause_us: Histogram<u64>,
 }
 
 /// What was read of a table.

@@ -291,6 +291,7 @@ fn report(plan: &Plan, elapsed: Duration) -> Report {
         sources: sources.collect(),
         sinks: sinks.collect(),
         latency_us: plan.tally.latency_us(),
+        checkpoints: plan.tally.checkpoints(),
         operators: plan.metrics.view(),
     }
 }

@@ -4,6 +4,7 @@ use super::build::Shape;
 use super::checkpoint::ReadTally;
 use super::intake::Tagged;
 use super::outlet::Outlet;
+use super::report::CheckpointReport;
 use crate::digest::DigestBuilder;
 use crate::graph::{JobGraph, Step};
 use crate::limits::UNROUTED_ROWS_KEPT_MAX;
@@ -23,6 +24,7 @@ pub(super) struct Tally {
     pub(super) epoch: Arc<AtomicU64>,
     /// Whether a source ever had to wait for its input: then latency means something.
     pub(super) paced: Arc<AtomicBool>,
+    checkpoints: Arc<Mutex<Option<CheckpointReport>>>,
 }
 
 struct TableTally {
@@ -78,7 +80,21 @@ impl Tally {
             outlets: Arc::new(Mutex::new(OutletTally { digests: base.digests, latency_us: None })),
             epoch: Arc::new(AtomicU64::new(base.epoch)),
             paced: Arc::default(),
+            checkpoints: Arc::default(),
         }
+    }
+    /// Changes what is known of the attempt's checkpoints.
+    pub(super) fn note_checkpoint(&self, change: impl FnOnce(&mut CheckpointReport)) {
+        let mut report = self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || {
+            let pause_us = Histogram::new(3).expect("three significant digits are a precision of histograms");
+            CheckpointReport { taken: 0, state_bytes_max: 0, pause_us }
+        };
+        change(report.get_or_insert_with(new));
+    }
+    /// What is known of the attempt's checkpoints.
+    pub(super) fn checkpoints(&self) -> Option<CheckpointReport> {
+        self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
     /// What has been counted of a table, errors last.
     pub(super) fn table(&self, source: usize) -> (ReadTally, u64) {

@@ -159,6 +159,11 @@ impl Keeper {
             }
         }
         fail::point("manifest.durable");
+        let state_bytes = state_bytes(&manifest);
+        plan.tally.note_checkpoint(|report| {
+            report.taken += 1;
+            report.state_bytes_max = report.state_bytes_max.max(state_bytes);
+        });
         tracing::debug!(checkpoint, epoch = manifest.epoch, "checkpoint durable");
         self.publish(plan, &manifest)?;
         self.last = Some(manifest);
@@ -272,6 +277,11 @@ fn forgot(roll: &Roll, marker: Option<u64>, noted: u64) -> bool {
         // Files have a marker from the first one on.
         None => noted > 0 && matches!(roll, Roll::Files { .. }),
     }
+}
+
+/// Bytes of all parts that a restart from this checkpoint would read.
+fn state_bytes(manifest: &Manifest) -> u64 {
+    manifest.operators.iter().flat_map(|o| &o.parts).map(|p| p.bytes).sum()
 }
 
 /// Calls the ledger again and again while storage is full.
