@@ -78,7 +78,12 @@ impl<'p> Shift<'p> {
             if room && self.epoch_is_due() {
                 self.cut();
             }
-            let full = self.epoch_rows >= self.plan.options.epoch_rows || !self.plan.barriers.may_read();
+            let held = !self.plan.barriers.may_read();
+            if held {
+                // Reading waits for a checkpoint, and a checkpoint for the end of an epoch.
+                self.epoch_since.get_or_insert_with(Instant::now);
+            }
+            let full = held || self.epoch_rows >= self.plan.options.epoch_rows;
             let rest = if full { Some(PARK) } else { self.read()? };
             match rest {
                 None => worker.step(),
