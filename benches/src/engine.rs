@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Decimal128Type, Int64Type, SchemaRef};
 use highwater_engine::builder::*;
 use highwater_engine::checkpoint::LocalStore;
 use highwater_engine::error::{BuildError, SinkError};
+use highwater_engine::flow::evolution::Allow;
 use highwater_engine::flow::{Control, Every, Keep, Report};
 use highwater_engine::graph::{JobGraph, MapSpec, Node, RunOptions, SinkSpec, SourceSpec, Step};
 use highwater_engine::operator::Operator;
@@ -101,6 +102,7 @@ impl Prepared {
             every: Every::Interval(Duration::from_secs(1)),
             failures_max: 1,
             backoff: Duration::ZERO,
+            allow: Allow::default(),
         };
         Ok(highwater_engine::flow::run_with_state(&self.graph, &parts, &options, &Control::new(), &keep)?)
     }

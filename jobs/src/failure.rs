@@ -33,7 +33,7 @@ impl Failure {
         match self {
             Self::Usage(_) => 2,
             Self::Job(_) => 1,
-            Self::Interrupted { signal } => u8::try_from(128 + signal).unwrap_or(130),
+            Self::Interrupted { signal, .. } => u8::try_from(128 + signal).unwrap_or(130),
         }
     }
 }
