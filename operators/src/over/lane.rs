@@ -105,6 +105,12 @@ impl Lane {
         }
     }
 
+    /// The word of row `i`, if it stands in one as it is.
+    #[inline(always)]
+    pub fn known(&self, i: usize) -> Option<i64> {
+        if let Self::Fixed(v) = self { Some(v[i]) } else { None }
+    }
+
     /// Asks for what [`Lane::write`] will read of row `i`.
     #[inline(always)]
     pub fn prefetch(&self, i: usize) {

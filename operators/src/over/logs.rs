@@ -201,23 +201,31 @@ impl Logs {
                         .for_each(|i| prefetch(chunk, i));
                 }
             }
-            _ => {
-                if let Some(log) = &self.longs[head.at as usize] {
-                    log.prefetch_self();
-                }
-            }
+            _ => self.long(place).into_iter().for_each(LongLog::prefetch_self),
         }
     }
 
-    /// Asks for the entries of a place whose long log is there.
+    /// Asks for the parts of a long log that was asked for.
     #[inline(always)]
-    pub fn prefetch_entries(&self, place: usize) {
-        let head = self.table.head(place);
-        if head.state() == State::Long
-            && let Some(log) = &self.longs[head.at as usize]
-        {
-            log.prefetch();
+    pub fn prefetch_parts(&self, place: usize) {
+        if let Some(log) = self.long(place) {
+            log.prefetch_parts();
         }
+    }
+
+    /// Asks for the entries of a long log whose parts were asked for; `value` says which value of each distinct input comes
+    /// next.
+    #[inline(always)]
+    pub fn prefetch_entries(&self, place: usize, value: impl Fn(usize) -> Option<i64>) {
+        if let Some(log) = self.long(place) {
+            log.prefetch_entries(value);
+        }
+    }
+
+    #[inline(always)]
+    fn long(&self, place: usize) -> Option<&LongLog> {
+        let head = self.table.head(place);
+        if head.state() == State::Long { self.longs[head.at as usize].as_deref() } else { None }
     }
 
     /// Enters an entry into the log at `place`, after forgetting what lies before `bound`.

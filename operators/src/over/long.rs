@@ -7,11 +7,10 @@
 use super::cursor::{Cursor, NEVER_AFTER, NEVER_BEFORE, Track};
 use super::extrema::Pyramid;
 use super::intern::Interner;
+use super::lasts::{Last, Lasts};
 use super::measure::{Entries, Moments, Totals, WideMoments};
 use super::plan::{Distinct, Plan, TIME};
 use super::prefetch::{prefetch, prefetch_all};
-use hashbrown::HashTable;
-use highwater_engine::hash::{hash_i64, table_hash};
 
 /// The entries of a long log, entry by entry: the words of the plan, then the event time of the next occurrence for each
 /// distinct input. What was forgotten stays at the front until it is half of all.
@@ -22,13 +21,15 @@ pub struct Rows {
     stride: usize,
     /// First word in use.
     start: usize,
+    /// Number of entries.
+    len: usize,
     data: Vec<i64>,
 }
 
 impl Entries for Rows {
     #[inline(always)]
     fn len(&self) -> usize {
-        (self.data.len() - self.start) / self.stride
+        self.len
     }
     #[inline(always)]
     fn word(&self, i: usize, word: usize) -> i64 {
@@ -38,7 +39,7 @@ impl Entries for Rows {
 
 impl Rows {
     fn new(plan: &Plan) -> Self {
-        Self { words: plan.words, stride: plan.words + plan.distincts.len(), start: 0, data: Vec::new() }
+        Self { words: plan.words, stride: plan.words + plan.distincts.len(), start: 0, len: 0, data: Vec::new() }
     }
 
     /// Event time of the next occurrence of entry `i`'s value in distinct input `d`.
@@ -65,6 +66,7 @@ impl Rows {
     /// Inserts an entry at `at`, with no next occurrences yet.
     fn insert(&mut self, at: usize, entry: &[i64]) {
         let (old, place) = (self.data.len(), self.start + at * self.stride);
+        self.len += 1;
         if place == old {
             self.data.extend_from_slice(entry);
             self.data.resize(old + self.stride, NEVER_AFTER);
@@ -78,6 +80,7 @@ impl Rows {
 
     fn forget(&mut self, n: usize) {
         self.start += n * self.stride;
+        self.len -= n;
         if self.start * 2 > self.data.len() {
             self.data.drain(..std::mem::take(&mut self.start));
             if self.data.capacity() > 4 * self.data.len() + 256 {
@@ -85,18 +88,6 @@ impl Rows {
             }
         }
     }
-}
-
-/// The last occurrence of a value.
-struct Last {
-    value: i64,
-    time: i64,
-    /// Its number from the beginning of the key when it was entered; insertions before it may have moved it.
-    hint: u64,
-}
-
-fn hash(value: i64) -> u64 {
-    table_hash(hash_i64(value))
 }
 
 /// The log of a busy key.
@@ -107,7 +98,7 @@ pub struct LongLog {
     cursors: Box<[Cursor]>,
     moments: Box<[Moments]>,
     wides: Box<[WideMoments]>,
-    last: Box<[HashTable<Last>]>,
+    last: Box<[Lasts]>,
     pyramids: Box<[Pyramid]>,
 }
 
@@ -120,7 +111,7 @@ impl LongLog {
             cursors: plan.frames.iter().map(|_| Cursor::START).collect(),
             moments: vec![Moments::default(); plan.measures].into(),
             wides: vec![WideMoments::default(); plan.wides].into(),
-            last: plan.distincts.iter().map(|_| HashTable::new()).collect(),
+            last: plan.distincts.iter().map(|_| Lasts::default()).collect(),
             pyramids: plan.extrema.iter().map(|_| Pyramid::new(0)).collect(),
         }
     }
@@ -136,15 +127,26 @@ impl LongLog {
         prefetch_all(self);
     }
 
-    /// Asks for what the next row will touch: the newest entry, and the lower edge of every frame.
+    /// Asks for the newest entry, and for what says where the others are.
     #[inline(always)]
-    pub fn prefetch(&self) {
-        let at = |i: usize| self.rows.start + i * self.rows.stride;
+    pub fn prefetch_parts(&self) {
         prefetch(&self.rows.data, self.rows.data.len());
+        (0..self.cursors.len()).step_by(2).for_each(|i| prefetch(&self.cursors, i));
+        (0..self.moments.len()).step_by(2).for_each(|i| prefetch(&self.moments, i));
+        (0..self.last.len()).step_by(2).for_each(|i| prefetch(&self.last, i));
+    }
+
+    /// Asks for the lower edge of every frame, and for the last occurrence of the values that are known.
+    #[inline(always)]
+    pub fn prefetch_entries(&self, value: impl Fn(usize) -> Option<i64>) {
         for cursor in &self.cursors {
-            prefetch(&self.rows.data, at(cursor.range().start));
+            prefetch(&self.rows.data, self.rows.start + cursor.range().start * self.rows.stride);
         }
-        prefetch(&self.moments, 0);
+        for (d, last) in self.last.iter().enumerate() {
+            if let Some(value) = value(d) {
+                last.prefetch(value);
+            }
+        }
     }
 
     /// Calls `f` for each cursor with all it needs.
@@ -195,16 +197,13 @@ impl LongLog {
         if distinct.bit.is_some_and(|b| entry[b.word] & b.mask == 0) {
             return NEVER_AFTER;
         }
-        let (time, value, hint) = (entry[TIME], entry[distinct.value], self.gone + at as u64);
-        let Some(last) = self.last[d].find_mut(hash(value), |l| l.value == value) else {
-            self.last[d].insert_unique(hash(value), Last { value, time, hint }, |l| hash(l.value));
-            return NEVER_AFTER;
-        };
+        let (time, value, number) = (entry[TIME], entry[distinct.value], self.gone + at as u64);
+        let Some(last) = self.last[d].set(Last { value, time, number }) else { return NEVER_AFTER };
         if last.time > time {
+            self.last[d].set(last);
             return self.link_between(d, distinct, at, entry);
         }
-        let (before, seen_at) = (last.time, last.hint);
-        (last.time, last.hint) = (time, hint);
+        let (before, seen_at) = (last.time, last.number);
         let seen_at = usize::try_from(seen_at.wrapping_sub(self.gone)).ok();
         let i = self.find(d, distinct, value, before, NEVER_AFTER, seen_at);
         let i = i.expect("the last occurrence of a value is in the log");
@@ -296,9 +295,7 @@ impl LongLog {
             for (d, distinct) in plan.distincts.iter().enumerate() {
                 if self.rows.next(i, d) == NEVER_AFTER && self.rows.counts(distinct.bit, i) {
                     let value = self.rows.word(i, distinct.value);
-                    if let Ok(last) = self.last[d].find_entry(hash(value), |l| l.value == value) {
-                        last.remove();
-                    }
+                    self.last[d].remove(value);
                 }
             }
         }
@@ -306,11 +303,7 @@ impl LongLog {
         self.rows.forget(n);
         self.gone += n as u64;
         self.pyramids.iter_mut().for_each(|p| p.trim(self.gone));
-        for table in &mut self.last {
-            if table.capacity() > 4 * table.len() + 64 {
-                table.shrink_to(2 * table.len(), |l| hash(l.value));
-            }
-        }
+        self.last.iter_mut().for_each(Lasts::shrink);
         n
     }
 

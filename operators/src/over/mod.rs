@@ -15,7 +15,7 @@
 //! | `waiting`, `operator`, `snapshot` | rows until their turn; the four calls; state by key group |
 //! | `keys`, `logs`, `prefetch` | from keys to logs; forgetting; looking ahead |
 //! | `arena`, `small` | logs of at most 64 entries: a chunk each, scanned for every answer |
-//! | `long`, `cursor`, `extrema` | longer logs: a cursor per frame, a pyramid per extremum |
+//! | `long`, `cursor`, `lasts`, `extrema` | longer logs: a cursor per frame, last occurrences, a pyramid per extremum |
 //! | `lane`, `intern`, `measure`, `answer` | columns to words; strings as words; words to moments; moments to columns |
 //!
 //! Cost: a row of a quiet key is two or three cache misses and a scan of its log; of a busy key, one step per entry that
@@ -31,6 +31,7 @@ mod extrema;
 mod intern;
 mod keys;
 mod lane;
+mod lasts;
 mod logs;
 mod long;
 mod measure;

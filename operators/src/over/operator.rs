@@ -154,7 +154,7 @@ impl Over {
 
     /// Finds the logs of a block of rows, step by step for all of them, so that cache misses overlap.
     fn find_places(&mut self, block: &[Item]) {
-        let Self { logs, waiting, scratch, .. } = self;
+        let Self { logs, waiting, scratch, plan, .. } = self;
         logs.reserve(block.len());
         for item in block {
             let (held, row) = (waiting.get(item.batch), item.row as usize);
@@ -173,7 +173,11 @@ impl Over {
             logs.prefetch_log(place);
             scratch.places.push(place as u32);
         }
-        scratch.places.iter().for_each(|p| logs.prefetch_entries(*p as usize));
+        scratch.places.iter().for_each(|p| logs.prefetch_parts(*p as usize));
+        for (item, place) in block.iter().zip(&scratch.places) {
+            let held = waiting.get(item.batch);
+            logs.prefetch_entries(*place as usize, |d| held.lanes[plan.distincts[d].lane].known(item.row as usize));
+        }
     }
 
     /// Enters a row into the log at the `i`-th place of the block.

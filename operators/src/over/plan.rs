@@ -93,6 +93,8 @@ pub enum Value {
 pub struct Distinct {
     /// The word that is compared.
     pub value: usize,
+    /// Where rows that wait have it: a position in [`Plan::lanes`].
+    pub lane: usize,
     /// Which entries count.
     pub bit: Option<Bit>,
     /// The word with the event time of the previous occurrence.
@@ -248,9 +250,10 @@ impl Plan {
             }
         }
         for a in aggregates().filter(|a| is_distinct(a)) {
-            let (value, bit) = (self.compared(a), self.bit(a));
+            let (lane, bit) = (self.compared(a), self.bit(a));
+            let value = self.lanes[lane].word;
             if !self.distincts.iter().any(|d| (d.value, d.bit) == (value, bit)) {
-                self.distincts.push(Distinct { value, bit, previous: self.words });
+                self.distincts.push(Distinct { value, lane, bit, previous: self.words });
                 self.words += 1;
             }
         }
@@ -281,9 +284,10 @@ impl Plan {
         Some(Bit { word: FLAGS + i / 64, mask: 1 << (i % 64) })
     }
 
+    /// The lane whose values are compared.
     fn compared(&self, a: &Aggregate) -> usize {
-        let lane = self.lanes.iter().find(|l| Some(l.column) == a.argument && l.kind != Kind::Wide);
-        lane.expect("the lane of a distinct argument exists").word
+        let lane = self.lanes.iter().position(|l| Some(l.column) == a.argument && l.kind != Kind::Wide);
+        lane.expect("the lane of a distinct argument exists")
     }
 
     fn value(&self, a: &Aggregate) -> Value {
@@ -303,7 +307,7 @@ impl Plan {
         let (value, bit) = (self.value(a), self.bit(a));
         let distinct = is_distinct(a).then(|| {
             let compared = self.compared(a);
-            self.distincts.iter().position(|d| (d.value, d.bit) == (compared, bit)).expect("laid out before")
+            self.distincts.iter().position(|d| (d.lane, d.bit) == (compared, bit)).expect("laid out before")
         });
         let measures = &mut self.frames[frame].measures;
         let same = |m: &Measure| {
