@@ -6,7 +6,7 @@
 
 use super::long::Rows;
 use super::measure::{Entries, Moments, WideMoments};
-use super::plan::{FramePlan, Measure, Plan};
+use super::plan::{FramePlan, Measure};
 use std::ops::Range;
 
 /// No previous occurrence: below every lower edge.
@@ -25,8 +25,6 @@ pub struct Cursor {
 
 /// What a cursor reads and keeps up to date.
 pub struct Track<'a> {
-    /// The node.
-    pub plan: &'a Plan,
     /// The cursor's frame.
     pub frame: &'a FramePlan,
     /// The entries.
@@ -125,7 +123,7 @@ impl Track<'_> {
         let first = self.frame.first;
         for i in entries {
             for (m, moments) in self.frame.measures.iter().zip(&mut self.moments[first..]) {
-                if !counts(self.plan, m, self.rows, i, &alone) {
+                if !counts(m, self.rows, i, &alone) {
                     continue;
                 }
                 let v = self.rows.value(m.value, i);
@@ -144,6 +142,6 @@ impl Track<'_> {
 }
 
 #[inline(always)]
-fn counts(plan: &Plan, m: &Measure, rows: &Rows, i: usize, alone: &impl Fn(i64, i64) -> bool) -> bool {
-    rows.counts(m.bit, i) && m.distinct.is_none_or(|d| alone(rows.word(i, plan.distincts[d].previous), rows.next(i, d)))
+fn counts(m: &Measure, rows: &Rows, i: usize, alone: &impl Fn(i64, i64) -> bool) -> bool {
+    rows.counts(m.bit, i) && m.distinct.is_none_or(|d| alone(rows.previous(i, d), rows.next(i, d)))
 }

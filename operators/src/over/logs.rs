@@ -56,8 +56,6 @@ struct Round {
 
 /// Rounds in the time of the longest frame.
 const ROUNDS: i64 = 2;
-/// Event time of a round at least.
-const ROUND_MIN_MS: i64 = 1_000;
 
 impl Logs {
     /// No keys. Logs beyond `small_max` entries, at most [`ENTRIES_MAX`], are long ones.
@@ -98,7 +96,7 @@ impl Logs {
     /// Looks after the keys whose turn it is in this round, at most `most`: forgets what lies before `bound`, keys of
     /// which nothing is left, and memory that logs have outgrown.
     pub fn tend(&mut self, bound: i64, most: usize) {
-        let span = (self.plan.reach_ms / ROUNDS).max(ROUND_MIN_MS);
+        let span = (self.plan.reach_ms / ROUNDS).max(1);
         let since = bound.saturating_sub(self.round.since);
         let (mut at, since) = match self.round.next {
             Some(at) => (at, since),
@@ -269,7 +267,7 @@ impl Logs {
         let entries = Small::new(&self.arena, &head);
         for i in 0..head.len as usize {
             entry.iter_mut().enumerate().for_each(|(w, v)| *v = entries.word(i, w));
-            log.insert(&self.plan, &self.names, &mut entry);
+            log.insert(&self.plan, &self.names, &entry);
         }
         self.arena.free(head.at, head.class);
         self.long_entries += head.len as usize;
@@ -327,7 +325,7 @@ impl Logs {
             let (lo, hi) = frame.edges(time);
             let (from, end) = between(times, lo, hi);
             for (i, m) in frame.measures.iter().enumerate() {
-                scan(&self.plan, &self.names, &entries, m, from..end, lo, &mut to[frame.first + i]);
+                scan(&self.plan, &self.names, &entries, m, from..end, &mut to[frame.first + i]);
             }
         }
     }

@@ -12,8 +12,8 @@ use super::measure::{Entries, Moments, Totals, WideMoments};
 use super::plan::{Distinct, Plan, TIME};
 use super::prefetch::{prefetch, prefetch_all};
 
-/// The entries of a long log, entry by entry: the words of the plan, then the event time of the next occurrence for each
-/// distinct input. What was forgotten stays at the front until it is half of all.
+/// The entries of a long log, entry by entry: the words of the plan, then for each distinct input the event times of the
+/// previous and the next occurrence. What was forgotten stays at the front until it is half of all.
 pub struct Rows {
     /// Words of an entry of the plan.
     words: usize,
@@ -39,13 +39,25 @@ impl Entries for Rows {
 
 impl Rows {
     fn new(plan: &Plan) -> Self {
-        Self { words: plan.words, stride: plan.words + plan.distincts.len(), start: 0, len: 0, data: Vec::new() }
+        Self { words: plan.words, stride: plan.words + 2 * plan.distincts.len(), start: 0, len: 0, data: Vec::new() }
     }
 
-    /// Event time of the next occurrence of entry `i`'s value in distinct input `d`.
+    /// Event time of the previous occurrence of entry `i`'s value in distinct input `d`.
+    #[inline(always)]
+    pub fn previous(&self, i: usize, d: usize) -> i64 {
+        self.word(i, self.words + 2 * d)
+    }
+    /// Event time of the next occurrence.
     #[inline(always)]
     pub fn next(&self, i: usize, d: usize) -> i64 {
-        self.word(i, self.words + d)
+        self.word(i, self.words + 2 * d + 1)
+    }
+
+    fn set_previous(&mut self, i: usize, d: usize, time: i64) {
+        self.set(i, self.words + 2 * d, time);
+    }
+    fn set_next(&mut self, i: usize, d: usize, time: i64) {
+        self.set(i, self.words + 2 * d + 1, time);
     }
 
     fn set(&mut self, i: usize, word: usize, v: i64) {
@@ -63,7 +75,7 @@ impl Rows {
         low
     }
 
-    /// Inserts an entry at `at`, with no next occurrences yet.
+    /// Inserts an entry at `at`, whose occurrences are set next.
     fn insert(&mut self, at: usize, entry: &[i64]) {
         let (old, place) = (self.data.len(), self.start + at * self.stride);
         self.len += 1;
@@ -89,6 +101,9 @@ impl Rows {
         }
     }
 }
+
+/// Neither a previous nor a next occurrence.
+const ALONE: (i64, i64) = (NEVER_BEFORE, NEVER_AFTER);
 
 /// The log of a busy key.
 pub struct LongLog {
@@ -154,29 +169,30 @@ impl LongLog {
     fn each_cursor(&mut self, plan: &Plan, mut f: impl FnMut(&mut Cursor, &mut Track<'_>)) {
         let Self { rows, cursors, moments, wides, .. } = self;
         for (cursor, frame) in cursors.iter_mut().zip(&plan.frames) {
-            f(cursor, &mut Track { plan, frame, rows, moments, wides });
+            f(cursor, &mut Track { frame, rows, moments, wides });
         }
     }
 
     /// Enters `entry` behind all entries that are not later.
-    pub fn insert(&mut self, plan: &Plan, names: &Interner, entry: &mut [i64]) {
+    pub fn insert(&mut self, plan: &Plan, names: &Interner, entry: &[i64]) {
         let (time, len) = (entry[TIME], self.rows.len());
         let at = if len == 0 || self.rows.time(len - 1) <= time { len } else { self.rows.not_after(time) };
-        let mut nexts = [NEVER_AFTER; 8];
+        let mut links = [ALONE; 8];
         let mut many = Vec::new();
-        let nexts = match plan.distincts.len() {
-            0..=8 => &mut nexts[..plan.distincts.len()],
+        let links = match plan.distincts.len() {
+            0..=8 => &mut links[..plan.distincts.len()],
             n => {
-                many.resize(n, NEVER_AFTER);
+                many.resize(n, ALONE);
                 &mut many[..]
             }
         };
-        for ((d, distinct), next) in plan.distincts.iter().enumerate().zip(nexts.iter_mut()) {
-            *next = self.link(d, distinct, at, entry);
+        for ((d, distinct), link) in plan.distincts.iter().enumerate().zip(links.iter_mut()) {
+            *link = self.link(d, distinct, at, entry);
         }
         self.rows.insert(at, entry);
-        for (d, next) in nexts.iter().enumerate() {
-            self.rows.set(at, plan.words + d, *next);
+        for (d, (previous, next)) in links.iter().enumerate() {
+            self.rows.set_previous(at, d, *previous);
+            self.rows.set_next(at, d, *next);
         }
         self.each_cursor(plan, |cursor, track| cursor.inserted(track, at));
         let (rows, gone) = (&self.rows, self.gone);
@@ -191,14 +207,14 @@ impl LongLog {
         }
     }
 
-    /// Links the entry that will stand at `at` between the occurrences of its value; returns the next one's event time.
-    fn link(&mut self, d: usize, distinct: &Distinct, at: usize, entry: &mut [i64]) -> i64 {
-        entry[distinct.previous] = NEVER_BEFORE;
+    /// Links the entry that will stand at `at` between the occurrences of its value; returns the event times of the
+    /// previous and the next one.
+    fn link(&mut self, d: usize, distinct: &Distinct, at: usize, entry: &[i64]) -> (i64, i64) {
         if distinct.bit.is_some_and(|b| entry[b.word] & b.mask == 0) {
-            return NEVER_AFTER;
+            return ALONE;
         }
         let (time, value, number) = (entry[TIME], entry[distinct.value], self.gone + at as u64);
-        let Some(last) = self.last[d].set(Last { value, time, number }) else { return NEVER_AFTER };
+        let Some(last) = self.last[d].set(Last { value, time, number }) else { return ALONE };
         if last.time > time {
             self.last[d].set(last);
             return self.link_between(d, distinct, at, entry);
@@ -207,24 +223,22 @@ impl LongLog {
         let seen_at = usize::try_from(seen_at.wrapping_sub(self.gone)).ok();
         let i = self.find(d, distinct, value, before, NEVER_AFTER, seen_at);
         let i = i.expect("the last occurrence of a value is in the log");
-        self.rows.set(i, self.rows.words + d, time);
-        entry[distinct.previous] = before;
-        NEVER_AFTER
+        self.rows.set_next(i, d, time);
+        (before, NEVER_AFTER)
     }
 
     /// The same for a value that occurs later too.
-    fn link_between(&mut self, d: usize, distinct: &Distinct, at: usize, entry: &mut [i64]) -> i64 {
+    fn link_between(&mut self, d: usize, distinct: &Distinct, at: usize, entry: &[i64]) -> (i64, i64) {
         let (time, value) = (entry[TIME], entry[distinct.value]);
         let occurs = |i: &usize| self.rows.word(*i, distinct.value) == value && self.rows.counts(distinct.bit, *i);
         let after = (at..self.rows.len()).find(occurs).expect("a later occurrence of the value is in the log");
         let next = self.rows.time(after);
-        let before = self.rows.word(after, distinct.previous);
+        let before = self.rows.previous(after, d);
         if let Some(i) = self.find(d, distinct, value, before, next, None) {
-            self.rows.set(i, self.rows.words + d, time);
+            self.rows.set_next(i, d, time);
         }
-        self.rows.set(after, distinct.previous, time);
-        entry[distinct.previous] = before;
-        next
+        self.rows.set_previous(after, d, time);
+        (before, next)
     }
 
     /// The entry of `value` at `time` whose next occurrence is at `next`; the last one of several.
@@ -309,7 +323,7 @@ impl LongLog {
 
     /// Bytes of one entry, roughly, with its share of links and spare memory; and of a log without entries.
     pub fn memory(plan: &Plan) -> (usize, usize) {
-        let entry = (plan.words + plan.distincts.len()) * 10 + plan.distincts.len() * 32 + plan.extrema.len() * 2;
+        let entry = (plan.words + 2 * plan.distincts.len()) * 10 + plan.distincts.len() * 32 + plan.extrema.len() * 2;
         (entry, size_of::<Self>() + plan.measures * size_of::<Moments>() + plan.wides * size_of::<WideMoments>())
     }
 }

@@ -147,17 +147,9 @@ impl Extremum {
     }
 }
 
-/// Computes one measure over the entries `range` of a short log, whose lower edge is the event time `lo`.
+/// Computes one measure over the entries `range` of a short log.
 #[inline(always)]
-pub fn scan(
-    plan: &Plan,
-    names: &Interner,
-    log: &Small<'_>,
-    m: &Measure,
-    range: Range<usize>,
-    lo: i64,
-    to: &mut Totals,
-) {
+pub fn scan(plan: &Plan, names: &Interner, log: &Small<'_>, m: &Measure, range: Range<usize>, to: &mut Totals) {
     match (m.bit, m.distinct.map(|d| plan.distincts[d])) {
         (None, None) if !m.sum && m.wide.is_none() => to.moments.n = range.len() as i64,
         (None, None) => fold(log, m, range.clone(), |_| true, to),
@@ -165,13 +157,14 @@ pub fn scan(
             let flags = log.lane(b.word);
             fold(log, m, range.clone(), |i| flags[i] & b.mask != 0, to);
         }
-        (None, Some(Distinct { previous, .. })) => {
-            let previous = log.lane(previous);
-            fold(log, m, range.clone(), |i| previous[i] < lo, to);
+        // a value is new to the frame where its previous occurrence is before the frame
+        (None, Some(Distinct { link, .. })) => {
+            let links = log.lane(link.word);
+            fold(log, m, range.clone(), |i| link.get(links[i]) > i - range.start, to);
         }
-        (Some(b), Some(Distinct { previous, .. })) => {
-            let (flags, previous) = (log.lane(b.word), log.lane(previous));
-            fold(log, m, range.clone(), |i| flags[i] & b.mask != 0 && previous[i] < lo, to);
+        (Some(b), Some(Distinct { link, .. })) => {
+            let (flags, links) = (log.lane(b.word), log.lane(link.word));
+            fold(log, m, range.clone(), |i| flags[i] & b.mask != 0 && link.get(links[i]) > i - range.start, to);
         }
     }
     let best = |e: &Extremum| range.clone().fold(e.neutral(), |best, i| e.better(names, best, e.entry(log, i)));

@@ -24,9 +24,9 @@ pub struct Plan {
     pub lanes: Vec<LanePlan>,
     /// The flags, 64 to a word: whether a row counts for an (argument, filter).
     pub bits: Vec<(Option<usize>, Option<usize>)>,
-    /// Words of flags.
+    /// Words of flags; behind the flags stand [`Link`]s, and words of them may follow.
     pub flag_words: usize,
-    /// Words of an entry: time, flags, lanes, previous occurrences.
+    /// Words of an entry: time, flags and links, lanes.
     pub words: usize,
     /// Distinct inputs, by number.
     pub distincts: Vec<Distinct>,
@@ -97,8 +97,34 @@ pub struct Distinct {
     pub lane: usize,
     /// Which entries count.
     pub bit: Option<Bit>,
-    /// The word with the event time of the previous occurrence.
-    pub previous: usize,
+    /// Where an entry of a short log says how far back the previous occurrence is.
+    pub link: Link,
+}
+
+/// Seven bits of an entry of a short log: how many entries back a value occurred before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The word they stand in.
+    pub word: usize,
+    /// The lowest of them.
+    shift: u32,
+}
+
+impl Link {
+    const BITS: usize = 7;
+    /// No previous occurrence: further back than any entry of a short log.
+    pub const NONE: usize = (1 << Self::BITS) - 1;
+
+    /// Reads it from its word.
+    #[inline(always)]
+    pub fn get(self, word: i64) -> usize {
+        (word as u64 >> self.shift) as usize & Self::NONE
+    }
+    /// Writes it into its word.
+    #[inline(always)]
+    pub fn set(self, word: &mut i64, back: usize) {
+        *word = (*word & !((Self::NONE as i64) << self.shift)) | ((back as i64) << self.shift);
+    }
 }
 
 /// An extremum that long logs keep a pyramid for.
@@ -237,7 +263,7 @@ impl Plan {
             }
         }
         self.flag_words = self.bits.len().div_ceil(64);
-        self.words = FLAGS + self.flag_words;
+        let links = self.lay_out_links(aggregates().filter(|a| is_distinct(a)));
         for a in aggregates() {
             let Some(column) = a.argument else { continue };
             let kind = self.kind(column);
@@ -253,9 +279,35 @@ impl Plan {
             let (lane, bit) = (self.compared(a), self.bit(a));
             let value = self.lanes[lane].word;
             if !self.distincts.iter().any(|d| (d.value, d.bit) == (value, bit)) {
-                self.distincts.push(Distinct { value, lane, bit, previous: self.words });
-                self.words += 1;
+                self.distincts.push(Distinct { value, lane, bit, link: links[self.distincts.len()] });
             }
+        }
+    }
+
+    /// The links of different inputs, behind the flags; none stands in two words.
+    fn lay_out_links<'a>(&mut self, aggregates: impl Iterator<Item = &'a Aggregate>) -> Vec<Link> {
+        let (mut inputs, mut links, mut next) = (Vec::new(), Vec::new(), self.bits.len());
+        for a in aggregates {
+            let input = (a.argument, self.conditions(a));
+            if inputs.contains(&input) {
+                continue;
+            }
+            inputs.push(input);
+            if next % 64 + Link::BITS > 64 {
+                next = next.next_multiple_of(64);
+            }
+            links.push(Link { word: FLAGS + next / 64, shift: (next % 64) as u32 });
+            next += Link::BITS;
+        }
+        self.words = FLAGS + next.div_ceil(64);
+        links
+    }
+
+    /// The flags among the bits of word `word` of the flags; the others are links.
+    pub fn flag_mask(&self, word: usize) -> i64 {
+        match self.bits.len() - word * 64 {
+            flags @ 0..64 => ((1u64 << flags) - 1) as i64,
+            _ => -1,
         }
     }
 

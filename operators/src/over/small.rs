@@ -3,7 +3,7 @@
 use super::arena::{Arena, ENTRIES_MAX};
 use super::keys::Head;
 use super::measure::Entries;
-use super::plan::{Distinct, Plan, TIME};
+use super::plan::{Distinct, Link, Plan, TIME};
 
 /// The entries of a chunk.
 pub struct Small<'a> {
@@ -116,6 +116,9 @@ pub fn insert(arena: &mut Arena, head: &mut Head, plan: &Plan, entry: &mut [i64]
         p -= 1;
     }
     for d in &plan.distincts {
+        if p < len {
+            make_way(&mut chunk[d.link.word * cap + start..][..len], p, d.link);
+        }
         link(chunk, cap, start, len, p, d, entry);
     }
     for (w, v) in entry.iter().enumerate() {
@@ -128,11 +131,21 @@ pub fn insert(arena: &mut Arena, head: &mut Head, plan: &Plan, entry: &mut [i64]
     head.len += 1;
 }
 
+/// Links past place `p`, where an entry will be inserted, become longer by one. What they name may be forgotten already.
+fn make_way(links: &mut [i64], p: usize, link: Link) {
+    for (i, word) in links.iter_mut().enumerate().skip(p) {
+        let back = link.get(*word);
+        if back != Link::NONE && back > i - p {
+            link.set(word, if back > i { Link::NONE } else { back + 1 });
+        }
+    }
+}
+
 /// Finds the previous occurrence of a value that will stand at `p`, and tells the next one.
 #[inline(always)]
 fn link(chunk: &mut [i64], cap: usize, start: usize, len: usize, p: usize, d: &Distinct, entry: &mut [i64]) {
+    d.link.set(&mut entry[d.link.word], Link::NONE);
     if d.bit.is_some_and(|b| entry[b.word] & b.mask == 0) {
-        entry[d.previous] = i64::MIN;
         return;
     }
     let lane = |w: usize| w * cap + start;
@@ -140,9 +153,10 @@ fn link(chunk: &mut [i64], cap: usize, start: usize, len: usize, p: usize, d: &D
     let occurs = |chunk: &[i64], i: usize| {
         chunk[lane(d.value) + i] == value && d.bit.is_none_or(|b| chunk[lane(b.word) + i] & b.mask != 0)
     };
-    let before = (0..p).rev().find(|i| occurs(chunk, *i));
-    entry[d.previous] = before.map_or(i64::MIN, |i| chunk[lane(TIME) + i]);
+    if let Some(before) = (0..p).rev().find(|i| occurs(chunk, *i)) {
+        d.link.set(&mut entry[d.link.word], p - before);
+    }
     if let Some(after) = (p..len).find(|i| occurs(chunk, *i)) {
-        chunk[lane(d.previous) + after] = entry[TIME];
+        d.link.set(&mut chunk[lane(d.link.word) + after], after + 1 - p);
     }
 }

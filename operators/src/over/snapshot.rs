@@ -71,7 +71,8 @@ fn write_entries(over: &Over, to: &mut Writer, entries: &dyn Entries) {
     to.u64(entries.len() as u64);
     let mut scratch = [0; 8];
     for i in 0..entries.len() {
-        (TIME..=plan.flag_words).for_each(|w| to.i64(entries.word(i, w)));
+        to.i64(entries.time(i));
+        (0..plan.flag_words).for_each(|w| to.i64(entries.word(i, TIME + 1 + w) & plan.flag_mask(w)));
         for lane in &plan.lanes {
             let word = entries.word(i, lane.word);
             match lane.kind {

@@ -1,5 +1,7 @@
 //! The three proofs: scripts whose names state the rules; a naive oracle on random input; restored state at every step.
+//! And that state is bounded.
 
+mod bounded;
 mod oracle;
 mod random;
 mod scripts;
