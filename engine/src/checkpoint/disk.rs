@@ -54,6 +54,10 @@ impl Folder {
     /// Creates the folder if it is not there (for this user alone) and locks it.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let shown = path.display();
+        if path.to_string_lossy().contains("://") {
+            let cure = "is an address; checkpoints are kept in local folders only, so name one";
+            return Err(StoreError::new(StoreErrorKind::Other, format!("the state folder {shown} {cure}")));
+        }
         create_durably(path).map_err(|e| StoreError::io(&format!("create the state folder {shown}"), &e))?;
         let lock = path.join(LOCK);
         let lock = File::options().create(true).truncate(false).write(true).open(&lock);

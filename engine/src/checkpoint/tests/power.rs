@@ -166,6 +166,13 @@ fn run_through(disk: &SimulatedDisk, known: &mut Known) -> Result<Ledger, Ledger
 }
 
 #[test]
+fn an_address_is_no_folder() {
+    let error = LocalStore::open(std::path::Path::new("s3://bucket/alerts")).unwrap_err();
+    assert!(error.message.contains("s3://bucket/alerts is an address"), "{error}");
+    assert!(!std::path::Path::new("s3:").exists());
+}
+
+#[test]
 fn one_process_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
