@@ -85,6 +85,12 @@ impl Ledger {
         self.newest.as_ref().map(|n| &n.manifest)
     }
 
+    /// The number of the newest checkpoint that is there now; 0 if there is none. Above [`Ledger::newest`], another
+    /// incarnation of the job is ahead.
+    pub fn highest(&self) -> Result<u64, LedgerError> {
+        Ok(walk::numbers(&*self.store)?.last().copied().unwrap_or(0))
+    }
+
     /// The checkpoints a job can go on from, ascending.
     pub fn restore_points(&self) -> Vec<u64> {
         let older = self.kept.iter().filter(|a| a.state).map(|a| a.checkpoint);

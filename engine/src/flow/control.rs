@@ -3,6 +3,7 @@
 //! A [`Control`] is cloned into every worker and kept by the caller. The first failure wins; everyone else then leaves at
 //! the next turn of its loop, so a job never hangs on a worker that is gone.
 
+use super::turns::Turns;
 use crate::error::JobError;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Clone, Debug, Default)]
 pub struct Control {
     shared: Arc<Shared>,
+    turns: Turns,
 }
 
 #[derive(Debug)]
@@ -50,6 +52,11 @@ impl Control {
     pub fn new() -> Self {
         Self::default()
     }
+    /// A handle on a job whose threads take turns.
+    #[cfg(test)]
+    pub(super) fn in_turns(turns: Turns) -> Self {
+        Self { shared: Arc::default(), turns }
+    }
     /// Asks the job to end now, without results. The run returns [`JobError::Interrupted`].
     pub fn stop(&self) {
         self.fail(JobError::Interrupted);
@@ -64,6 +71,10 @@ impl Control {
         }
     }
 
+    /// How the job's threads wait.
+    pub(super) fn turns(&self) -> &Turns {
+        &self.turns
+    }
     /// A new attempt begins: what ended the last one is forgotten, once it has been taken.
     pub(super) fn begin(&self) {
         let failure = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner);

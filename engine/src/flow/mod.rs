@@ -13,6 +13,7 @@
 //! | [`outlet`] | rows into a sink, their digest |
 //! | [`tally`] | what the workers count |
 //! | [`control`] | stop, failure, progress: the one thing shared in all directions |
+//! | [`turns`] | how threads wait, and the place of a test that lets one run at a time |
 //!
 //! timely's timestamp is the epoch (`u64`); the watermark travels as data. When timely proves an epoch complete, an
 //! operator has all its rows and every worker's mark, takes the minimum, and fires.
@@ -30,6 +31,7 @@ mod run;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod worker;
 
 pub use checkpoint::{Every, evolution};

@@ -8,6 +8,7 @@ use super::intake::Intake;
 use super::outlet::EpochClock;
 use super::report::{Report, Resumed, SinkReport, SourceReport};
 use super::tally::Tally;
+use super::turns::Who;
 use super::worker::work;
 use crate::checkpoint::{HmacKey, Ledger, LedgerError, Store};
 use crate::error::{BuildError, JobError};
@@ -160,7 +161,9 @@ fn kept_attempt(
     }
     tracing::info!(job = graph.name, workers = options.workers, epoch, "job starts");
     let shared = plan.clone();
+    plan.control.turns().announce(options.workers);
     let thread = std::thread::spawn(move || {
+        let _stay = shared.control.turns().enter(Who::Keeper);
         if let Err(error) = keeper.work(&shared, &heard) {
             shared.control.fail(error);
         }
@@ -169,6 +172,7 @@ fn kept_attempt(
     let failed = plan.control.stopped() || outcome.is_err();
     // A keeper that is gone has failed the job.
     let _ = events.send(if failed { Event::Failed } else { Event::Ended });
+    plan.control.turns().wait_for(Who::Keeper);
     if thread.join().is_err() {
         plan.control.fail(JobError::State("the thread that writes checkpoints panicked; please report it".into()));
     }
@@ -235,6 +239,7 @@ fn attempt(plan: &Arc<Plan>) -> Result<(), JobError> {
     };
     let shared = plan.clone();
     let guards = timely::execute(config, move |worker| {
+        let _stay = shared.control.turns().enter(Who::Worker(worker.index()));
         let outcome = catch_unwind(AssertUnwindSafe(|| work(worker, &shared)));
         if let Err(panic) = outcome {
             let text = panic
@@ -247,6 +252,7 @@ fn attempt(plan: &Arc<Plan>) -> Result<(), JobError> {
         }
     })
     .map_err(|e| BuildError::new(format!("the workers could not be started: {e}")))?;
+    plan.control.turns().wait_for(Who::Worker(0));
     for (worker, outcome) in guards.join().into_iter().enumerate() {
         if let Err(message) = outcome {
             plan.control.fail(JobError::Panic { worker, message });

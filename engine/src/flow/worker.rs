@@ -28,6 +28,10 @@ pub(super) fn work(worker: &mut Worker, plan: &Plan) {
     if let Err(error) = Shift::start(worker, plan).and_then(|shift| shift.run(worker)) {
         plan.control.fail(error);
     }
+    // Behind the end of the rows: what the others have still to hear of.
+    while worker.has_dataflows() && !plan.control.stopped() {
+        plan.control.turns().step(worker, Some(PARK));
+    }
     if plan.control.stopped() {
         for dataflow in worker.installed_dataflows() {
             worker.drop_dataflow(dataflow);
@@ -85,10 +89,7 @@ impl<'p> Shift<'p> {
             }
             let full = held || self.epoch_rows >= self.plan.options.epoch_rows;
             let rest = if full { Some(PARK) } else { self.read()? };
-            match rest {
-                None => worker.step(),
-                Some(rest) => worker.step_or_park(Some(rest.min(PARK))),
-            };
+            self.plan.control.turns().step(worker, rest.map(|rest| rest.min(PARK)));
         }
         self.finish(worker)
     }
@@ -106,7 +107,7 @@ impl<'p> Shift<'p> {
             if plan.control.stopped() {
                 return Ok(());
             }
-            worker.step_or_park(Some(PARK));
+            plan.control.turns().step(worker, Some(PARK));
         }
         for (sink, outlet) in outlets {
             let mut outlet = outlet.borrow_mut();

@@ -8,6 +8,7 @@
 use super::coordinator::{Event, Piece, ReadTally};
 use crate::fail;
 use crate::flow::intake::Intake;
+use crate::flow::turns::{Mutant, mutated};
 use crate::time::Progress;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
@@ -121,7 +122,7 @@ impl Barriers {
             return;
         }
         let mut decision = self.decision.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = epoch > decision.closed;
+        let first = epoch > decision.closed || mutated(Mutant::BarrierBehind);
         decision.closed = decision.closed.max(epoch);
         if first && self.current.load(Ordering::Relaxed) == NONE && self.due(&decision, epoch) {
             (decision.busy, decision.last_epoch, decision.last_time) = (true, epoch, Instant::now());

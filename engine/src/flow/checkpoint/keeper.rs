@@ -10,6 +10,7 @@ use crate::checkpoint::{Committed, Ledger, LedgerError, Manifest, SinkState, Sta
 use crate::error::{BuildError, JobError};
 use crate::fail;
 use crate::flow::build::Plan;
+use crate::flow::turns::{Mutant, mutated};
 use crate::graph::Step;
 use crate::sink::{Publication, Publisher, Roll};
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// How long the keeper waits before it asks full storage again.
 const FULL_RETRY: Duration = Duration::from_millis(500);
@@ -74,10 +75,7 @@ impl Keeper {
             let marker = self.publishers[sink].recover().map_err(|error| failed(&table, error))?;
             let newest = self.last.as_ref().map_or(0, |m| m.checkpoint);
             if let Some(marker) = marker.filter(|marker| *marker > newest) {
-                return Err(state(format!(
-                    "sink {table} has shown checkpoint {marker}, but the newest one here is {newest}: the state has been \
-                     rolled back; restore the newer state, or write to another output with --fresh"
-                )));
+                return Err(self.ahead(&table, marker, newest)?);
             }
             let noted = self.last.as_ref().and_then(|m| m.sinks.iter().find(|s| s.table == table)).map(|s| s.published);
             let noted = noted.unwrap_or(0);
@@ -91,7 +89,7 @@ impl Keeper {
         }
         fail::point("start.recovered");
         // Whoever made the newest manifest had shown everything that those before it decided.
-        if let Some(newest) = self.last.clone() {
+        if let Some(newest) = self.last.clone().filter(|_| !mutated(Mutant::NoCatchUp)) {
             self.publish(plan, &newest)?;
         }
         if self.last.as_ref().is_some_and(|m| m.finished) {
@@ -100,13 +98,26 @@ impl Keeper {
         Ok(())
     }
 
+    /// What a sink means that has shown a checkpoint which this attempt does not know. Another one may have been making
+    /// it while this one started: it is kept out by now, so the next attempt goes on from there.
+    fn ahead(&self, table: &str, marker: u64, newest: u64) -> Result<JobError, JobError> {
+        if self.ledger.highest().map_err(broken)? >= marker {
+            let text = format!("another process made checkpoint {marker} while this one started from {newest}");
+            return Ok(failed(table, crate::error::SinkError::new(text)));
+        }
+        Ok(state(format!(
+            "sink {table} has shown checkpoint {marker}, but the newest one here is {newest}: the state has been \
+             rolled back; restore the newer state, or write to another output with --fresh"
+        )))
+    }
+
     /// Works until the attempt has ended.
     ///
     /// # Errors
     /// What keeps checkpoints from becoming durable or being shown.
     pub(in crate::flow) fn work(mut self, plan: &Plan, events: &Receiver<Event>) -> Result<(), JobError> {
         let mut coordinator = Coordinator::new(plan.options.workers, plan.intakes.len());
-        while let Ok(event) = events.recv() {
+        while let Ok(event) = plan.control.turns().receive(events) {
             match event {
                 Event::Failed => return Ok(()),
                 Event::Ended => {
@@ -139,7 +150,7 @@ impl Keeper {
             plan,
             incarnation: &self.incarnation,
             checkpoint,
-            now_ms: now_ms(),
+            now_ms: plan.control.turns().now_ms(),
             finished,
             collected: &collected,
             cuts,
@@ -150,6 +161,9 @@ impl Keeper {
         };
         let manifest = draft.manifest(self.last.as_ref());
         fail::point("manifest.drafted");
+        if mutated(Mutant::PublishFirst) {
+            self.publish(plan, &manifest)?;
+        }
         match patiently(plan, || self.ledger.commit(manifest.clone()))? {
             Committed::Durable => {}
             Committed::Superseded => {
@@ -253,19 +267,18 @@ impl Keeper {
         let published: Vec<(String, u64)> =
             (0..self.published.len()).map(|sink| (table(plan, sink), self.shown_until(plan, sink))).collect();
         let published: Vec<(&str, u64)> = published.iter().map(|(table, last)| (table.as_str(), *last)).collect();
-        let removed = self.ledger.collect(now_ms(), &published).map_err(broken)?;
+        let removed = self.ledger.collect(plan.control.turns().now_ms(), &published).map_err(broken)?;
         fail::point("collect.done");
         tracing::trace!(removed, "files collected");
         Ok(())
     }
 
-    /// The last checkpoint up to which nobody needs the rows of this sink any more.
+    /// The last checkpoint up to which nobody needs the rows of this sink any more. Those that the newest manifest has
+    /// decided to show are shown, but a start that knows of no later manifest may have to show them again.
     fn shown_until(&self, plan: &Plan, sink: usize) -> u64 {
         let table = table(plan, sink);
         let Some(last) = &self.last else { return 0 };
-        // Nobody remembers what a sink at the end has shown: an ended job can be asked for it again.
-        let owes = |s: &&SinkState| s.publish.is_none() || self.rolls[sink] == Roll::AtEnd;
-        let owed = last.sinks.iter().find(|s| s.table == table).filter(owes);
+        let owed = last.sinks.iter().find(|s| s.table == table);
         owed.and_then(|s| s.unrolled.first()).map_or(last.checkpoint, |first| first - 1)
     }
 }
@@ -294,7 +307,7 @@ fn patiently<T>(plan: &Plan, mut call: impl FnMut() -> Result<T, LedgerError>) -
                     tracing::warn!("{error}; reading waits until there is room");
                     plan.barriers.pause(true);
                 }
-                std::thread::sleep(FULL_RETRY);
+                plan.control.turns().rest(FULL_RETRY);
             }
             outcome => {
                 if said {
@@ -330,10 +343,6 @@ fn failed(table: &str, error: crate::error::SinkError) -> JobError {
 fn incarnation() -> String {
     let random = || RandomState::new().build_hasher().finish();
     format!("{:016x}{:016x}", random(), random())
-}
-
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }
 
 impl From<LedgerError> for BuildError {

@@ -2,6 +2,7 @@
 
 use super::prepare::Prepared;
 use crate::error::SourceError;
+use crate::flow::turns::{Mutant, mutated};
 use crate::source::{PartitionReader, Position, Split};
 use crate::time::Watermark;
 use std::collections::VecDeque;
@@ -86,7 +87,7 @@ impl Partition {
     }
     /// How it stood at the barrier.
     pub(super) fn take_cut(&mut self) -> PartitionCut {
-        self.before_barrier.take().unwrap_or_else(|| self.as_it_stands())
+        self.before_barrier.take().filter(|_| !mutated(Mutant::CutLate)).unwrap_or_else(|| self.as_it_stands())
     }
     fn as_it_stands(&self) -> PartitionCut {
         PartitionCut { position: self.next.clone(), max_ms: self.max_ms, done: self.done() }

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Rows and the marker behind them, appended together: what a sink with transactions comes to.
 #[derive(Default)]
 pub(super) struct Shown {
-    rows: Vec<(i64, i64, i64)>,
+    pub(super) rows: Vec<(i64, i64, i64)>,
     marker: u64,
 }
 pub(super) type Log = Arc<Mutex<Shown>>;

@@ -1,6 +1,8 @@
 //! The runtime with small parts: what must hold whatever the workers, batches and epochs, and how a job ends badly.
 
 mod checkpoints;
+mod publishing;
+pub(super) mod schedules;
 
 use super::{Control, run};
 use crate::batch::{Batch, Offsets};

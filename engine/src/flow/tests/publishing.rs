@@ -1,0 +1,225 @@
+//! What is shown when rows of many checkpoints are shown together, and when two starts of a job meet at a sink.
+
+use super::checkpoints::{Log, LogPublisher};
+use super::*;
+use crate::checkpoint::{Created, Ledger, MemoryStore, Store, StoreError, StoreErrorKind};
+use crate::flow::evolution::Allow;
+use crate::flow::{Every, Keep, Report, run_with_state};
+use crate::sink::{Publication, Roll};
+use std::io::Read as IoRead;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+type MakePublisher = dyn Fn() -> Box<dyn Publisher> + Send + Sync;
+
+/// The usual parts with another publisher.
+struct With(TestParts, Box<MakePublisher>);
+
+impl Parts for With {
+    fn source(&self, spec: &SourceSpec, options: &RunOptions) -> Result<Arc<dyn Source>, BuildError> {
+        self.0.source(spec, options)
+    }
+    fn sink(&self, spec: &SinkSpec, schema: &SchemaRef) -> Result<Arc<dyn SinkTable>, BuildError> {
+        self.0.sink(spec, schema)
+    }
+    fn publisher(&self, _: &SinkSpec, _: &SchemaRef, _: bool) -> Result<Box<dyn Publisher>, BuildError> {
+        Ok((self.1)())
+    }
+    fn operator(&self, node: &Node, input: &SchemaRef, role: Role) -> Result<Box<dyn Operator>, BuildError> {
+        self.0.operator(node, input, role)
+    }
+    fn partials(&self, node: &Node, input: &SchemaRef) -> Option<SchemaRef> {
+        self.0.partials(node, input)
+    }
+    fn row_program(&self, map: &MapSpec, a: &SchemaRef, b: &SchemaRef) -> Result<Box<dyn RowProgram>, BuildError> {
+        Ok(Box::new(Slow(self.0.row_program(map, a, b)?)))
+    }
+}
+
+/// Reads so slowly that there is a checkpoint for nearly every epoch.
+struct Slow(Box<dyn RowProgram>);
+
+impl RowProgram for Slow {
+    fn apply(&mut self, columns: &RecordBatch) -> Result<Projected, OperatorError> {
+        std::thread::sleep(Duration::from_millis(2));
+        self.0.apply(columns)
+    }
+}
+
+/// Runs the job with a checkpoint at every epoch.
+fn keep_going(store: Arc<dyn Store>, make: Box<MakePublisher>) -> Result<Report, JobError> {
+    let parts = TestParts {
+        rows: rows(2, 150),
+        split_rows: 40,
+        fault: Fault::None,
+        written: Arc::default(),
+        ended: Arc::default(),
+        log: Arc::default(),
+    };
+    let options = RunOptions { batch_rows: 5, epoch_rows: 5, ..RunOptions::default() };
+    let keep = Keep {
+        store,
+        key: None,
+        every: Every::Epochs(1),
+        failures_max: 3,
+        backoff: Duration::ZERO,
+        allow: Allow::default(),
+    };
+    let parts: Arc<dyn Parts> = Arc::new(With(parts, make));
+    run_with_state(&graph(), &parts, &options, &Control::new(), &keep)
+}
+
+type Shown = BTreeMap<(u64, u64), Vec<(i64, i64, i64)>>;
+
+/// A file for each publication, named by it; the sink knows nothing else of what it has shown.
+#[derive(Clone, Default)]
+struct Files {
+    files: Arc<Mutex<Shown>>,
+    bytes_min: u64,
+    /// Set by a publication of so many checkpoints that some of them are collected behind it.
+    long: Arc<AtomicBool>,
+}
+
+impl Publisher for Files {
+    fn roll(&self) -> Roll {
+        Roll::Files { bytes_min: self.bytes_min, interval_ms: u64::MAX }
+    }
+    fn recover(&mut self) -> Result<Option<u64>, SinkError> {
+        Ok(None)
+    }
+    fn publish(
+        &mut self,
+        publication: &Publication,
+        rows: &mut dyn Iterator<Item = Result<RecordBatch, SinkError>>,
+    ) -> Result<(), SinkError> {
+        let written = Arc::default();
+        let mut collect = Collect(Arc::clone(&written), Arc::default());
+        for batch in rows {
+            collect.write(&batch?)?;
+        }
+        let written = std::mem::take(&mut *written.lock().unwrap());
+        let name = (publication.first, publication.last);
+        let before = self.files.lock().unwrap().insert(name, written.clone());
+        let new = before.is_none();
+        if let Some(there) = before {
+            assert_eq!(there, written, "{publication:?} again, with other rows");
+        }
+        self.long.fetch_or(new && publication.last - publication.first >= 5, Relaxed);
+        Ok(())
+    }
+    fn finish(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+impl Files {
+    fn rolling_at(bytes_min: u64) -> Self {
+        Self { bytes_min, ..Self::default() }
+    }
+    fn rows(&self) -> Vec<(i64, i64, i64)> {
+        let mut rows: Vec<_> = self.files.lock().unwrap().values().flatten().copied().collect();
+        rows.sort_unstable();
+        rows
+    }
+}
+
+#[test]
+fn a_file_of_many_checkpoints_has_the_rows_of_those_that_had_some() {
+    let files = Files::rolling_at(u64::MAX);
+    let (sink, store) = (files.clone(), Arc::new(MemoryStore::new()));
+    keep_going(store.clone(), Box::new(move || Box::new(sink.clone()))).unwrap();
+    assert_eq!(files.rows(), oracle(&rows(2, 150)).0);
+    let ledger = Ledger::open(store, None, "count").unwrap();
+    let checkpoints = ledger.restore_points();
+    assert!(ledger.newest().unwrap().checkpoint > checkpoints.len() as u64, "those without rows are collected");
+    assert_eq!(files.files.lock().unwrap().len(), 1);
+}
+
+/// Fails once, when the manifest behind a long publication is to be made.
+#[derive(Debug)]
+struct Interrupted(MemoryStore, Arc<AtomicBool>);
+
+impl Store for Interrupted {
+    fn put(&self, name: &str, parts: &[&[u8]]) -> Result<(), StoreError> {
+        self.0.put(name, parts)
+    }
+    fn create(&self, name: &str, bytes: &[u8]) -> Result<Created, StoreError> {
+        if self.1.swap(false, Relaxed) {
+            return Err(StoreError::new(StoreErrorKind::Other, "the plug is pulled"));
+        }
+        self.0.create(name, bytes)
+    }
+    fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.get(name)
+    }
+    fn read(&self, name: &str) -> Result<Option<Box<dyn IoRead + Send>>, StoreError> {
+        self.0.read(name)
+    }
+    fn list(&self) -> Result<Vec<String>, StoreError> {
+        self.0.list()
+    }
+    fn delete(&self, names: &[&str]) -> Result<(), StoreError> {
+        self.0.delete(names)
+    }
+    fn place(&self, name: &str) -> String {
+        self.0.place(name)
+    }
+}
+
+#[test]
+fn rows_are_kept_until_a_manifest_says_that_they_were_shown() {
+    let files = Files::rolling_at(8_000);
+    let store = Arc::new(Interrupted(MemoryStore::new(), files.long.clone()));
+    let sink = files.clone();
+    let run = || {
+        let sink = sink.clone();
+        keep_going(store.clone(), Box::new(move || Box::new(sink.clone())))
+    };
+    let mut interruptions = 0;
+    while let Err(error) = run() {
+        assert_eq!(error.to_string(), "the plug is pulled");
+        interruptions += 1;
+        assert!(interruptions < 100);
+    }
+    assert!(interruptions > 0, "no file of many checkpoints");
+    assert_eq!(files.rows(), oracle(&rows(2, 150)).0);
+}
+
+/// While it starts for the first time, another process runs the whole job.
+struct Overtaken(LogPublisher, Option<Arc<dyn Store>>);
+
+impl Publisher for Overtaken {
+    fn roll(&self) -> Roll {
+        self.0.roll()
+    }
+    fn recover(&mut self) -> Result<Option<u64>, SinkError> {
+        if let Some(store) = self.1.take() {
+            let log = self.0.0.clone();
+            keep_going(store, Box::new(move || Box::new(LogPublisher(log.clone())))).unwrap();
+        }
+        self.0.recover()
+    }
+    fn publish(
+        &mut self,
+        publication: &Publication,
+        rows: &mut dyn Iterator<Item = Result<RecordBatch, SinkError>>,
+    ) -> Result<(), SinkError> {
+        self.0.publish(publication, rows)
+    }
+    fn finish(&mut self) -> Result<(), SinkError> {
+        self.0.finish()
+    }
+}
+
+#[test]
+fn a_start_that_is_overtaken_goes_on_from_the_newer_checkpoint() {
+    let (log, store) = (Log::default(), Arc::new(MemoryStore::new()));
+    let (shown, twin) = (log.clone(), Mutex::new(Some(store.clone() as Arc<dyn Store>)));
+    let make =
+        move || -> Box<dyn Publisher> { Box::new(Overtaken(LogPublisher(shown.clone()), twin.lock().unwrap().take())) };
+    let report = keep_going(store, Box::new(make)).unwrap();
+    let mut shown = log.lock().unwrap().rows.clone();
+    shown.sort_unstable();
+    assert_eq!(shown, oracle(&rows(2, 150)).0);
+    assert_eq!(report.sources[0].rows, 300);
+}
