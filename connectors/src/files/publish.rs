@@ -210,9 +210,9 @@ impl Publisher for FilePublisher {
             self.empty()?;
         }
         self.survey()?;
-        let marker = Marker::read(&self.folder)?;
-        self.marker = marker.unwrap_or_default();
-        Ok(marker.map(|m| m.checkpoint))
+        self.marker = Marker::read(&self.folder)?.unwrap_or_default();
+        // Without a marker nothing was shown here.
+        Ok(Some(self.marker.checkpoint))
     }
 
     fn publish(

@@ -79,7 +79,7 @@ impl Keeper {
             }
             let noted = self.last.as_ref().and_then(|m| m.sinks.iter().find(|s| s.table == table)).map(|s| s.published);
             let noted = noted.unwrap_or(0);
-            if forgot(&self.rolls[sink], marker, noted) {
+            if marker.is_some_and(|marker| marker < noted) {
                 return Err(state(format!(
                     "sink {table} does not hold what was shown up to checkpoint {noted}: its output was removed, replaced or \
                      rolled back; put it back, or start anew with --fresh"
@@ -280,15 +280,6 @@ impl Keeper {
         let Some(last) = &self.last else { return 0 };
         let owed = last.sinks.iter().find(|s| s.table == table);
         owed.and_then(|s| s.unrolled.first()).map_or(last.checkpoint, |first| first - 1)
-    }
-}
-
-/// Whether a sink with a marker has lost what it had shown up to the checkpoint `noted`.
-fn forgot(roll: &Roll, marker: Option<u64>, noted: u64) -> bool {
-    match marker {
-        Some(marker) => marker < noted,
-        // Files have a marker from the first one on.
-        None => noted > 0 && matches!(roll, Roll::Files { .. }),
     }
 }
 
