@@ -149,6 +149,30 @@ pub enum WindowKind {
         /// Shift of the borders from the epoch.
         offset_ms: i64,
     },
+    /// From the first to the last row of a key that lie no further apart than `gap`, and `gap` longer.
+    Session {
+        /// Gap in milliseconds.
+        gap_ms: i64,
+    },
+    /// Windows of `size` back to back, each shown while it grows: of its first `step`, of its first two, … of all of it.
+    Cumulate {
+        /// Step in milliseconds.
+        step_ms: i64,
+        /// Size of the whole window in milliseconds: a multiple of the step.
+        size_ms: i64,
+        /// Shift of the borders from the epoch.
+        offset_ms: i64,
+    },
+}
+
+impl WindowKind {
+    /// Length of the longest window in milliseconds; without end for sessions.
+    pub fn size_ms(&self) -> i64 {
+        match *self {
+            Self::Tumble { size_ms, .. } | Self::Hop { size_ms, .. } | Self::Cumulate { size_ms, .. } => size_ms,
+            Self::Session { .. } => i64::MAX,
+        }
+    }
 }
 
 /// Keyed windowed aggregation. Output columns: the keys, `window_start, window_end, window_time`

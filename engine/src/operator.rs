@@ -10,8 +10,8 @@
 //! # What it owes
 //! * The rows it emits, taken together, depend on the rows and tags it was given only: not on batch borders, epochs or the
 //!   instants at which the watermark advanced.
-//! * A row emitted after `on_watermark(p)` has an event time at or above the operator's `W_out(p)` (equal to `p.watermark`
-//!   for every operator so far), or carries a tag.
+//! * A row emitted after `on_watermark(p)` has an event time at or above the operator's `W_out(p)` (`p.watermark`, but for
+//!   sessions, which promise 1 ms less), or carries a tag.
 //! * On `Err` its state is half applied: the worker drops it and the job stops, or restores the last checkpoint.
 
 use crate::batch::Batch;

@@ -6,7 +6,7 @@
 //! its last instant, so the windows that begin before `from` are cut off by moving the range by the window's size.
 
 use crate::failure::Failure;
-use highwater_engine::graph::{JobGraph, Node, NodeId, Step, TimeRange, WindowKind};
+use highwater_engine::graph::{JobGraph, Node, NodeId, Step, TimeRange, WindowKind, WindowSpec};
 
 /// What a replay is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,9 +61,9 @@ fn reaches(graph: &JobGraph) -> Vec<i64> {
 
 fn own_reach(step: &Step) -> i64 {
     match step {
-        Step::Window(spec) => size_ms(&spec.window),
+        Step::Window(spec) => spec.window.size_ms(),
         Step::Over(spec) => spec.frames.iter().map(|f| f.start_ms).max().unwrap_or(0),
-        Step::AssignWindow(kind) => size_ms(kind),
+        Step::AssignWindow(kind) => kind.size_ms(),
         Step::Source(_)
         | Step::Late
         | Step::Errors
@@ -71,12 +71,6 @@ fn own_reach(step: &Step) -> i64 {
         | Step::TimeRange(_)
         | Step::Union
         | Step::Sink(_) => 0,
-    }
-}
-
-fn size_ms(window: &WindowKind) -> i64 {
-    match window {
-        WindowKind::Tumble { size_ms, .. } | WindowKind::Hop { size_ms, .. } => *size_ms,
     }
 }
 
@@ -122,9 +116,7 @@ fn place_cuts(
     cuts: &mut Vec<(NodeId, usize, TimeRange)>,
 ) -> Result<(), Failure> {
     let input = graph.nodes[user].inputs[at];
-    if let Some(size) = window_size(graph, input) {
-        let begin = size.map_or(0, |s| s - 1);
-        let from_ms = if range.from_ms == i64::MIN { i64::MIN } else { range.from_ms.saturating_add(begin) };
+    if let Some(from_ms) = first_time(graph, input, range.from_ms) {
         let cut = (user, at, TimeRange { from_ms, ..range });
         if !cuts.contains(&cut) {
             cuts.push(cut);
@@ -144,17 +136,32 @@ fn place_cuts(
     }
 }
 
-/// Size of the windows that the rows of a node are: `Some(None)` if they are rows of their own time, `None` if mixed.
-fn window_size(graph: &JobGraph, id: NodeId) -> Option<Option<i64>> {
+/// From which time on the rows of a node lie wholly at or after `from`; `None` if that differs from row to row.
+fn first_time(graph: &JobGraph, id: NodeId, from: i64) -> Option<i64> {
     let node = &graph.nodes[id];
     match &node.step {
-        Step::Source(_) | Step::Late | Step::Errors => Some(None),
-        Step::Window(spec) => Some(Some(size_ms(&spec.window))),
-        Step::AssignWindow(kind) => Some(Some(size_ms(kind))),
+        _ if from == i64::MIN => Some(from),
+        Step::Source(_) | Step::Late | Step::Errors => Some(from),
+        Step::Window(WindowSpec { window, .. }) | Step::AssignWindow(window) => Some(first_window_time(window, from)),
         _ => {
-            let mut sizes = node.inputs.iter().map(|&i| window_size(graph, i));
-            let first = sizes.next()??;
-            sizes.all(|s| s == Some(first)).then_some(first)
+            let mut times = node.inputs.iter().map(|&i| first_time(graph, i, from));
+            let first = times.next()??;
+            times.all(|t| t == Some(first)).then_some(first)
+        }
+    }
+}
+
+/// The least time from which on windows begin at or after `from`.
+fn first_window_time(window: &WindowKind, from: i64) -> i64 {
+    match *window {
+        WindowKind::Tumble { size_ms, .. } | WindowKind::Hop { size_ms, .. } => from.saturating_add(size_ms - 1),
+        // How long a session is can't be said before its rows are read: it belongs where it ends.
+        WindowKind::Session { .. } => from,
+        // Of the windows that hold an instant all have one start, so none that began before the first start after `from`
+        // ends behind it.
+        WindowKind::Cumulate { size_ms, offset_ms, .. } => {
+            let to_next = (i128::from(offset_ms) - i128::from(from)).rem_euclid(i128::from(size_ms));
+            from.saturating_add(to_next as i64)
         }
     }
 }
@@ -234,6 +241,18 @@ mod tests {
         let replayed = replay(&job.build().unwrap(), PART).unwrap();
         assert_eq!(ranges(&replayed.graph), [(FROM, TO), (FROM + 299_999, TO), (FROM, TO)]);
         assert_eq!(reads(&replayed.graph).from_ms, FROM - 3_600_000 - 5_000);
+    }
+
+    #[test]
+    fn growing_windows_are_cut_where_the_next_one_begins() {
+        let replayed = |from: i64| {
+            let job = Job::new("j");
+            payments(&job).key_by(["card"]).cumulate(minutes(1), hours(1)).aggregate([count()]).sink(out("grown"));
+            ranges(&replay(&job.build().unwrap(), Replay { from_ms: Some(from), ..PART }).unwrap().graph)
+        };
+        assert_eq!(replayed(3_600_000), [(3_600_000, TO)]);
+        assert_eq!(replayed(3_600_001), [(7_200_000, TO)]);
+        assert_eq!(replayed(-1), [(0, TO)]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Windows as columns: `TABLE(TUMBLE(..))` and `TABLE(HOP(..))` without an aggregation on top.
+//! Windows as columns: `TABLE(TUMBLE(..))`, `TABLE(HOP(..))` and `TABLE(CUMULATE(..))` without an aggregation on top.
 //!
 //! A row becomes one row per window `[start, end)` that its event time lies in (one for TUMBLE, size / slide or so for HOP),
 //! with `window_start`, `window_end` and `window_time` = end − 1 ms appended. As in Flink, `window_time` is the time
@@ -8,6 +8,7 @@
 //! windows of a row ascend. Stateless.
 
 use crate::expression::calendar::Zone;
+use crate::window::borders::{Borders, Bounds};
 use arrow::array::{RecordBatch, TimestampMillisecondArray, UInt32Array};
 use arrow::buffer::ScalarBuffer;
 use arrow::compute::{cast, take};
@@ -23,26 +24,18 @@ use highwater_engine::time::Progress;
 /// The operator of `node`.
 pub fn operator(node: &Node, kind: &WindowKind, input: &SchemaRef) -> Result<Box<dyn Operator>, BuildError> {
     let fail = |m: String| BuildError::new(format!("{}: {m}", node.name));
-    let (slide_ms, size_ms, offset_ms) = match *kind {
-        WindowKind::Tumble { size_ms, offset_ms } => (size_ms, size_ms, offset_ms),
-        WindowKind::Hop { slide_ms, size_ms, offset_ms } => (slide_ms, size_ms, offset_ms),
-    };
-    if slide_ms <= 0 || size_ms <= 0 {
-        return Err(fail(format!("a window of {size_ms} ms every {slide_ms} ms")));
-    }
+    let borders = Borders::new(kind).map_err(|e| fail(e.to_string()))?;
     let added = input.fields().len();
     if node.schema.fields().len() != added + 3 {
         return Err(fail("windows append three columns".to_owned()));
     }
     // over a TIMESTAMP_LTZ, start and end show local time
     let zone = Zone::of(node.schema.field(added + 2).data_type()).map_err(|f| fail(f.0))?;
-    Ok(Box::new(AssignWindow { slide_ms, size_ms, offset_ms, zone, schema: node.schema.clone() }))
+    Ok(Box::new(AssignWindow { borders, zone, schema: node.schema.clone() }))
 }
 
 struct AssignWindow {
-    slide_ms: i64,
-    size_ms: i64,
-    offset_ms: i64,
+    borders: Borders,
     zone: Zone,
     schema: SchemaRef,
 }
@@ -57,23 +50,23 @@ struct Assigned {
 }
 
 impl AssignWindow {
-    fn assign(&self, times: &[i64]) -> Option<Assigned> {
+    fn assign(&self, times: &[i64]) -> Result<Assigned, OperatorError> {
         let mut out = Assigned::default();
         for (row, t) in times.iter().enumerate() {
-            let last = t.checked_sub(t.checked_sub(self.offset_ms)?.rem_euclid(self.slide_ms))?;
-            // the first start whose window still holds t
-            let reach = self.size_ms - 1 - (t - last);
-            let earlier = if reach < 0 { -1 } else { reach / self.slide_ms };
-            for k in (0..=earlier).rev() {
-                let start = last.checked_sub(k * self.slide_ms)?;
-                let end = start.checked_add(self.size_ms)?;
+            for Bounds { start, end } in self.borders.windows(self.borders.span(*t)?.slice) {
                 out.rows.push(row as u32);
-                out.starts.push(self.zone.local(start, 1_000)?);
-                out.ends.push(self.zone.local(end, 1_000)?);
+                out.starts.push(self.local(start)?);
+                out.ends.push(self.local(end)?);
                 out.times.push(end - 1);
             }
         }
-        Some(out)
+        Ok(out)
+    }
+
+    fn local(&self, t: i64) -> Result<i64, OperatorError> {
+        self.zone.local(t, 1_000).ok_or_else(|| {
+            OperatorError::new("an event time too far from 1970 for a window; bound it with scan.event-time.max")
+        })
     }
 
     fn rows(&self, batch: &Batch, assigned: Assigned) -> Result<Batch, ArrowError> {
@@ -102,9 +95,7 @@ impl AssignWindow {
 
 impl Operator for AssignWindow {
     fn on_batch(&mut self, _input: usize, batch: Batch, out: &mut Output) -> Result<(), OperatorError> {
-        let assigned = self.assign(batch.times()).ok_or_else(|| {
-            OperatorError::new("an event time too far from 1970 for a window; bound it with scan.event-time.max")
-        })?;
+        let assigned = self.assign(batch.times())?;
         out.push(self.rows(&batch, assigned).map_err(|e| OperatorError::new(e.to_string()))?);
         Ok(())
     }
@@ -205,6 +196,13 @@ mod tests {
         assert_eq!((out.batches[0].tag(0), out.batches[0].tag(1)), (Some(12), None));
     }
 
+    /// Row, start and end of each window of each of these times.
+    fn assigned(kind: &WindowKind, times: &[i64]) -> Vec<(u32, i64, i64)> {
+        let borders = Borders::new(kind).unwrap();
+        let found = AssignWindow { borders, zone: Zone::UTC, schema: Arc::new(Schema::empty()) }.assign(times).unwrap();
+        found.rows.into_iter().zip(found.starts).zip(found.ends).map(|((row, start), end)| (row, start, end)).collect()
+    }
+
     proptest! {
         #[test]
         fn windows_are_those_that_hold_the_row(
@@ -213,16 +211,33 @@ mod tests {
             size_ms in 1i64..120,
             offset_ms in -60i64..60,
         ) {
-            let op = AssignWindow { slide_ms, size_ms, offset_ms, zone: Zone::UTC, schema: Arc::new(Schema::empty()) };
-            let found = op.assign(&times).unwrap();
-            let found: Vec<_> = found.rows.into_iter().zip(found.starts).zip(found.ends).collect();
+            let found = assigned(&WindowKind::Hop { slide_ms, size_ms, offset_ms }, &times);
             let mut expected = vec![];
             for (row, t) in times.iter().enumerate() {
                 for start in t - 200..=*t {
                     if (start - offset_ms).rem_euclid(slide_ms) == 0 && start + size_ms > *t {
-                        expected.push(((row as u32, start), start + size_ms));
+                        expected.push((row as u32, start, start + size_ms));
                     }
                 }
+            }
+            prop_assert_eq!(found, expected);
+        }
+
+        #[test]
+        fn cumulating_windows_are_those_that_have_reached_the_row(
+            times in prop::collection::vec(-1_000i64..1_000, 1..20),
+            step_ms in 1i64..20,
+            steps in 1i64..7,
+            offset_ms in -60i64..60,
+        ) {
+            let size_ms = step_ms * steps;
+            let found = assigned(&WindowKind::Cumulate { step_ms, size_ms, offset_ms }, &times);
+            let mut expected = vec![];
+            for (row, t) in times.iter().enumerate() {
+                let is_start = |s: &i64| (s - offset_ms).rem_euclid(size_ms) == 0;
+                let start = (t - size_ms + 1..=*t).find(is_start).unwrap();
+                let ends = (1..=steps).map(|n| start + n * step_ms).filter(|end| end > t);
+                expected.extend(ends.map(|end| (row as u32, start, end)));
             }
             prop_assert_eq!(found, expected);
         }

@@ -5,7 +5,8 @@
 //! | [`stateless`], [`expression`] | fused filter and projection; own expressions evaluated, bad rows found |
 //! | [`time_range`] | the part of history that a replay emits |
 //! | [`assign_window`], [`late`] | windows as columns; the rows of `t$late` |
-//! | [`window`] | keyed windowed aggregation: TUMBLE, HOP |
+//! | [`window`] | keyed windowed aggregation: TUMBLE, HOP, CUMULATE |
+//! | [`session`] | keyed aggregation over sessions |
 //! | [`over`] | keyed trailing frames, `final` and `arrival` |
 //! | [`aggregate`] | exact values shared by windows and frames: types, sums, means, deviations |
 //! | [`check`] | tests of operators as scripts |
@@ -18,13 +19,14 @@ pub mod check;
 pub mod expression;
 pub mod late;
 pub mod over;
+pub mod session;
 pub mod stateless;
 pub mod time_range;
 pub mod window;
 
 use arrow_schema::SchemaRef;
 use highwater_engine::error::BuildError;
-use highwater_engine::graph::{MapSpec, Node, Step};
+use highwater_engine::graph::{MapSpec, Node, Step, WindowKind, WindowSpec};
 use highwater_engine::operator::Operator;
 use highwater_engine::parts::{Role, RowProgram};
 
@@ -39,6 +41,9 @@ pub fn operator(node: &Node, input: &SchemaRef, role: Role) -> Result<Box<dyn Op
         Step::TimeRange(range) => Ok(Box::new(time_range::KeepRange(*range))),
         Step::AssignWindow(kind) => assign_window::operator(node, kind, input),
         Step::Late => late::operator(node, input),
+        Step::Window(spec @ WindowSpec { window: WindowKind::Session { gap_ms }, .. }) => {
+            session::operator(node, spec, *gap_ms, input)
+        }
         Step::Window(spec) => window::operator(node, spec, input, role),
         Step::Over(spec) => over::operator(node, spec, input),
         Step::Source(_) | Step::Errors | Step::Union | Step::Sink(_) => {
@@ -51,6 +56,7 @@ pub fn operator(node: &Node, input: &SchemaRef, role: Role) -> Result<Box<dyn Op
 /// columns are the keys.
 pub fn partials(node: &Node, input: &SchemaRef) -> Option<SchemaRef> {
     match &node.step {
+        Step::Window(WindowSpec { window: WindowKind::Session { .. }, .. }) => None,
         Step::Window(spec) => window::partials(spec, input),
         _ => None,
     }

@@ -168,12 +168,22 @@ pub struct Keyed {
 impl Keyed {
     /// Windows of this size, back to back, aligned to the epoch.
     pub fn tumble(self, size: Duration) -> Windowed {
-        Windowed { keyed: self, slide: size, size }
+        Windowed { keyed: self, every: Every::Size, size }
     }
 
     /// Windows of `size`, one beginning every `slide`.
     pub fn hop(self, slide: Duration, size: Duration) -> Windowed {
-        Windowed { keyed: self, slide, size }
+        Windowed { keyed: self, every: Every::Slide(slide), size }
+    }
+
+    /// Windows of `size` back to back, each shown after every `step` while it grows.
+    pub fn cumulate(self, step: Duration, size: Duration) -> Windowed {
+        Windowed { keyed: self, every: Every::Step(step), size }
+    }
+
+    /// Windows from the first to the last row of a key that lie no further apart than `gap`, and `gap` longer.
+    pub fn session(self, gap: Duration) -> Windowed {
+        Windowed { keyed: self, every: Every::Gap, size: gap }
     }
 
     /// Adds to each row aggregates over the rows of its key in the time before it: once, when the watermark has passed the
@@ -224,20 +234,32 @@ impl Keyed {
 #[derive(Clone, Debug)]
 pub struct Windowed {
     keyed: Keyed,
-    slide: Duration,
+    every: Every,
+    /// Or the gap of sessions.
     size: Duration,
+}
+
+/// What ends windows.
+#[derive(Clone, Copy, Debug)]
+enum Every {
+    Size,
+    Slide(Duration),
+    Step(Duration),
+    Gap,
 }
 
 impl Windowed {
     /// One row for each key and window that has rows, when the watermark has passed the window: the keys, `window_start`,
     /// `window_end`, `window_time`, the aggregates.
     pub fn aggregate(self, calls: impl IntoIterator<Item = Call>) -> Stream {
-        let Self { keyed: Keyed { stream, keys }, slide, size } = self;
+        let Self { keyed: Keyed { stream, keys }, every, size } = self;
         stream.then("window", |name, input| {
-            let (slide_ms, size_ms) = (to_ms(name, slide)?, to_ms(name, size)?);
-            let window = match slide_ms == size_ms {
-                true => WindowKind::Tumble { size_ms, offset_ms: 0 },
-                false => WindowKind::Hop { slide_ms, size_ms, offset_ms: 0 },
+            let (size_ms, offset_ms) = (to_ms(name, size)?, 0);
+            let window = match every {
+                Every::Size => WindowKind::Tumble { size_ms, offset_ms },
+                Every::Slide(slide) => WindowKind::Hop { slide_ms: to_ms(name, slide)?, size_ms, offset_ms },
+                Every::Gap => WindowKind::Session { gap_ms: size_ms },
+                Every::Step(step) => WindowKind::Cumulate { step_ms: to_ms(name, step)?, size_ms, offset_ms },
             };
             let keys = positions(name, input, &keys)?;
             let calls = calls.into_iter().map(|c| c.resolve(name, input, "")).collect::<Result<Vec<_>, _>>()?;

@@ -66,6 +66,18 @@ fn windows_have_keys_borders_and_flinks_types() {
 }
 
 #[test]
+fn a_growing_window_has_a_step_that_divides_it() {
+    let cumulate = |step| build(|s| s.key_by(["card"]).cumulate(step, hours(1)).aggregate([count()]).sink(out()));
+    let graph = cumulate(minutes(5)).unwrap();
+    let Step::Window(spec) = &graph.nodes[1].step else { panic!("{:?}", graph.nodes[1].step) };
+    assert_eq!(spec.window, WindowKind::Cumulate { step_ms: 300_000, size_ms: 3_600_000, offset_ms: 0 });
+    for (step, why) in [(minutes(7), "no multiple of its step of 420000 ms"), (minutes(0), "step is 0 ms")] {
+        let error = cumulate(step).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+}
+
+#[test]
 fn frames_are_shared_and_name_their_columns() {
     let calls = [
         over(hours(1)).count(),

@@ -16,7 +16,7 @@ use super::tally::Tally;
 use crate::batch::Batch;
 use crate::digest::DigestBuilder;
 use crate::error::{BuildError, JobError};
-use crate::graph::{Emission, JobGraph, Node, NodeId, RunOptions, SourceSpec, Step};
+use crate::graph::{Emission, JobGraph, Node, NodeId, RunOptions, SourceSpec, Step, WindowKind};
 use crate::metrics::JobMetrics;
 use crate::operator::BadRow;
 use crate::parts::{Parts, Role};
@@ -70,6 +70,8 @@ pub(super) struct Shape {
     pub(super) arrival: Vec<bool>,
     /// Whether its rows were held for their cut by an `arrival` step before it.
     pub(super) behind_arrival: Vec<bool>,
+    /// Session windows before it on one path: the rows of each may lie 1 ms below the watermark that it was told.
+    pub(super) sessions: Vec<i64>,
     /// Whether it reads `t$errors`, at any distance.
     pub(super) behind_errors: Vec<bool>,
 }
@@ -82,6 +84,7 @@ impl Shape {
             promises: vec![Vec::new(); n],
             arrival: vec![false; n],
             behind_arrival: vec![false; n],
+            sessions: vec![0; n],
             behind_errors: vec![false; n],
         };
         let mut count = 0;
@@ -99,6 +102,7 @@ impl Shape {
                 s.promises[i].extend(inherited);
                 s.behind_errors[i] |= s.behind_errors[input];
                 s.behind_arrival[i] |= s.behind_arrival[input] || is_arrival(&graph.nodes[input]);
+                s.sessions[i] = s.sessions[i].max(s.sessions[input] + i64::from(is_session(&graph.nodes[input])));
             }
             s.promises[i].sort_unstable();
             s.promises[i].dedup();
@@ -120,6 +124,10 @@ const fn promises_of(source: usize) -> (usize, usize) {
 
 fn is_arrival(node: &Node) -> bool {
     matches!(&node.step, Step::Over(o) if matches!(o.emission, Emission::Arrival { .. }))
+}
+
+fn is_session(node: &Node) -> bool {
+    matches!(&node.step, Step::Window(w) if matches!(w.window, WindowKind::Session { .. }))
 }
 
 /// One worker's dataflow, as the worker's loop sees it.
@@ -278,15 +286,17 @@ impl<'s> Weaver<'s, '_> {
         Ok(stateful(self.scope, merge, partial, by_key, self.marks.clone(), marks()))
     }
 
-    /// How far rows may lie below the watermark because an `arrival` step before this one held them for their cut: a row
-    /// of cut k is not below kΔ − its source's delay, and while the cut is open the watermark is not above (k + 1)Δ.
+    /// How far rows may lie below the watermark. A session that ends 1 ms below it may still be open. An `arrival` step
+    /// before this one holds rows for their cut: a row of cut k is not below kΔ − its source's delay, and while the cut is
+    /// open the watermark is not above (k + 1)Δ.
     fn held_ms(&self, id: NodeId) -> i64 {
+        let sessions = self.plan.shape.sessions[id];
         if !self.plan.shape.behind_arrival[id] {
-            return 0;
+            return sessions;
         }
         let delay = |&p: &usize| self.plan.intakes[p / 2].spec.watermark_delay_ms;
         let delay_ms = self.plan.shape.promises[id].iter().map(delay).max().unwrap_or(0);
-        self.plan.options.arrival_quantum_ms.saturating_add(delay_ms.max(0))
+        self.plan.options.arrival_quantum_ms.saturating_add(delay_ms.max(0)).saturating_add(sessions)
     }
 
     fn sink(&mut self, id: NodeId, node: &Node) -> Result<(), JobError> {

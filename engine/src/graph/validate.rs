@@ -172,12 +172,21 @@ fn map(spec: &MapSpec, columns: usize, schema: &Schema) -> Check {
 }
 
 fn window_kind(kind: &WindowKind) -> Check {
-    let (size, slide) = match kind {
-        WindowKind::Tumble { size_ms, .. } => (*size_ms, *size_ms),
-        WindowKind::Hop { size_ms, slide_ms, .. } => (*size_ms, *slide_ms),
-    };
+    let size = kind.size_ms();
     ensure!(size > 0, "the window's size is {size} ms; it must be above zero");
-    ensure!(slide > 0, "the window's slide is {slide} ms; it must be above zero");
+    match *kind {
+        WindowKind::Tumble { .. } => {}
+        WindowKind::Session { gap_ms } => {
+            ensure!(gap_ms > 0, "the session's gap is {gap_ms} ms; it must be above zero");
+        }
+        WindowKind::Hop { slide_ms, .. } => {
+            ensure!(slide_ms > 0, "the window's slide is {slide_ms} ms; it must be above zero");
+        }
+        WindowKind::Cumulate { step_ms, .. } => {
+            ensure!(step_ms > 0, "the window's step is {step_ms} ms; it must be above zero");
+            ensure!(size % step_ms == 0, "the window's size of {size} ms is no multiple of its step of {step_ms} ms");
+        }
+    }
     Ok(())
 }
 

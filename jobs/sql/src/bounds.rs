@@ -20,14 +20,20 @@ pub(crate) fn state(nodes: &[Node]) -> Vec<StateBound> {
 
 fn window(n: &Node, w: &WindowSpec) -> String {
     let keys: Vec<&str> = n.schema.fields()[..w.keys.len()].iter().map(|f| f.name().as_str()).collect();
-    let (open, size_ms) = match w.window {
-        WindowKind::Tumble { size_ms, .. } => (1, size_ms),
-        WindowKind::Hop { slide_ms, size_ms, .. } => ((size_ms + slide_ms - 1) / slide_ms, size_ms),
+    let size_ms = w.window.size_ms();
+    let open = match w.window {
+        WindowKind::Tumble { .. } | WindowKind::Session { .. } => 1,
+        WindowKind::Hop { slide_ms: step_ms, .. } | WindowKind::Cumulate { step_ms, .. } => {
+            (size_ms + step_ms - 1) / step_ms
+        }
     };
     let distinct = w.aggregates.iter().any(|a| a.distinct);
     let values = if distinct { " and its distinct values" } else { "" };
     let per = if keys.is_empty() { String::new() } else { format!(" per {} in it", keys.join(", ")) };
     let windows = if open == 1 { "per open window".to_string() } else { format!("per open window ({open} overlap)") };
+    if let WindowKind::Session { gap_ms } = w.window {
+        return format!("per open session (gap {}): one row{per}{values}", show_ms(gap_ms));
+    }
     format!("{windows} of {}: one row{per}{values}", show_ms(size_ms))
 }
 
@@ -91,11 +97,8 @@ fn of_node(n: &Node, all: &[Reach]) -> Reach {
             Reach { columns, rows: input.rows }
         }
         Step::Window(w) => {
-            let size = match w.window {
-                WindowKind::Tumble { size_ms, .. } | WindowKind::Hop { size_ms, .. } => size_ms,
-            };
             let reads = w.aggregates.iter().map(reads).max().unwrap_or(0);
-            let rows = size.saturating_add(keys(&w.keys).max(reads));
+            let rows = w.window.size_ms().saturating_add(keys(&w.keys).max(reads));
             Reach { columns: vec![rows; width], rows }
         }
         Step::Union | Step::Sink(_) => {

@@ -107,9 +107,13 @@ fn map(n: &Node, m: &MapSpec, input: &Schema) -> Vec<String> {
 fn window_kind(w: &WindowKind) -> String {
     let shift = |ms: i64| if ms == 0 { String::new() } else { format!(" offset {}", show_ms(ms)) };
     match *w {
+        WindowKind::Session { gap_ms } => format!("session gap {}", show_ms(gap_ms)),
         WindowKind::Tumble { size_ms, offset_ms } => format!("tumble {}{}", show_ms(size_ms), shift(offset_ms)),
         WindowKind::Hop { slide_ms, size_ms, offset_ms } => {
             format!("hop {} every {}{}", show_ms(size_ms), show_ms(slide_ms), shift(offset_ms))
+        }
+        WindowKind::Cumulate { step_ms, size_ms, offset_ms } => {
+            format!("cumulate {} by {}{}", show_ms(size_ms), show_ms(step_ms), shift(offset_ms))
         }
     }
 }
@@ -132,7 +136,11 @@ fn call(a: &highwater_engine::graph::Aggregate) -> String {
 
 fn window(w: &WindowSpec, input: &Schema) -> Vec<String> {
     let calls: Vec<String> = w.aggregates.iter().map(call).collect();
-    let lines = [exchange(&w.keys, input), calls.join(", "), "fires once, when W >= window_end; W_out = W".into()];
+    let fires = match w.window {
+        WindowKind::Session { .. } => "fires once, when W > last row + gap; W_out = W - 1 ms",
+        _ => "fires once, when W >= window_end; W_out = W",
+    };
+    let lines = [exchange(&w.keys, input), calls.join(", "), fires.into()];
     lines.into_iter().filter(|l| !l.is_empty()).collect()
 }
 

@@ -26,6 +26,10 @@ pub(crate) struct WindowTvf {
     /// The time column, and where the text names it.
     pub time: Column,
     pub at: Option<Span>,
+    /// What sessions are partitioned by.
+    pub keys: Vec<Column>,
+    /// Where the text calls it.
+    pub call_at: Option<Span>,
     pub input: LogicalPlan,
     schema: DFSchemaRef,
 }
@@ -33,23 +37,46 @@ pub(crate) struct WindowTvf {
 /// [`WindowKind`], hashable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Kind {
-    slide_ms: Option<i64>,
+    every: Every,
+    /// The gap of sessions.
     size_ms: i64,
     offset_ms: i64,
 }
 
+/// What ends windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Every {
+    Size,
+    Slide(i64),
+    Step(i64),
+    Gap,
+}
+
 impl Kind {
     pub fn window(self) -> WindowKind {
-        let Kind { slide_ms, size_ms, offset_ms } = self;
-        match slide_ms {
-            None => WindowKind::Tumble { size_ms, offset_ms },
-            Some(slide_ms) => WindowKind::Hop { slide_ms, size_ms, offset_ms },
+        let Kind { every, size_ms, offset_ms } = self;
+        match every {
+            Every::Size => WindowKind::Tumble { size_ms, offset_ms },
+            Every::Slide(slide_ms) => WindowKind::Hop { slide_ms, size_ms, offset_ms },
+            Every::Step(step_ms) => WindowKind::Cumulate { step_ms, size_ms, offset_ms },
+            Every::Gap => WindowKind::Session { gap_ms: size_ms },
         }
+    }
+
+    pub fn is_session(self) -> bool {
+        self.every == Every::Gap
     }
 }
 
 impl WindowTvf {
-    fn new(kind: Kind, time: Column, at: Option<Span>, input: LogicalPlan) -> Result<Self> {
+    fn new(
+        kind: Kind,
+        time: (Column, Option<Span>),
+        keys: Vec<Column>,
+        call_at: Option<Span>,
+        input: LogicalPlan,
+    ) -> Result<Self> {
+        let (time, at) = time;
         let mut fields: Vec<(Option<TableReference>, FieldRef)> =
             input.schema().iter().map(|(q, f)| (q.cloned(), f.clone())).collect();
         let time_type = input.schema().field_from_column(&time)?.data_type().clone();
@@ -62,7 +89,7 @@ impl WindowTvf {
             fields.push((None, Arc::new(Field::new(name, data_type, true))));
         }
         let schema = Arc::new(DFSchema::new_with_metadata(fields, Default::default())?);
-        Ok(Self { kind, time, at, input, schema })
+        Ok(Self { kind, time, at, keys, call_at, input, schema })
     }
 }
 
@@ -83,14 +110,14 @@ impl UserDefinedLogicalNodeCore for WindowTvf {
         &self.schema
     }
     fn expressions(&self) -> Vec<Expr> {
-        vec![Expr::Column(self.time.clone())]
+        std::iter::once(&self.time).chain(&self.keys).cloned().map(Expr::Column).collect()
     }
     fn fmt_for_explain(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(f, "WindowTvf: {:?} on {}", self.kind, self.time)
     }
     fn with_exprs_and_inputs(&self, _: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
         let input = inputs.pop().unwrap_or_else(|| self.input.clone());
-        Self::new(self.kind, self.time.clone(), self.at, input)
+        Self::new(self.kind, (self.time.clone(), self.at), self.keys.clone(), self.call_at, input)
     }
 }
 
@@ -120,9 +147,12 @@ fn parameters(name: &str) -> Checked<&'static [&'static str]> {
     match name {
         "TUMBLE" => Ok(&["DATA", "TIMECOL", "SIZE", "OFFSET"]),
         "HOP" => Ok(&["DATA", "TIMECOL", "SLIDE", "SIZE", "OFFSET"]),
-        "CUMULATE" | "SESSION" => Err(Fault::new(format!("{name} is not supported in this version"))
-            .hint("TUMBLE and HOP are; so are trailing frames: OVER (.. RANGE BETWEEN INTERVAL .. PRECEDING ..)")),
-        _ => Err(Fault::new(format!("there is no table function {name}{}", nearest_text(name, ["TUMBLE", "HOP"])))),
+        "CUMULATE" => Ok(&["DATA", "TIMECOL", "STEP", "SIZE", "OFFSET"]),
+        "SESSION" => Ok(&["DATA", "TIMECOL", "GAP"]),
+        _ => {
+            let near = nearest_text(name, ["TUMBLE", "HOP", "CUMULATE", "SESSION"]);
+            Err(Fault::new(format!("there is no table function {name}{near}")))
+        }
     }
 }
 
@@ -142,6 +172,7 @@ impl Call {
         let mut slots = self.slots(args, names)?;
         let table = slots[0].take().ok_or_else(|| self.fault(format!("{}: the table is missing", self.name)))?;
         let table_at = place(&table);
+        let (table, keys) = self.partitioned(table)?;
         let input = cx.plan(self.table(table)?).map_err(|e| with_place(e, table_at))?;
         let Some(time) = slots[1].take() else {
             let hint = "like TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE)";
@@ -150,7 +181,8 @@ impl Call {
         let at = place(&time).or(self.at);
         let (time, column_at) = self.time_column(time, input.schema(), cx)?;
         let kind = self.kind(names, &slots)?;
-        WindowTvf::new(kind, time, column_at.or(at), input)
+        let keys = keys.into_iter().map(|k| self.key(k, input.schema(), cx)).collect::<Result<Vec<_>>>()?;
+        WindowTvf::new(kind, (time, column_at.or(at)), keys, self.at, input)
     }
 
     /// Arguments by position or by name.
@@ -190,13 +222,29 @@ impl Call {
         })
     }
 
+    /// The table of `TABLE t PARTITION BY a, b`, and the keys.
+    fn partitioned(&self, e: ast::Expr) -> Checked<(ast::Expr, Vec<ast::Expr>)> {
+        match e {
+            ast::Expr::Tuple(_) if self.name != "SESSION" => {
+                Err(self.fault(format!("{}: PARTITION BY belongs to SESSION; use GROUP BY", self.name)))
+            }
+            ast::Expr::Tuple(mut parts) => Ok((parts.remove(0), parts)),
+            table => Ok((table, vec![])),
+        }
+    }
+
+    fn key(&self, e: ast::Expr, schema: &DFSchemaRef, cx: &mut dyn RelationPlannerContext) -> Result<Column> {
+        let at = place(&e).or(self.at);
+        match cx.sql_to_expr(e.clone(), schema)? {
+            Expr::Column(key) => Ok(key),
+            _ => Err(Fault::new(format!("{}: {e} is no column of the table", self.name)).at(at).into()),
+        }
+    }
+
     fn table(&self, e: ast::Expr) -> Checked<TableFactor> {
         let parts = match e {
             ast::Expr::CompoundIdentifier(parts) => parts,
             ast::Expr::Identifier(part) => vec![part],
-            ast::Expr::Tuple(_) => {
-                return Err(self.fault(format!("{}: PARTITION BY belongs to SESSION; use GROUP BY", self.name)));
-            }
             other => {
                 let fault = self.fault(format!("{}: expected TABLE name, found {other}", self.name));
                 return Err(fault.hint("name a query in WITH or CREATE VIEW, then say TABLE that_name"));
@@ -267,10 +315,24 @@ impl Call {
                 None => Err(self.fault(format!("{}: the {} is missing", self.name, what.to_lowercase()))),
             }
         };
+        if names.contains(&"GAP") {
+            return Ok(Kind { every: Every::Gap, size_ms: positive("GAP")?, offset_ms: 0 });
+        }
         let size_ms = positive("SIZE")?;
-        let slide_ms = if names.contains(&"SLIDE") { Some(positive("SLIDE")?) } else { None };
+        let every = match () {
+            () if names.contains(&"SLIDE") => Every::Slide(positive("SLIDE")?),
+            () if names.contains(&"STEP") => Every::Step(positive("STEP")?),
+            () => Every::Size,
+        };
+        if let Every::Step(step_ms) = every
+            && size_ms % step_ms != 0
+        {
+            let (size, step) = (crate::intervals::show_ms(size_ms), crate::intervals::show_ms(step_ms));
+            let what = format!("the size of {} is {size}; it must be a multiple of the step, {step}", self.name);
+            return Err(self.fault(what));
+        }
         let offset_ms = value("OFFSET")?.map_or(0, |(ms, _)| ms);
-        Ok(Kind { slide_ms, size_ms, offset_ms })
+        Ok(Kind { every, size_ms, offset_ms })
     }
 }
 

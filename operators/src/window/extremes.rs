@@ -104,6 +104,16 @@ impl Extremes {
         }
     }
 
+    /// Keeps these slots only, in this order.
+    pub fn keep(&mut self, slots: &[u32]) {
+        let list = Slots::List(slots);
+        match &mut self.cells {
+            Cells::Narrow(v) => *v = list.of(v),
+            Cells::Wide(v) => *v = list.of(v),
+            Cells::Text(v) => *v = list.iter().map(|s| v[s].take()).collect(),
+        }
+    }
+
     /// Adds rows.
     pub fn update(&mut self, rows: Placed, a: &Arguments) {
         let Some(values) = &a.values else { unreachable!("MIN and MAX have an argument") };

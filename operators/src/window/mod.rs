@@ -1,4 +1,4 @@
-//! Keyed windowed aggregation: TUMBLE and HOP.
+//! Keyed windowed aggregation: TUMBLE, HOP and CUMULATE.
 //!
 //! A row of input counts in every window `[start, end)` that holds its event time and that its lateness tag does not
 //! refuse (`end ≤ tag`). A window fires once, when the watermark reaches its end, and emits one row per key that has rows
@@ -13,31 +13,31 @@
 //! their first window, then sends them as partial results ([`partial`]); while that does not pay it passes rows on
 //! ([`combine`]). [`Role::Merge`] takes both. All three write the same snapshot ([`snapshot`]).
 
-pub mod borders;
+pub(crate) mod borders;
 mod combine;
 mod extremes;
-mod groups;
+pub(crate) mod groups;
 mod index;
-mod keys;
+pub(crate) mod keys;
 mod moments;
 #[cfg(test)]
 mod oracle;
 mod partial;
-mod plan;
-mod results;
-mod rows;
+pub(crate) mod plan;
+pub(crate) mod results;
+pub(crate) mod rows;
 mod sets;
-mod slices;
-mod snapshot;
-mod states;
+pub(crate) mod slices;
+pub(crate) mod snapshot;
+pub(crate) mod states;
 mod sums;
 #[cfg(test)]
 mod tests;
-mod total;
+pub(crate) mod total;
 mod trail;
 
 use arrow_schema::{DataType, SchemaRef, TimeUnit};
-use borders::Borders;
+use borders::{Borders, Bounds};
 use combine::{Passed, Worth};
 use groups::Slots;
 use highwater_engine::batch::Batch;
@@ -48,7 +48,7 @@ use highwater_engine::parts::Role;
 use highwater_engine::state::Snapshot;
 use highwater_engine::time::{Progress, Watermark};
 use plan::Plan;
-use results::{Bounds, Results};
+use results::Results;
 use slices::Slices;
 use sums::TooLarge;
 use total::{Total, needs_hashes};
@@ -74,7 +74,8 @@ pub fn partials(spec: &WindowSpec, input: &SchemaRef) -> Option<SchemaRef> {
     Plan::new("", spec, input).ok().map(|p| p.partials())
 }
 
-fn check_schema(plan: &Plan, schema: &SchemaRef) -> Result<(), BuildError> {
+/// Whether a node's schema is that of the plan's results.
+pub(crate) fn check_schema(plan: &Plan, schema: &SchemaRef) -> Result<(), BuildError> {
     let times = ["window_start", "window_end", "window_time"].len();
     let keys = plan.key_fields.iter().map(|f| f.data_type());
     let wanted = keys.map(Some).chain([None; 3]).chain(plan.results.iter().map(|(_, t)| Some(t)));
@@ -84,6 +85,11 @@ fn check_schema(plan: &Plan, schema: &SchemaRef) -> Result<(), BuildError> {
             None => matches!(f.data_type(), DataType::Timestamp(TimeUnit::Millisecond, _)),
         });
     if fits { Ok(()) } else { Err(BuildError::new(format!("{}: the schema {schema} is not its result's", plan.name))) }
+}
+
+/// What is wrong with a sum that leaves its type.
+pub(crate) fn too_large(plan: &Plan) -> OperatorError {
+    OperatorError::new(format!("{}: a sum of squares exceeds 256 bits; CAST to fewer digits", plan.name))
 }
 
 /// A windowed aggregation in one of its roles.
@@ -178,14 +184,14 @@ impl Window {
             };
             let Some(end) = next.filter(|end| self.watermark.closes(*end)) else { return Ok(total) };
             self.enter(&mut total, end)?;
-            let window = Bounds { start: end - self.borders.size, end };
+            let window = self.borders.ending_at(end);
             let live = total.live();
             let slots = match &live {
                 Some(l) => Slots::List(l),
                 None => Slots::Run(0, total.groups().slots()),
             };
             self.results.emit(&self.plan, &total, total.groups(), slots, window, out)?;
-            total.leave(window.start).map_err(|TooLarge| self.too_large())?;
+            total.leave(end - self.borders.size).map_err(|TooLarge| too_large(&self.plan))?;
             self.fired = end;
         }
     }
@@ -193,14 +199,10 @@ impl Window {
     /// The open slices that enter a window ending at or before `end` go into the total.
     fn enter(&mut self, total: &mut Total, end: i64) -> Result<(), OperatorError> {
         while let Some((id, mut slice)) = self.slices.take(end) {
-            total.enter(&self.plan, id, &mut slice).map_err(|TooLarge| self.too_large())?;
+            total.enter(&self.plan, id, &mut slice).map_err(|TooLarge| too_large(&self.plan))?;
             self.slices.recycle(slice);
         }
         Ok(())
-    }
-
-    fn too_large(&self) -> OperatorError {
-        OperatorError::new(format!("{}: a sum of squares exceeds 256 bits; CAST to fewer digits", self.plan.name))
     }
 }
 

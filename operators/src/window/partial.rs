@@ -38,7 +38,7 @@ pub fn of_states(
     let n = states.rows.len();
     let mut columns = keys;
     columns.extend([slice.last, slice.enter].map(|t| -> ArrayRef { Arc::new(Int64Array::from(vec![t; n])) }));
-    columns.extend(states.partials(plan));
+    columns.extend(states.partials(plan, super::groups::Slots::Run(0, n)));
     let rows = RecordBatch::try_new(schema.clone(), columns)
         .map_err(|e| OperatorError::new(format!("{}: partial results do not fit their schema: {e}", plan.name)))?;
     Ok(Batch::new(rows, vec![slice.enter - 1; n].into()).with_hashes(Some(hashes.into())))

@@ -225,9 +225,14 @@ impl Plan {
     /// The schema of partial results: keys, `slice_last`, `slice_enter`, rows, absent values, state. See
     /// [`super::partial`].
     pub fn partials(&self) -> SchemaRef {
+        self.partials_of(["slice_last", "slice_enter"])
+    }
+
+    /// The same with other columns of time.
+    pub fn partials_of(&self, times: [&str; 2]) -> SchemaRef {
         let mut fields = self.key_fields.clone();
         let mut add = |name: String, t: DataType, nullable| fields.push(Arc::new(Field::new(name, t, nullable)));
-        for name in ["slice_last", "slice_enter", "rows"] {
+        for name in times.into_iter().chain(["rows"]) {
             add(name.into(), DataType::Int64, false);
         }
         for i in 0..self.inputs.len() {

@@ -1,5 +1,6 @@
 //! Results of a window: keys, the window, one column per aggregate.
 
+use super::borders::Bounds;
 use super::groups::{Groups, Slots};
 use super::moments::Moment;
 use super::plan::{Made, Moments, Plan};
@@ -21,15 +22,6 @@ use std::sync::Arc;
 pub const BATCH_ROWS: usize = 8192;
 /// Rows from which a batch is sent alone.
 const ALONE_ROWS: usize = BATCH_ROWS / 4;
-
-/// A window `[start, end)`.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// Start.
-    pub start: i64,
-    /// End, exclusive.
-    pub end: i64,
-}
 
 /// Makes result batches and joins small ones.
 #[derive(Debug)]
@@ -55,18 +47,40 @@ impl Results {
         window: Bounds,
         out: &mut Output,
     ) -> Result<(), OperatorError> {
-        let times = self.window_columns(plan.keys.len(), slots.len().min(BATCH_ROWS), window);
+        self.emit_each(plan, view, (groups, slots), slots, &[window], out)
+    }
+
+    /// Emits results from these slots: the key of the `i`-th is at the `i`-th slot of `keys`, its window is the `i`-th, or
+    /// the only one.
+    pub fn emit_each(
+        &mut self,
+        plan: &Plan,
+        view: &impl View,
+        (groups, keys): (&Groups, Slots),
+        slots: Slots,
+        windows: &[Bounds],
+        out: &mut Output,
+    ) -> Result<(), OperatorError> {
+        let first = plan.keys.len();
+        let shared = match windows {
+            [one] => Some(self.window_columns(first, &vec![*one; slots.len().min(BATCH_ROWS)])),
+            _ => None,
+        };
         let mut at = 0;
         while at < slots.len() {
             let n = (slots.len() - at).min(BATCH_ROWS);
-            let part = slots.part(at, n);
-            let mut columns = groups.columns(part, &plan.key_fields);
+            let (part, keys) = (slots.part(at, n), keys.part(at, n));
+            let times = shared.clone().unwrap_or_else(|| self.window_columns(first, &windows[at..at + n]));
+            let mut columns = groups.columns(keys, &plan.key_fields);
             columns.extend(times.iter().map(|t| t.slice(0, n)));
             for (made, returns) in &plan.results {
                 let fail = |(i, finish): (usize, &Finish)| {
-                    let keys = groups.columns(part.part(i, 1), &plan.key_fields);
-                    let all: Vec<usize> = (0..keys.len()).collect();
-                    finish.overflow(&describe_key(&self.schema, &all, &keys, 0), &describe_window(window))
+                    let key = groups.columns(keys.part(i, 1), &plan.key_fields);
+                    let all: Vec<usize> = (0..key.len()).collect();
+                    finish.overflow(
+                        &describe_key(&self.schema, &all, &key, 0),
+                        &describe_window(windows[if windows.len() == 1 { 0 } else { at + i }]),
+                    )
                 };
                 columns.push(column(made, returns, view, part).map_err(fail)?);
             }
@@ -80,17 +94,17 @@ impl Results {
         Ok(())
     }
 
-    /// The columns window_start, window_end, window_time of `n` rows: made once, shared by the batches of a window.
-    fn window_columns(&self, first: usize, n: usize, w: Bounds) -> [ArrayRef; 3] {
-        let mut at = first;
-        [w.start, w.end, w.end - 1].map(|t| -> ArrayRef {
-            let zone = match self.schema.field(at).data_type() {
+    /// The columns window_start, window_end, window_time, the `first` of the schema: a row for each window.
+    fn window_columns(&self, first: usize, windows: &[Bounds]) -> [ArrayRef; 3] {
+        let column = |at: usize, value: fn(&Bounds) -> i64| -> ArrayRef {
+            let zone = match self.schema.field(first + at).data_type() {
                 DataType::Timestamp(_, zone) => zone.clone(),
                 _ => None,
             };
-            at += 1;
-            Arc::new(TimestampMillisecondArray::new(vec![t; n].into(), None).with_timezone_opt(zone))
-        })
+            let values: Vec<i64> = windows.iter().map(value).collect();
+            Arc::new(TimestampMillisecondArray::new(values.into(), None).with_timezone_opt(zone))
+        };
+        [column(0, |w| w.start), column(1, |w| w.end), column(2, |w| w.end - 1)]
     }
 
     /// Takes a batch; sends it alone if it is large, else with others.

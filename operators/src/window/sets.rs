@@ -183,11 +183,17 @@ impl Sets {
         if let Ok(entry) = self.table.find_entry(entry_hash(slot, hash), |x| *x == e) {
             entry.remove();
         }
-        if let Store::Bytes { pieces, dead, .. } = &mut self.store {
-            *dead += std::mem::take(&mut pieces[e as usize].1) as usize;
-        }
-        self.free.push(e);
+        self.drop_entry(e as usize);
         Ok(())
+    }
+
+    /// Gives the place of an entry back that the table no longer names.
+    fn drop_entry(&mut self, e: usize) {
+        self.held[e] = 0;
+        if let Store::Bytes { pieces, dead, .. } = &mut self.store {
+            *dead += std::mem::take(&mut pieces[e].1) as usize;
+        }
+        self.free.push(e as u32);
     }
 
     fn is(&self, e: u32, slot: usize, value: Probe) -> bool {
@@ -287,24 +293,31 @@ impl Sets {
         }
     }
 
-    /// Keeps these slots only, in this order; no other slot has values.
+    /// Keeps these slots only, in this order.
     pub fn keep(&mut self, slots: &[u32]) {
-        let mut now = vec![0; self.counts.len()];
-        slots.iter().enumerate().for_each(|(new, old)| now[*old as usize] = new as u32);
+        let now = positions(slots, self.counts.len());
         self.counts = Slots::List(slots).of(&self.counts);
-        self.owners.iter_mut().zip(&self.held).filter(|(_, h)| **h > 0).for_each(|(o, _)| *o = now[*o as usize]);
+        for e in (0..self.owners.len()).filter(|e| self.held[*e] > 0).collect::<Vec<_>>() {
+            match now[self.owners[e] as usize] {
+                NOWHERE => self.drop_entry(e),
+                at => self.owners[e] = at,
+            }
+        }
         self.sum.iter_mut().chain(&mut self.squares).for_each(|m| m.keep(slots));
         self.rebuild();
+        self.sweep();
     }
 
-    /// The distinct values of slots `0 .. n` as lists, from sets that released nothing.
-    pub fn column(&self, n: usize, t: &DataType) -> ArrayRef {
-        let lengths = self.counts[..n].iter().map(|c| *c as usize);
+    /// The distinct values of these slots as lists.
+    pub fn column(&self, slots: Slots, t: &DataType) -> ArrayRef {
+        let lengths = slots.iter().map(|s| self.counts[s] as usize);
         let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
         let mut next: Vec<usize> = offsets.iter().map(|o| *o as usize).collect();
-        let mut order = vec![0u32; self.owners.len()];
-        for (e, owner) in self.owners.iter().enumerate() {
-            let at = &mut next[*owner as usize];
+        let list: Vec<u32> = slots.iter().map(|s| s as u32).collect();
+        let now = positions(&list, self.counts.len());
+        let mut order = vec![0u32; next[slots.len()]];
+        for (e, owner) in self.owners.iter().enumerate().filter(|(e, _)| self.held[*e] > 0) {
+            let Some(at) = next.get_mut(now[*owner as usize] as usize) else { continue };
             order[*at] = e as u32;
             *at += 1;
         }
@@ -331,6 +344,16 @@ impl Sets {
         let moments = self.sum.iter().chain(&self.squares).map(Moment::bytes).sum::<usize>();
         store + entries + self.free.capacity() * 4 + self.table.allocation_size() + self.counts.capacity() * 8 + moments
     }
+}
+
+/// A slot that is not listed.
+const NOWHERE: u32 = u32::MAX;
+
+/// Where each of `n` slots stands in a list.
+fn positions(list: &[u32], n: usize) -> Vec<u32> {
+    let mut now = vec![NOWHERE; n];
+    list.iter().enumerate().for_each(|(at, slot)| now[*slot as usize] = at as u32);
+    now
 }
 
 impl Store {

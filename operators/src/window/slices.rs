@@ -80,9 +80,8 @@ impl Slices {
             let (slice, slots) = self.slice(plan, id, closed);
             slice.groups.assign(&keys, hashes, run.at, run.rows, slots);
             slice.states.grow(slice.groups.slots());
-            slice.states.update(plan, Placed { at: run.at, slots }, &arguments).map_err(|TooLarge| {
-                OperatorError::new(format!("{}: a sum of squares exceeds 256 bits; CAST to fewer digits", plan.name))
-            })?;
+            let placed = Placed { at: run.at, slots };
+            slice.states.update(plan, placed, &arguments).map_err(|TooLarge| super::too_large(plan))?;
         }
         scratch.recycle(arguments);
         self.scratch = scratch;
@@ -149,7 +148,7 @@ impl Slices {
 }
 
 /// Hashes of the keys of a batch: those of the exchange, else made in `memory`.
-fn key_hashes<'a>(batch: &'a Batch, columns: &[ArrayRef], keys: &KeyBatch, memory: &'a mut Vec<u64>) -> &'a [u64] {
+pub fn key_hashes<'a>(batch: &'a Batch, columns: &[ArrayRef], keys: &KeyBatch, memory: &'a mut Vec<u64>) -> &'a [u64] {
     if let Some(hashes) = batch.hashes() {
         return hashes;
     }

@@ -121,6 +121,19 @@ impl States {
         }
     }
 
+    /// Keeps these slots only, in this order.
+    pub fn keep(&mut self, slots: &[u32]) {
+        self.rows = Slots::List(slots).of(&self.rows);
+        self.absent.iter_mut().for_each(|a| a.keep(slots));
+        for c in &mut self.columns {
+            match c {
+                Column::Moment(c) => c.keep(slots),
+                Column::Extremes(c) => c.keep(slots),
+                Column::Sets(c) => c.keep(slots),
+            }
+        }
+    }
+
     /// Adds rows.
     pub fn update(&mut self, plan: &Plan, rows: Placed, arguments: &[Arguments]) -> Result<(), TooLarge> {
         rows.slots.iter().for_each(|s| self.rows[*s as usize] += 1);
@@ -161,20 +174,18 @@ impl States {
         Ok(())
     }
 
-    /// The partial results of all slots: rows, absent rows per input, state.
-    pub fn partials(&self, plan: &Plan) -> Vec<ArrayRef> {
-        let n = self.rows.len();
-        let all = Slots::Run(0, n);
-        let mut out: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(self.rows.clone()))];
+    /// The partial results of these slots: rows, absent rows per input, state.
+    pub fn partials(&self, plan: &Plan, slots: Slots) -> Vec<ArrayRef> {
+        let mut out: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(slots.of(&self.rows)))];
         for a in &self.absent {
-            out.push(Arc::new((0..n).map(|s| a.at(s)).collect::<Int64Array>()));
+            out.push(Arc::new(slots.iter().map(|s| a.at(s)).collect::<Int64Array>()));
         }
         for (i, c) in self.columns.iter().enumerate() {
             let t = plan.argument(i).0;
             out.push(match c {
-                Column::Moment(c) => c.column(all),
-                Column::Extremes(c) => c.cells().column(all, self.valued(plan.kept[i].input, all), t),
-                Column::Sets(c) => c.column(n, t),
+                Column::Moment(c) => c.column(slots),
+                Column::Extremes(c) => c.cells().column(slots, self.valued(plan.kept[i].input, slots), t),
+                Column::Sets(c) => c.column(slots, t),
             });
         }
         out

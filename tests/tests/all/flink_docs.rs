@@ -1,4 +1,4 @@
-//! The TUMBLE and HOP examples of Flink's documentation, as it prints them: assignment and sums.
+//! The examples of window functions of Flink's documentation, as it prints them: assignment and sums.
 
 use highwater_tests::{Setting, rows, run, shared};
 use serde_json::Value;
@@ -25,10 +25,10 @@ fn examples() -> Option<Vec<Example>> {
     Some(all.collect())
 }
 
-/// The statement is one that this version runs: TUMBLE and HOP over the table itself.
+/// The statement is one that this version runs: window functions over the table itself.
 fn supported(example: &Example) -> bool {
     let sql = example.statements[0].to_uppercase();
-    (sql.contains("TUMBLE(") || sql.contains("HOP("))
+    ["TUMBLE(", "HOP(", "CUMULATE(", "SESSION("].iter().any(|f| sql.contains(f))
         && !sql.contains("GROUPING SETS")
         && !sql.contains("ROLLUP")
         && !sql.contains("CUBE")
@@ -40,7 +40,7 @@ fn supported(example: &Example) -> bool {
 
 fn sql_type(column: &str) -> &'static str {
     match column {
-        "price" => "DECIMAL(38, 2)",
+        "price" | "total_price" => "DECIMAL(38, 2)",
         "window_start" | "window_end" | "window_time" | "bidtime" => "TIMESTAMP(3)",
         _ => "STRING",
     }
@@ -56,7 +56,7 @@ fn documented(cell: &Option<String>) -> String {
 }
 
 #[test]
-fn tumble_and_hop_give_the_documented_rows() {
+fn window_functions_give_the_documented_rows() {
     let Some(examples) = examples() else { return };
     let mut checked = 0;
     for example in examples.iter().filter(|e| supported(e)) {
@@ -70,9 +70,12 @@ fn tumble_and_hop_give_the_documented_rows() {
         }
         let declared: Vec<String> = bids.columns.iter().map(|c| format!("{c} {}", input_type(c))).collect();
         let out: Vec<String> = example.columns.iter().map(|c| format!("`{c}` {}", out_type(example, c))).collect();
+        // Flink judges a late row of a session by what is still open; here its partition alone decides, and the
+        // documented bids of sessions are a minute out of order.
+        let delay = if example.file.contains("SESSION") { "INTERVAL '2' MINUTE" } else { "INTERVAL '1' SECOND" };
         for statement in &example.statements {
             let text = format!(
-                "CREATE TABLE Bid ({}, WATERMARK FOR bidtime AS bidtime - INTERVAL '1' SECOND)
+                "CREATE TABLE Bid ({}, WATERMARK FOR bidtime AS bidtime - {delay})
                  WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'csv');
                  CREATE TABLE answer ({}) WITH ('connector' = 'table', 'max-rows' = '1000');
                  INSERT INTO answer {statement};",
@@ -91,7 +94,7 @@ fn tumble_and_hop_give_the_documented_rows() {
             checked += 1;
         }
     }
-    assert!(checked >= 9, "only {checked} statements were checked");
+    assert!(checked >= 15, "only {checked} statements were checked");
 }
 
 fn input_type(column: &str) -> &'static str {

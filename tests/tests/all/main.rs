@@ -8,12 +8,14 @@
 //! | `replay` | a replayed part of history is that part of the whole |
 //! | `protocol` | the commit protocol as a model: every state within bounds keeps the invariants, every rule is needed |
 //! | `crash` | a process killed at any instant of the commit protocol shows every row once |
+//! | `cascades` | windows over windows over sessions are those of the sorted rows |
 //! | `arrival` | chained steps answer on arrival with all that a row may see |
 //! | `bad_input` | every bad input is a clear error or a row of `t$errors` |
 //! | `house` | format, lints, headers, direction of dependencies |
 
 mod arrival;
 mod bad_input;
+mod cascades;
 mod crash;
 mod fdh;
 mod flink_docs;

@@ -47,7 +47,7 @@ impl Translator<'_> {
         let columns = columns_of(insert, sink, &rel)?;
         let fields: Vec<Field> = sink.columns.iter().map(|c| Field::new(&c.name, c.data_type.clone(), true)).collect();
         let rel = Rel { columns, time: vec![false; fields.len()], fields, pseudo: None, ..rel };
-        let node = self.settled(rel, &at).node;
+        let node = self.settled(rel, &at)?.node;
         if matches!(emission, Emission::Arrival { .. }) {
             self.answers_at_arrival(node, sink)?;
         }

@@ -14,7 +14,7 @@ mod window;
 pub(crate) use insert::{Insert, projection};
 
 use crate::catalog::Catalog;
-use crate::diagnostic::{Fault, Result};
+use crate::diagnostic::{Fault, Result, Span};
 use crate::tvf::WindowTvf;
 use arrow_schema::{Field, Fields, Schema, SchemaRef};
 use datafusion_common::DFSchema;
@@ -30,7 +30,7 @@ pub(crate) struct Rel {
     /// The step that gives the rows.
     node: NodeId,
     /// A window function over them that is no step yet. Its columns stand behind those of the node.
-    window: Option<WindowKind>,
+    window: Option<Windows>,
     /// Conditions, in order.
     filter: Vec<Expr>,
     /// The columns, over the node's schema (and the window's columns).
@@ -41,6 +41,16 @@ pub(crate) struct Rel {
     time: Vec<bool>,
     /// `is_late` and `is_incomplete`, behind an OVER with emission at arrival.
     pseudo: Option<[Expr; 2]>,
+}
+
+/// A window function.
+#[derive(Clone, Debug)]
+struct Windows {
+    kind: WindowKind,
+    /// What sessions are partitioned by, over the node's schema.
+    keys: Vec<Expr>,
+    /// Where the text calls it.
+    at: Option<Span>,
 }
 
 /// Where a plan stands in the job.
@@ -106,7 +116,7 @@ impl<'a> Translator<'a> {
                 let at = &Place { prefix, query, ..at.clone() };
                 let rel = self.rel(&s.input, at)?;
                 // What is dear to compute is computed once for all queries of the view.
-                Ok(if rel.columns.iter().any(heavy) { self.settled(rel, at) } else { rel })
+                if rel.columns.iter().any(heavy) { self.settled(rel, at) } else { Ok(rel) }
             }
             LogicalPlan::Projection(p) => {
                 let rel = self.rel(&p.input, at)?;
@@ -176,12 +186,12 @@ impl<'a> Translator<'a> {
             }
         }
         let again = rel.columns.iter().zip(&uses).any(|(e, n)| *n >= times && heavy(e));
-        Ok(if again && rel.window.is_none() { self.settled(rel, at) } else { rel })
+        if again && rel.window.is_none() { self.settled(rel, at) } else { Ok(rel) }
     }
 
     /// The relation as a node whose schema is exactly its columns, plus the pseudo-columns if it has them.
-    fn settled(&mut self, rel: Rel, at: &Place) -> Rel {
-        let rel = self.window_assigned(rel, at);
+    fn settled(&mut self, rel: Rel, at: &Place) -> Result<Rel> {
+        let rel = self.window_assigned(rel, at)?;
         let mut columns = rel.columns.clone();
         let mut fields = rel.fields.clone();
         if let Some(pseudo) = &rel.pseudo {
@@ -191,7 +201,7 @@ impl<'a> Translator<'a> {
         let n = rel.columns.len();
         let node = self.map(rel.node, rel.filter, columns, fields, at);
         let pseudo = rel.pseudo.map(|_| [Expr::Column(n), Expr::Column(n + 1)]);
-        Rel { node, window: None, filter: vec![], columns: (0..n).map(Expr::Column).collect(), pseudo, ..rel }
+        Ok(Rel { node, window: None, filter: vec![], columns: (0..n).map(Expr::Column).collect(), pseudo, ..rel })
     }
 
     /// A filter and projection over a node; the node itself if they change nothing.

@@ -43,7 +43,7 @@ impl Translator<'_> {
             input = &w.input;
         }
         let rel = self.rel(input, at)?;
-        let rel = self.window_assigned(rel, at);
+        let rel = self.window_assigned(rel, at)?;
         let mut calls = Vec::new();
         let mut columns = rel.columns.clone();
         for w in stack.into_iter().rev() {

@@ -39,7 +39,7 @@ impl Translator<'_> {
             let rel = self.rel(input, at)?;
             time.iter_mut().zip(&rel.time).for_each(|(all, one)| *all &= one);
             let rel = Rel { fields: fields.to_vec(), pseudo: None, ..rel };
-            inputs.push(self.settled(rel, at).node);
+            inputs.push(self.settled(rel, at)?.node);
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Window functions and the aggregation over them.
 
 use super::expr::Scope;
-use super::{Place, Rel, Slots, Translator, bare, schema_of};
+use super::{Place, Rel, Slots, Translator, Windows, bare, schema_of};
 use crate::diagnostic::{Fault, Result};
 use crate::functions::aggregate_function;
 use crate::tvf::{WINDOW_COLUMNS, WindowTvf};
@@ -10,7 +10,7 @@ use arrow_schema::{DataType, Field};
 use datafusion_common::DFSchema;
 use datafusion_expr::{Aggregate as Grouping, Expr as Planned, ExprSchemable};
 use highwater_engine::expr::Expr;
-use highwater_engine::graph::{Aggregate, Step, WindowSpec};
+use highwater_engine::graph::{Aggregate, Step, WindowKind, WindowSpec};
 use highwater_operators::expression::text;
 
 /// An aggregate call of a plan, over columns of its input.
@@ -142,11 +142,34 @@ fn moved(e: &Expr, base: usize, keys: usize) -> Expr {
 
 const MIXED: &str = "an expression of window columns and other columns before the aggregation is not supported";
 
+/// Whether the rows of a session are grouped as the session is partitioned. A condition above SESSION drops rows of
+/// sessions that are found already; it can't be moved before.
+fn check_session<'e>(window: &Windows, above: &[Expr], groups: impl Iterator<Item = &'e Expr>) -> Result<()> {
+    if !matches!(window.kind, WindowKind::Session { .. }) {
+        return Ok(());
+    }
+    if !above.is_empty() {
+        let what = "a condition on the rows of SESSION is not supported: it would apply after the sessions are found";
+        let hint = "put it into a view below SESSION, or into FILTER (WHERE ..) of the aggregates";
+        return Err(Fault::new(what).at(window.at).hint(hint));
+    }
+    let groups: Vec<&Expr> = groups.collect();
+    let same = groups.iter().all(|g| window.keys.contains(g)) && window.keys.iter().all(|k| groups.contains(&k));
+    if !same {
+        let what = "GROUP BY and the PARTITION BY of SESSION name different keys";
+        let hint = "SESSION(TABLE t PARTITION BY a, b, ..) with GROUP BY a, b, window_start, window_end";
+        return Err(Fault::new(what).at(window.at).hint(hint));
+    }
+    Ok(())
+}
+
 impl Translator<'_> {
     pub(super) fn tvf(&mut self, tvf: &WindowTvf, at: &Place) -> Result<Rel> {
         let rel = self.rel(&tvf.input, at)?;
-        let dear = rel.window.is_some() || rel.columns.iter().any(super::heavy);
-        let mut rel = if dear { self.settled(rel, at) } else { rel };
+        // Rows that a condition drops are in no session: it stays before the sessions are found.
+        let filtered = tvf.kind.is_session() && !rel.filter.is_empty();
+        let dear = rel.window.is_some() || filtered || rel.columns.iter().any(super::heavy);
+        let mut rel = if dear { self.settled(rel, at)? } else { rel };
         let i = tvf.input.schema().index_of_column(&tvf.time).map_err(|e| Fault::new(e.strip_backtrace()))?;
         if !rel.time[i] {
             let what = format!("{} is not the time attribute of its rows", tvf.time.name);
@@ -166,18 +189,26 @@ impl Translator<'_> {
             rel.fields.push(Field::new(*name, data_type, true));
             rel.time.push(false);
         }
-        rel.window = Some(tvf.kind.window());
+        let position = |c| tvf.input.schema().index_of_column(c).map_err(|e| Fault::new(e.strip_backtrace()));
+        let key = |c| Ok(rel.columns[position(c)?].clone());
+        let keys = tvf.keys.iter().map(key).collect::<Result<Vec<_>>>()?;
+        rel.window = Some(Windows { kind: tvf.kind.window(), keys, at: tvf.call_at });
         Ok(rel)
     }
 
     /// The window function as a step of its own, where no aggregation follows.
-    pub(super) fn window_assigned(&mut self, rel: Rel, at: &Place) -> Rel {
-        let Some(kind) = rel.window.clone() else { return rel };
+    pub(super) fn window_assigned(&mut self, rel: Rel, at: &Place) -> Result<Rel> {
+        let Some(Windows { kind, at: call, .. }) = rel.window.clone() else { return Ok(rel) };
+        if let WindowKind::Session { .. } = kind {
+            let what = "SESSION without an aggregation over its windows is not supported in this version";
+            let hint = "GROUP BY window_start, window_end and the keys of PARTITION BY";
+            return Err(Fault::new(what).at(call).hint(hint));
+        }
         let input = self.schema(&rel).fields().iter().map(|f| f.as_ref().clone());
         let added = WINDOW_COLUMNS.map(|n| Field::new(n, TIMESTAMP_MS, true));
         let schema = schema_of(input.chain(added));
         let node = self.node(&format!("{}.windows", at.prefix), Step::AssignWindow(kind), vec![rel.node], schema);
-        Rel { node, window: None, ..rel }
+        Ok(Rel { node, window: None, ..rel })
     }
 
     /// GROUP BY.
@@ -237,6 +268,7 @@ impl Translator<'_> {
             return Err(Fault::new(what).hint("GROUP BY window_start, window_end, .."));
         }
         let (before, after): (Vec<Expr>, Vec<Expr>) = rel.filter.into_iter().partition(|e| !reads(e, base).1);
+        check_session(&window, &before, groups.iter().map(|(e, _)| e).filter(|e| !reads(e, base).1))?;
         let mut slots = Slots::default();
         let mut keys = Vec::new();
         for (e, field) in &groups {
@@ -281,7 +313,7 @@ impl Translator<'_> {
             .map(|(_, f)| f)
             .chain(aggregates.iter().map(|a| Field::new(&a.label, a.returns.clone(), true)))
             .collect();
-        let node = self.window_node(rel.node, before, slots, key_slots, aggregates, window, at);
+        let node = self.window_node(rel.node, before, slots, key_slots, aggregates, window.kind, at);
         Ok(Rel { node, window: None, filter: after, columns, fields, time, pseudo: None })
     }
 
@@ -294,7 +326,7 @@ impl Translator<'_> {
         mut slots: Slots,
         keys: Vec<usize>,
         aggregates: Vec<Aggregate>,
-        window: highwater_engine::graph::WindowKind,
+        window: WindowKind,
         at: &Place,
     ) -> usize {
         let key_fields: Vec<Field> = keys.iter().map(|k| slots.fields[*k].clone()).collect();

@@ -1,0 +1,64 @@
+//! Snapshots: per key group the watermark and one row per fragment of an open session: the key, the session's first and
+//! last event time, the partial result. Fragments of one session have the same times and merge when they are read.
+
+use super::SessionWindow;
+use crate::window::groups::Slots;
+use crate::window::keys::{KeyBatch, Packing};
+use crate::window::rows::Placed;
+use crate::window::snapshot::{put_by_group, rows_of};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::datatypes::{Int64Type, SchemaRef};
+use highwater_engine::error::OperatorError;
+use highwater_engine::hash::hash_columns;
+use highwater_engine::state::Snapshot;
+use std::sync::Arc;
+
+impl SessionWindow {
+    fn partials(&self) -> SchemaRef {
+        self.plan.partials_of(["session_first", "session_last"])
+    }
+
+    /// Writes the state.
+    pub(super) fn write(&self, into: &mut Snapshot) -> Result<(), OperatorError> {
+        let (mut keys, mut slots, mut first, mut last) = (vec![], vec![], vec![], vec![]);
+        for session in self.sessions.iter() {
+            for fragment in self.sessions.fragments_of(session) {
+                keys.push(session.key);
+                slots.push(fragment);
+                first.push(session.start);
+                last.push(session.last);
+            }
+        }
+        let list = Slots::List(&keys);
+        let mut columns = self.groups.columns(list, &self.plan.key_fields);
+        columns.extend([first, last].map(|t| -> ArrayRef { Arc::new(Int64Array::from(t)) }));
+        columns.extend(self.states.partials(&self.plan, Slots::List(&slots)));
+        let rows = RecordBatch::try_new(self.partials(), columns)
+            .map_err(|e| OperatorError::new(format!("{}: state could not be written: {e}", self.plan.name)))?;
+        put_by_group(&rows, &list.of(self.groups.hashes()), self.watermark, into)
+    }
+
+    /// Reads the state.
+    pub(super) fn read(&mut self, from: &Snapshot) -> Result<(), OperatorError> {
+        for (_, bytes) in from.parts() {
+            let (watermark, rows) = rows_of(bytes, &self.partials(), &self.plan.name)?;
+            self.watermark = self.watermark.max(watermark);
+            self.merge(&rows)?;
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, rows: &RecordBatch) -> Result<(), OperatorError> {
+        let n = self.plan.keys.len();
+        let columns = &rows.columns()[..n];
+        let keys = KeyBatch::pack(Packing::of(&self.plan.key_fields), columns, rows.num_rows())?;
+        let hashes = hash_columns(columns, rows.num_rows());
+        self.groups.assign(&keys, &hashes, 0, rows.num_rows(), &mut self.slots);
+        let time = |at: usize| rows.column(n + at).as_primitive::<Int64Type>().values();
+        for ((slot, first), last) in self.slots.iter_mut().zip(time(0)).zip(time(1)) {
+            *slot = self.sessions.add(*slot, *first, *last);
+        }
+        self.states.grow(self.sessions.fragments());
+        self.states.merge(Placed { at: 0, slots: &self.slots }, &rows.columns()[n + 2..])
+    }
+}
