@@ -17,6 +17,10 @@
 //!
 //! This crate knows no SQL, no payments, no file format and no broker.
 
+/// Tests that other crates run too name this one as they do.
+#[cfg(test)]
+extern crate self as highwater_engine;
+
 pub mod batch;
 pub mod builder;
 pub mod checkpoint;

@@ -2,12 +2,12 @@
 //!
 //! | call | file operations |
 //! |---|---|
-//! | `put` | write `.name.tmp`, sync it, rename it to `name`, sync the folder |
-//! | `create` | write `.name.tmp`, sync it, link it to `name` (fails if there is one), unlink `.name.tmp`, sync the folder |
+//! | `put` | write `.7.tmp`, sync it, rename it to `name`, sync the folder |
+//! | `create` | write `.7.tmp`, sync it, link it to `name` (fails if there is one), unlink `.7.tmp`, sync the folder |
 //! | `delete` | unlink each, sync the folder |
 //!
-//! So a name is never seen before its bytes are durable, and no call returns before the name is. What a crash leaves under
-//! a temporary name goes when the folder is opened again. A second process can't open it meanwhile.
+//! So a name is never seen before its bytes are durable, and no call returns before the name is. No two calls share a
+//! temporary name; what a crash leaves under one goes when the folder is opened again. A second process can't open it meanwhile.
 //! The folder must be on a file system that has hard links and keeps what it synced: any of Linux's own has and does.
 
 use super::disk::{Disk, Folder};
@@ -15,11 +15,14 @@ use super::store::{Created, Store, StoreError, checked};
 use crate::fail;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A folder, locked for as long as this lives.
 #[derive(Debug)]
 pub struct LocalStore {
     disk: Box<dyn Disk>,
+    /// Files that were begun: the number of the next temporary one.
+    begun: AtomicU64,
 }
 
 impl LocalStore {
@@ -31,12 +34,12 @@ impl LocalStore {
     /// A folder that is only looked at: it must be there, another process may use it, and every write fails. While a job
     /// runs on it, files may go between being listed and being read.
     pub fn view(folder: &Path) -> Result<Self, StoreError> {
-        Ok(Self { disk: Box::new(Folder::view(folder)?) })
+        Ok(Self { disk: Box::new(Folder::view(folder)?), begun: AtomicU64::new(0) })
     }
 
     /// A store on any disk.
     pub fn on(disk: Box<dyn Disk>) -> Result<Self, StoreError> {
-        let store = Self { disk };
+        let store = Self { disk, begun: AtomicU64::new(0) };
         for name in store.all()?.iter().filter(|n| is_temporary(n)) {
             store.disk.unlink(name).map_err(|e| store.error("remove", name, &e))?;
         }
@@ -51,14 +54,15 @@ impl LocalStore {
         StoreError::io(&format!("{doing} {}", self.disk.path(name)), error)
     }
 
-    /// Writes and syncs `.name.tmp`, then lets `show` give it its name. The temporary name is gone afterwards.
+    /// Writes and syncs a temporary file, then lets `show` give it its name. The temporary name is gone afterwards.
     fn stage<T>(
         &self,
         name: &str,
         parts: &[&[u8]],
         show: impl FnOnce(&str) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let temporary = temporary(checked(name)?);
+        checked(name)?;
+        let temporary = format!(".{}.tmp", self.begun.fetch_add(1, Relaxed));
         let written = self.disk.create(&temporary).and_then(|mut file| {
             parts.iter().try_for_each(|part| file.write(part))?;
             file.sync()?;
@@ -76,10 +80,6 @@ impl LocalStore {
     fn sync_names(&self) -> Result<(), StoreError> {
         self.disk.sync_names().map_err(|e| self.error("sync the folder", "", &e))
     }
-}
-
-fn temporary(name: &str) -> String {
-    format!(".{name}.tmp")
 }
 
 fn is_temporary(name: &str) -> bool {

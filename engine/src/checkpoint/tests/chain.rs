@@ -1,14 +1,9 @@
 //! Scripts: checkpoints are made, found again, fenced and refused.
 
 use super::history::{JOB, content, incarnation, make, read, write};
-use crate::checkpoint::{Committed, HmacKey, Ledger, LedgerError, LocalStore, MemoryStore, Store, names};
+use super::stores;
+use highwater_engine::checkpoint::{Committed, HmacKey, Ledger, LedgerError, Store, names};
 use std::sync::Arc;
-
-fn stores() -> (tempfile::TempDir, [Arc<dyn Store>; 2]) {
-    let folder = tempfile::tempdir().unwrap();
-    let local = LocalStore::open(&folder.path().join("a/b")).unwrap();
-    (folder, [Arc::new(local), Arc::new(MemoryStore::new())])
-}
 
 fn open(store: &Arc<dyn Store>) -> Ledger {
     Ledger::open(store.clone(), None, JOB).unwrap()

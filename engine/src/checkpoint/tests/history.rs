@@ -1,13 +1,13 @@
 //! A small job that makes checkpoints, and what each of them must give back. What is expected is kept here in plain
 //! values, made by arithmetic from the checkpoint's number: never read from the ledger.
 
-use crate::checkpoint::manifest::{FORMAT, Manifest, OperatorState, PartRef, SinkState};
-use crate::checkpoint::{Committed, Ledger, LedgerError, StatePart};
-use crate::digest::Buckets;
-use crate::graph::JobGraph;
-use crate::sink::Publication;
 use arrow::array::{Int64Array, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
+use highwater_engine::checkpoint::manifest::{FORMAT, Manifest, OperatorState, PartRef, SinkState};
+use highwater_engine::checkpoint::{Committed, Ledger, LedgerError, StatePart};
+use highwater_engine::digest::Buckets;
+use highwater_engine::graph::JobGraph;
+use highwater_engine::sink::Publication;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
