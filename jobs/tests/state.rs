@@ -323,7 +323,7 @@ fn a_full_disk_is_waited_out() {
     let mut child = command.stderr(fs::File::create(bench.path("err")).unwrap()).spawn().unwrap();
     let said = |word: &str| fs::read_to_string(bench.path("err")).unwrap().contains(word);
     let since = Instant::now();
-    while !said("reading waits until there is room") {
+    while !said("reading waits until that has passed") {
         assert!(child.try_wait().unwrap().is_none(), "{}", fs::read_to_string(bench.path("err")).unwrap());
         assert!(since.elapsed() < PATIENCE);
         std::thread::sleep(Duration::from_millis(5));
@@ -338,7 +338,7 @@ fn a_full_disk_is_waited_out() {
     assert_eq!(lifted, 0);
     let (code, out, _) = ended(child.wait_with_output().unwrap());
     assert_eq!(code, 0, "{}", fs::read_to_string(bench.path("err")).unwrap());
-    assert!(said("there is room again"));
+    assert!(said("that has passed; reading goes on"));
     assert_eq!((digests(&out), bench.rows()), (digests_true, rows_true));
 }
 

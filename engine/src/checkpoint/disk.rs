@@ -55,7 +55,7 @@ impl Folder {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let shown = path.display();
         if path.to_string_lossy().contains("://") {
-            let cure = "is an address; checkpoints are kept in local folders only, so name one";
+            let cure = "is an address, and not of a folder of this machine";
             return Err(StoreError::new(StoreErrorKind::Other, format!("the state folder {shown} {cure}")));
         }
         create_durably(path).map_err(|e| StoreError::io(&format!("create the state folder {shown}"), &e))?;

@@ -33,9 +33,9 @@ impl LedgerError {
         Self::Damaged { file: store.place(name), reason: reason.into() }
     }
 
-    /// Whether there was no room: waiting may help.
-    pub fn is_full(&self) -> bool {
-        matches!(self, Self::Store(e) if e.kind == StoreErrorKind::Full)
+    /// Whether waiting may help: there was no room, or the medium could not be reached.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Store(e) if matches!(e.kind, StoreErrorKind::Full | StoreErrorKind::Unavailable))
     }
 
     /// A file of this store that is not for us.

@@ -2,8 +2,8 @@
 //!
 //! A ledger is opened by each start of a job and reads the newest manifest once; from then on it knows the chain and
 //! writes. If a successor has started meanwhile, [`Ledger::commit`] finds out and says [`Committed::Superseded`]: then
-//! leave. After any error of `commit` but [`super::StoreErrorKind::Full`] it is not known whether the checkpoint was made:
-//! drop the ledger and open it again. After `Full` the same manifest may be committed again once there is room.
+//! leave. After an error of `commit` it is not known whether the checkpoint was made. If it [may
+//! pass](LedgerError::may_pass) the same manifest may be committed again; after any other drop the ledger and open it again.
 
 use super::error::LedgerError;
 use super::manifest::{Ancestor, FORMAT, FileRef, Manifest, OutboxRef};

@@ -49,6 +49,8 @@ pub enum StoreErrorKind {
     ReadOnly,
     /// No permission.
     Denied,
+    /// The medium can't be reached or is overloaded: wait and do it again. What was asked may have been done.
+    Unavailable,
     /// Anything else, a failed sync above all: what was written since the last good call is in doubt. Start again from the
     /// newest manifest.
     Other,

@@ -3,9 +3,9 @@
 use super::error::LedgerError;
 use super::manifest::FileRef;
 use super::seal::hex;
-use super::store::Store;
+use super::store::{Store, StoreError};
 use sha2::{Digest, Sha256};
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 
 /// Bytes skipped at once.
 const SKIP_BYTES: usize = 64 << 10;
@@ -37,7 +37,7 @@ impl HashedFile {
         };
         let mut taken = Vec::with_capacity(wanted);
         let read = self.reader.by_ref().take(bytes).read_to_end(&mut taken);
-        read.map_err(|e| self.damaged(format!("it can't be read: {e}")))?;
+        read.map_err(|e| self.unreadable(e))?;
         if taken.len() < wanted {
             let there = self.at + taken.len() as u64;
             return Err(self.damaged(format!("it is cut off at byte {there} of {}", self.expected.bytes)));
@@ -66,12 +66,20 @@ impl HashedFile {
                 Ok(0) => break,
                 Ok(_) => return Err(self.damaged(format!("it goes on behind its {} bytes", self.at))),
                 Err(e) if e.kind() == ErrorKind::Interrupted => (),
-                Err(e) => return Err(self.damaged(format!("it can't be read: {e}"))),
+                Err(e) => return Err(self.unreadable(e)),
             }
         }
         match hex(&self.hasher.finalize_reset()) == self.expected.sha256 {
             true => Ok(()),
             false => Err(self.damaged("its bytes do not have the hash that its manifest says")),
+        }
+    }
+
+    /// Trouble of the medium says so itself; a file that can't be read otherwise is damaged.
+    fn unreadable(&self, error: io::Error) -> LedgerError {
+        match error.downcast::<StoreError>() {
+            Ok(error) => error.into(),
+            Err(error) => self.damaged(format!("it can't be read: {error}")),
         }
     }
 

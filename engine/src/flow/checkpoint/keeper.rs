@@ -2,7 +2,8 @@
 //!
 //! For each complete set of pieces it writes a segment per worker and an outbox per sink and worker, then the manifest.
 //! Only then are publications made, in order, and what no restart can need collected. While it works, rows flow; the next
-//! barrier waits for it. When storage is full it says so, holds reading and tries again; any other error ends the attempt.
+//! barrier waits for it. When storage is full or out of reach it says so, holds reading and tries again; any other error
+//! ends the attempt.
 
 use super::coordinator::{Collected, Coordinator, Event};
 use super::draft::{Draft, Written};
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-/// How long the keeper waits before it asks full storage again.
+/// How long the keeper waits before it asks storage again that is full or out of reach.
 const FULL_RETRY: Duration = Duration::from_millis(500);
 
 /// The keeper of one attempt.
@@ -241,15 +242,15 @@ impl Keeper {
                 outboxes.extend(decided.outboxes.clone());
                 continue;
             }
-            let manifest = self.ledger.manifest(checkpoint).map_err(broken)?;
+            let manifest = patiently(plan, || self.ledger.manifest(checkpoint))?;
             outboxes.extend(manifest.sinks.into_iter().filter(|s| s.table == table).flat_map(|s| s.outboxes));
         }
         let ledger = &self.ledger;
         let mut rows = outboxes.iter().flat_map(|outbox| {
             let error = |e: LedgerError| crate::error::SinkError::new(e.to_string());
-            match ledger.outbox(outbox) {
+            match patiently(plan, || ledger.outbox(outbox)) {
                 Ok(rows) => Box::new(rows.map(move |r| r.map_err(error))) as Box<dyn Iterator<Item = _>>,
-                Err(e) => Box::new(std::iter::once(Err(error(e)))),
+                Err(e) => Box::new(std::iter::once(Err(crate::error::SinkError::new(e.to_string())))),
             }
         });
         self.publishers[sink].publish(publication, &mut rows).map_err(|error| failed(&table, error))
@@ -267,7 +268,8 @@ impl Keeper {
         let published: Vec<(String, u64)> =
             (0..self.published.len()).map(|sink| (table(plan, sink), self.shown_until(plan, sink))).collect();
         let published: Vec<(&str, u64)> = published.iter().map(|(table, last)| (table.as_str(), *last)).collect();
-        let removed = self.ledger.collect(plan.control.turns().now_ms(), &published).map_err(broken)?;
+        let now_ms = plan.control.turns().now_ms();
+        let removed = patiently(plan, || self.ledger.collect(now_ms, &published))?;
         fail::point("collect.done");
         tracing::trace!(removed, "files collected");
         Ok(())
@@ -288,21 +290,21 @@ fn state_bytes(manifest: &Manifest) -> u64 {
     manifest.operators.iter().flat_map(|o| &o.parts).map(|p| p.bytes).sum()
 }
 
-/// Calls the ledger again and again while storage is full.
+/// Calls the ledger again and again while storage is full or out of reach.
 fn patiently<T>(plan: &Plan, mut call: impl FnMut() -> Result<T, LedgerError>) -> Result<T, JobError> {
     let mut said = false;
     loop {
         match call() {
-            Err(error) if error.is_full() && !plan.control.stopped() => {
+            Err(error) if error.may_pass() && !plan.control.stopped() => {
                 if !std::mem::replace(&mut said, true) {
-                    tracing::warn!("{error}; reading waits until there is room");
+                    tracing::warn!("{error}; reading waits until that has passed");
                     plan.barriers.pause(true);
                 }
                 plan.control.turns().rest(FULL_RETRY);
             }
             outcome => {
                 if said {
-                    tracing::warn!("there is room again; reading goes on");
+                    tracing::warn!("that has passed; reading goes on");
                     plan.barriers.pause(false);
                 }
                 return outcome.map_err(broken);
