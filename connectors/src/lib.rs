@@ -9,13 +9,15 @@
 //! | `blackhole` | | nothing |
 //!
 //! [`check`] judges a table's options before a job exists, so that the SQL front end can point at each of them; [`source`]
-//! and [`sink`] open tables. A connector knows bytes and columns: no watermark, no key, no operator.
+//! and [`sink`] open tables. A connector knows bytes and columns: no watermark, no key, no operator. [`object`] is no
+//! table: it keeps a job's state in an object store.
 
 pub mod blackhole;
 pub mod calendar;
 pub mod files;
 pub mod format;
 pub mod generator;
+pub mod object;
 pub mod options;
 pub mod print;
 pub mod table;

@@ -4,6 +4,7 @@
 //! (published features, Flink's documentation) or from a naive model written beside the test, never from our own output.
 
 pub mod log;
+pub mod s3;
 
 use arrow::array::{Array, RecordBatch};
 use arrow::util::display::{ArrayFormatter, FormatOptions};

@@ -9,6 +9,7 @@
 //! | `protocol` | the commit protocol as a model: every state within bounds keeps the invariants, every rule is needed |
 //! | `crash` | a process killed at any instant of the commit protocol shows every row once |
 //! | `cascades` | windows over windows over sessions are those of the sorted rows |
+//! | `object` | state in an object store: what every store must do, and what becomes of requests of unknown outcome |
 //! | `arrival` | chained steps answer on arrival with all that a row may see |
 //! | `bad_input` | every bad input is a clear error or a row of `t$errors` |
 //! | `house` | format, lints, headers, direction of dependencies |
@@ -20,6 +21,7 @@ mod crash;
 mod fdh;
 mod flink_docs;
 mod house;
+mod object;
 mod protocol;
 mod ready_jobs;
 mod replay;
