@@ -68,6 +68,7 @@ Examples:
   highwater run jobs/fraud_velocity.sql --workers 2 --summary out.json -D payments.number-of-rows=20000000
   highwater run jobs/fraud_velocity.sql --state state
   highwater run jobs/fraud_velocity.sql --state state --from 41
+  highwater run jobs/fraud_velocity.sql --state s3://bucket/fraud    (credentials and endpoint from AWS_… variables)
   highwater run jobs/merchant_throughput.sql \\
       -D payments.connector=filesystem -D payments.path='days/*.csv' -D payments.format=csv -D payments.csv.header=true
 
@@ -90,7 +91,7 @@ pub struct BeginArgs {
     /// Goes back to this older checkpoint (`verify` lists them). Refused if an output has shown later rows.
     #[arg(long, value_name = "CHECKPOINT", conflicts_with = "from_savepoint")]
     pub from: Option<u64>,
-    /// Begins with this savepoint; the state folder must hold no checkpoint.
+    /// Begins with this savepoint, a folder or s3://bucket/prefix; the state folder must hold no checkpoint.
     #[arg(long, value_name = "DIR")]
     pub from_savepoint: Option<PathBuf>,
     /// The job has new steps with state or new outputs: they start with nothing of what was read before.
@@ -113,8 +114,8 @@ pub struct RunArgs {
     /// Writes what was read, written and measured, as JSON: the input of `compare`.
     #[arg(long, value_name = "FILE")]
     pub summary: Option<PathBuf>,
-    /// Keeps the job's state in this folder: whatever ends the job, the same command goes on where it was, and what it
-    /// has shown it shows once. The same as -D state.dir=DIR
+    /// Keeps the job's state in this folder, or in a bucket (s3://bucket/prefix): whatever ends the job, the same command
+    /// goes on where it was, and what it has shown it shows once. The same as -D state.dir=DIR
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
     /// Accepts that nothing is kept for a restart.
@@ -160,7 +161,8 @@ pub struct ValidateArgs {
     /// The job.
     #[command(flatten)]
     pub job: JobArgs,
-    /// Says what would become of the state in this folder (a state folder or a savepoint). Nothing is started or changed.
+    /// Says what would become of the state there (a state folder, s3://bucket/prefix or a savepoint). Nothing is started
+    /// or changed.
     #[arg(long, value_name = "DIR")]
     pub against: Option<PathBuf>,
 }
@@ -171,10 +173,11 @@ pub struct ValidateArgs {
 Examples:
   highwater verify state
   highwater verify state --hmac-key-file key
+  highwater verify s3://bucket/fraud
 
 Changes nothing. Exit code 0: everything that is kept is whole; 1: something is damaged or missing.")]
 pub struct VerifyArgs {
-    /// A state folder or a savepoint.
+    /// A state folder, s3://bucket/prefix or a savepoint.
     #[arg(value_name = "DIR")]
     pub state: PathBuf,
     /// The key that signs the manifests, where the job has one: its `state.hmac-key-file`.
@@ -188,13 +191,14 @@ pub struct VerifyArgs {
 Examples:
   highwater savepoint --state state saved/monday
   highwater run jobs/fraud_velocity.sql --state state2 --from-savepoint saved/monday
+  highwater savepoint --state s3://bucket/fraud s3://bucket/saved/monday
 
 The copy is read back and checked. The job may run meanwhile: then the copy is of its newest checkpoint.")]
 pub struct SavepointArgs {
-    /// The state folder of the job.
+    /// The state folder of the job, or s3://bucket/prefix.
     #[arg(long, value_name = "DIR")]
     pub state: PathBuf,
-    /// Where to: a folder that is empty or not there.
+    /// Where to: a folder or s3://bucket/prefix that is empty or not there.
     #[arg(value_name = "OUT_DIR")]
     pub out: PathBuf,
     /// The key that signs the manifests, where the job has one: its `state.hmac-key-file`.

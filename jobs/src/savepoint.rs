@@ -1,14 +1,16 @@
-//! `highwater verify`, `highwater savepoint` and `highwater validate --against`: a state folder read, copied, compared.
+//! `highwater verify`, `highwater savepoint` and `highwater validate --against`: state read, copied, compared, in a folder
+//! or a bucket.
 //!
-//! None of them locks the folder or writes to it: a job may run on it. What a running job collects meanwhile would look
+//! None of them locks a folder or writes to it: a job may run on it. What a running job collects meanwhile would look
 //! missing; so an answer counts only if the newest checkpoint is still the same behind it.
 
 use crate::args::{SavepointArgs, VerifyArgs};
 use crate::failure::Failure;
 use crate::show::count;
-use crate::state::{key_file, refused};
+use crate::state::{address, key_file, refused};
+use highwater_connectors::object::Address;
 use highwater_engine::checkpoint::verify::{Report, verify as read_all};
-use highwater_engine::checkpoint::{HmacKey, Ledger, LedgerError, LocalStore, Store, names};
+use highwater_engine::checkpoint::{HmacKey, Ledger, LedgerError, Store, names};
 use highwater_engine::flow::evolution::{self, Fate};
 use highwater_engine::graph::JobGraph;
 use std::path::Path;
@@ -53,12 +55,7 @@ fn shown(report: &Report) -> String {
 pub fn savepoint(args: &SavepointArgs) -> Result<String, Failure> {
     let store = view(&args.state)?;
     let key = args.hmac_key_file.as_deref().map(key_file).transpose()?;
-    // A savepoint that failed leaves its lock.
-    let foreign = |entry: std::io::Result<std::fs::DirEntry>| entry.is_ok_and(|e| e.file_name() != ".lock");
-    if std::fs::read_dir(&args.out).is_ok_and(|mut entries| entries.any(foreign)) {
-        return Err(Failure::usage(format!("{} is not empty; choose another folder", args.out.display())));
-    }
-    let target: Arc<dyn Store> = Arc::new(LocalStore::open(&args.out).map_err(|e| Failure::job(e.to_string()))?);
+    let target = empty(&address(&args.out)?)?;
     let copy = || {
         let names = target.list()?;
         target.delete(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
@@ -74,6 +71,22 @@ pub fn savepoint(args: &SavepointArgs) -> Result<String, Failure> {
         count(report.files as u64),
         count(report.bytes)
     ))
+}
+
+/// Opens a place for a savepoint.
+fn empty(out: &Address) -> Result<Arc<dyn Store>, Failure> {
+    let taken = || Err(Failure::usage(format!("{out} is not empty; choose another place")));
+    // A savepoint that failed leaves its lock.
+    let foreign = |entry: std::io::Result<std::fs::DirEntry>| entry.is_ok_and(|e| e.file_name() != ".lock");
+    match out {
+        Address::Folder(path) if std::fs::read_dir(path).is_ok_and(|mut all| all.any(foreign)) => return taken(),
+        _ => (),
+    }
+    let target = out.open().map_err(|e| Failure::job(e.to_string()))?;
+    match target.list().map_err(|e| Failure::job(e.to_string()))?.is_empty() {
+        true => Ok(target),
+        false => taken(),
+    }
 }
 
 /// What would become of the newest checkpoint in a folder if this job went on from it: a line each, and whether all of it
@@ -94,8 +107,8 @@ pub fn against(folder: &Path, key: Option<HmacKey>, graph: &JobGraph) -> Result<
     Ok((lines.join("\n"), changes.iter().all(|c| c.fate == Fate::Kept)))
 }
 
-fn view(folder: &Path) -> Result<Arc<dyn Store>, Failure> {
-    Ok(Arc::new(LocalStore::view(folder).map_err(|e| Failure::job(e.to_string()))?))
+fn view(place: &Path) -> Result<Arc<dyn Store>, Failure> {
+    address(place)?.view().map_err(|e| Failure::job(e.to_string()))
 }
 
 /// Asks again while the answer is not good and a running job has taken a checkpoint meanwhile.

@@ -1,10 +1,11 @@
-//! Where a job keeps its state and where it begins: the folder, the signature, how often; anew, at an older checkpoint, at
-//! a savepoint.
+//! Where a job keeps its state and where it begins: the folder or bucket, the signature, how often; anew, at an older
+//! checkpoint, at a savepoint.
 
 use crate::args::BeginArgs;
 use crate::failure::Failure;
 use crate::parts::JobParts;
-use highwater_engine::checkpoint::{HmacKey, Ledger, LedgerError, LocalStore, Manifest, Store};
+use highwater_connectors::object::Address;
+use highwater_engine::checkpoint::{HmacKey, Ledger, LedgerError, Manifest, Store};
 use highwater_engine::flow::evolution::{self, Allow, Fate};
 use highwater_engine::flow::{Every, Keep};
 use highwater_engine::graph::{JobGraph, Step};
@@ -22,16 +23,16 @@ const BACKOFF: Duration = Duration::from_millis(500);
 /// Sinks that keep nothing of what a job has shown before.
 const FORGETFUL: [&str; 2] = ["blackhole", "table"];
 
-/// Opens the state folder of `flag`, or else of `state.dir`; `None` if neither is given.
+/// Opens the state of `flag`, or else of `state.dir`: a folder or an address; `None` if neither is given.
 ///
 /// # Errors
-/// A folder that can't be used, or that another process uses; a key file that can't be read.
+/// A folder or bucket that can't be used, a folder that another process uses; a key file that can't be read.
 pub fn keep(flag: Option<&Path>, settings: &Settings) -> Result<Option<Keep>, Failure> {
-    let Some(folder) = flag.or(settings.state_dir.as_deref().map(Path::new)) else { return Ok(None) };
-    let store = LocalStore::open(folder).map_err(|e| Failure::job(e.to_string()))?;
+    let Some(place) = flag.or(settings.state_dir.as_deref().map(Path::new)) else { return Ok(None) };
+    let store = address(place)?.open().map_err(|e| Failure::job(e.to_string()))?;
     let every = Duration::from_millis(settings.checkpoint_interval_ms.unsigned_abs());
     Ok(Some(Keep {
-        store: Arc::new(store),
+        store,
         key: key(settings)?,
         every: Every::Interval(every),
         failures_max: FAILURES_MAX,
@@ -61,6 +62,20 @@ pub fn begin(keep: Option<Keep>, begin: &BeginArgs, graph: &JobGraph) -> Result<
     Ok(Some(keep))
 }
 
+/// Where state is, as the user wrote it: a folder, `file:///path` or `s3://bucket/prefix`.
+///
+/// # Errors
+/// An address that can't hold state for longer than a process.
+pub(crate) fn address(text: &Path) -> Result<Address, Failure> {
+    match Address::parse(text).map_err(|e| Failure::usage(e.to_string()))? {
+        Address::Memory => Err(Failure::usage(
+            "state can't be kept in memory://: it would end with this process, and no job could ever go on from it; name a \
+             folder or s3://bucket/prefix",
+        )),
+        address => Ok(address),
+    }
+}
+
 fn needs_state(begin: &BeginArgs) -> Option<&'static str> {
     let words = [
         (begin.fresh, "--fresh"),
@@ -85,7 +100,7 @@ fn begin_at(
     if let Some(checkpoint) = begin.from {
         return back(ledger, checkpoint, graph);
     }
-    let Some(folder) = &begin.from_savepoint else { return Ok(()) };
+    let Some(place) = &begin.from_savepoint else { return Ok(()) };
     if let Some(newest) = ledger.newest() {
         return Err(Failure::usage(format!(
             "--from-savepoint: the state folder holds checkpoint {} already; leave the word away to go on from that, or \
@@ -93,8 +108,8 @@ fn begin_at(
             newest.checkpoint
         )));
     }
-    let saved = LocalStore::view(folder).map_err(|e| Failure::usage(format!("--from-savepoint: {e}")))?;
-    let saved = Ledger::open(Arc::new(saved), key.cloned(), &graph.name).map_err(refused)?;
+    let saved = address(place)?.view().map_err(|e| Failure::usage(format!("--from-savepoint: {e}")))?;
+    let saved = Ledger::open(saved, key.cloned(), &graph.name).map_err(refused)?;
     saved.copy_to(store.clone()).map_err(refused)?;
     Ok(())
 }

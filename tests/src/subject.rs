@@ -1,7 +1,7 @@
 //! The process that crash tests kill: runs a job that keeps state, and stands still at a fail point.
 //!
-//! `highwater-subject JOB.sql FOLDER WORKERS [POINT NTH]`: state in `FOLDER/state`, a log in `FOLDER` for every `blackhole`
-//! sink. At the fail point it creates `FOLDER/hit` and waits to be killed. Ends with a line `table rows digest` a sink.
+//! `highwater-subject JOB.sql FOLDER WORKERS [POINT NTH]`: state where the job says (`state.dir`) or else in `FOLDER/state`,
+//! a log in `FOLDER` for every `blackhole` sink. At the fail point it creates `FOLDER/hit` and waits to be killed. Ends with a line `table rows digest` a sink.
 
 use highwater_engine::flow::{self, Control};
 use highwater_engine::parts::Parts;
@@ -38,7 +38,9 @@ fn main() -> ExitCode {
 fn run(file: &Path, folder: &Path, workers: &str) -> Result<(), String> {
     let define = highwater_tests::overrides(&[("parallelism.default", workers)]).map_err(|e| e.to_string())?;
     let planned = job::plan_file(file, &define).map_err(|e| e.to_string())?;
-    let keep = state::keep(Some(&folder.join("state")), &planned.settings).map_err(|e| e.to_string())?;
+    let own = folder.join("state");
+    let flag = planned.settings.state_dir.is_none().then_some(own.as_path());
+    let keep = state::keep(flag, &planned.settings).map_err(|e| e.to_string())?;
     let parts: Arc<dyn Parts> = Arc::new(LogParts::new(folder));
     let (options, control) = (job::run_options(&planned), Control::new());
     let Some(keep) = keep else { return Err("no state folder".into()) };

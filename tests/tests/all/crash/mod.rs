@@ -5,6 +5,7 @@
 //! digest, the same sorted rows. `HIGHWATER_KILLS=1000` runs the matrix again and again, with the point reached for the
 //! second, third … time, until there have been so many kills.
 
+mod bucket;
 mod subject;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -1,5 +1,6 @@
 //! One job in one folder, started and killed as often as a test likes.
 
+use highwater_tests::s3::S3Server;
 use highwater_tests::{log, rows};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -65,15 +66,26 @@ pub struct Subject {
     folder: TempDir,
     sink: Sink,
     load: Load,
+    /// Where its state is, if not in its folder, and the variables that lead there.
+    bucket: Option<(String, Vec<(String, String)>)>,
 }
 
 const TABLES: [&str; 2] = ["busy", "velocity"];
 
 impl Subject {
     pub fn new(sink: Sink, load: Load) -> Self {
-        let subject = Self { folder: tempfile::tempdir().unwrap(), sink, load };
-        std::fs::write(subject.path("job.sql"), subject.job()).unwrap();
-        subject
+        Self { folder: tempfile::tempdir().unwrap(), sink, load, bucket: None }.written()
+    }
+
+    /// A job whose state is in a bucket.
+    pub fn in_bucket(sink: Sink, load: Load, server: &S3Server, prefix: &str) -> Self {
+        let bucket = Some((server.address(prefix), server.environment()));
+        Self { folder: tempfile::tempdir().unwrap(), sink, load, bucket }.written()
+    }
+
+    fn written(self) -> Self {
+        std::fs::write(self.path("job.sql"), self.job()).unwrap();
+        self
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
@@ -90,8 +102,11 @@ impl Subject {
             ),
         };
         let Load { rows, pace, event_rate, count_min, interval } = self.load;
+        let state =
+            self.bucket.iter().map(|(address, _)| format!("SET 'state.dir' = '{address}';")).collect::<String>();
         format!(
-            "SET 'execution.checkpointing.interval' = '{interval}';
+            "{state}
+             SET 'execution.checkpointing.interval' = '{interval}';
              SET 'pipeline.batch-size' = '200';
              CREATE TABLE payments (
                payment_id BIGINT, ts TIMESTAMP(3), card BIGINT, merchant BIGINT, amount DECIMAL(12, 2),
@@ -122,6 +137,7 @@ impl Subject {
         if let Some((point, nth)) = point {
             command.args([point, &nth.to_string()]);
         }
+        command.envs(self.bucket.iter().flat_map(|(_, variables)| variables.clone()));
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
@@ -158,6 +174,15 @@ impl Subject {
         child.kill().unwrap();
         child.wait().unwrap();
         std::fs::remove_file(hit).unwrap();
+    }
+
+    /// Starts the job and kills it when `wait` returns.
+    pub fn killed_when(&self, wait: impl FnOnce()) {
+        let mut child = self.start(1, None);
+        wait();
+        assert!(child.try_wait().unwrap().is_none(), "the job has ended");
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     /// Starts the job and kills it after so long. Whether it had ended by itself before.
