@@ -97,6 +97,17 @@ impl Plan {
         Ok(Figure::new(format!("{}_checkpoints", workload.name()), workers, &kept, Some(&limit)))
     }
 
+    /// One reader and its limit in turn, over the same lines.
+    pub fn decoding(self, name: &str, side: Side, limit: Side) -> Result<Figure> {
+        let (mut found, mut limits) = (Vec::new(), Vec::new());
+        for _ in 0..self.runs {
+            let task = |side| Task { side, workload: Workload::W4, workers: 1, rows: self.rows };
+            found.push(task(side).spawn()?);
+            limits.push(task(limit).spawn()?);
+        }
+        Ok(Figure::new(name, 1, &found, Some(&limits)))
+    }
+
     /// One side alone.
     pub fn alone(self, name: &str, side: Side, workload: Workload) -> Result<Figure> {
         let task = Task { side, workload, workers: 1, rows: self.rows };

@@ -7,7 +7,7 @@
 //! | [`loops`] | the limit: one loop a workload |
 //! | [`engine`], [`memory`] | the same as a job over batches in memory |
 //! | [`check`] | both sides came to the same |
-//! | [`decode`] | reading CSV and Parquet |
+//! | [`decode`] | reading CSV, JSON lines and Parquet |
 //! | [`measure`] | one measurement in a process of its own |
 //! | [`figures`] | many of them, alternating, and what they come to |
 

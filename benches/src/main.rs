@@ -73,6 +73,7 @@ fn main() -> Result<()> {
     if everything {
         add(plan.alone("digest_of_w3", Side::Digest, Workload::W3)?)?;
         add(plan.alone("decode_csv", Side::Csv, Workload::W4)?)?;
+        add(plan.decoding("decode_json", Side::Json, Side::SerdeJson)?)?;
         add(plan.alone("decode_parquet", Side::Parquet, Workload::W4)?)?;
     }
     if !arguments.json {

@@ -23,6 +23,10 @@ pub enum Side {
     Digest,
     /// The CSV reader alone.
     Csv,
+    /// The JSON reader alone.
+    Json,
+    /// `serde_json` into structs, over the same lines.
+    SerdeJson,
     /// The Parquet reader alone.
     Parquet,
 }
@@ -76,7 +80,7 @@ impl Task {
     /// Measures here, in this process.
     pub fn measure(self) -> Result<Found> {
         match self.side {
-            Side::Csv | Side::Parquet => return decode::measure(self),
+            Side::Csv | Side::Json | Side::SerdeJson | Side::Parquet => return decode::measure(self),
             Side::Digest => return self.digest(),
             Side::Engine | Side::Kept | Side::Loop => {}
         }

@@ -3,7 +3,7 @@
 //! | connector | reads | writes |
 //! |---|---|---|
 //! | `generator` | card payments with planted fraud, reproducible | |
-//! | `filesystem` | files, folders and globs of CSV or Parquet | a folder, complete or absent |
+//! | `filesystem` | files, folders and globs of CSV, JSON lines or Parquet | a folder, complete or absent |
 //! | `print` | | lines on standard output |
 //! | `table` | | the first rows, kept for whoever ran the job |
 //! | `blackhole` | | nothing |

@@ -248,7 +248,7 @@ pub struct GenerateArgs {
     /// Files.
     #[arg(long, value_name = "P", default_value_t = 8)]
     pub partitions: usize,
-    /// Their format: parquet or csv.
+    /// Their format: parquet, csv or json.
     #[arg(long, value_name = "F", default_value = "parquet")]
     pub format: String,
     /// The folder, made if there is none.

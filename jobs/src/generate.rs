@@ -19,7 +19,7 @@ use std::time::Instant;
 const BATCH_ROWS: usize = 8_192;
 
 /// Options that belong to the files; the others are the generator's.
-const FILE_OPTIONS: [&str; 3] = ["csv.", "parquet.", "sink."];
+const FILE_OPTIONS: [&str; 4] = ["csv.", "json.", "parquet.", "sink."];
 
 /// The job whose source and sink are used.
 const TEXT: &str = "\

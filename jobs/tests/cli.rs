@@ -105,6 +105,8 @@ fn folders_of_outputs_compare_row_by_row_on_any_range() {
         ("c", "csv", "1", "payments.seed=7"),
         ("p", "parquet", "1", ""),
         ("q", "parquet", "2", ""),
+        ("j", "json", "1", ""),
+        ("k", "json", "2", ""),
     ] {
         let path = format!("minutes.path={out}");
         let format = format!("minutes.format={format}");
@@ -117,7 +119,7 @@ fn folders_of_outputs_compare_row_by_row_on_any_range() {
         assert_eq!(code, 0, "{err}");
     }
     let range = ["--from", "2026-01-01T00:01:30", "--to", "2026-01-01T00:05:30"];
-    for (a, b) in [("a", "b"), ("p", "q")] {
+    for (a, b) in [("a", "b"), ("p", "q"), ("j", "k")] {
         let (code, out, err) = run(folder.path(), &["compare", a, b]);
         assert_eq!(code, 0, "{out}{err}");
         let all: u64 = out.split_whitespace().nth(1).unwrap().parse().unwrap();
@@ -134,7 +136,7 @@ fn folders_of_outputs_compare_row_by_row_on_any_range() {
 #[test]
 fn files_of_generated_payments_give_what_the_generator_gives() {
     let folder = folder();
-    for format in ["parquet", "csv"] {
+    for format in ["parquet", "csv", "json"] {
         let generate = ["generate", "--rows", "50000", "--partitions", "8", "--format", format, "--out", format];
         let more: &[&str] = if format == "csv" { &["-D", "csv.header=true"] } else { &[] };
         let (code, out, err) = run(folder.path(), &[&generate[..], &["-D", "cards=1000"], more].concat());
@@ -144,7 +146,7 @@ fn files_of_generated_payments_give_what_the_generator_gives() {
     }
     let (code, ..) = run(folder.path(), &["run", "job.sql", "--summary", "generator.json"]);
     assert_eq!(code, 0);
-    for format in ["parquet", "csv"] {
+    for format in ["parquet", "csv", "json"] {
         let path = format!("payments.path={format}");
         let option = format!("payments.format={format}");
         let summary = format!("{format}.json");
@@ -311,7 +313,7 @@ fn assert_nothing_is_shown(out: &Path) {
 #[test]
 fn a_full_disk_is_an_error_and_nothing_is_shown() {
     let folder = folder();
-    for format in ["csv", "parquet"] {
+    for format in ["csv", "json", "parquet"] {
         let option = format!("velocity.format={format}");
         let mut command = highwater(folder.path(), &["run", "job.sql", "-D", "velocity.connector=filesystem"]);
         command.args(["-D", "velocity.path=out", "-D", &option]);

@@ -1,9 +1,9 @@
-//! The `filesystem` connector: files, folders and globs of CSV or Parquet.
+//! The `filesystem` connector: files, folders and globs of CSV, JSON lines or Parquet.
 //!
 //! | option | default | |
 //! |---|---|---|
 //! | `path` | needed | source: a file, a folder (read with its subfolders) or a glob; sink: a folder |
-//! | `format` | needed | `csv` or `parquet`; `csv.*` as in [`crate::format::csv`] |
+//! | `format` | needed | `csv`, `json` or `parquet`; `csv.*` as in [`crate::format::csv`], `json.*` as in [`crate::format::json`] |
 //! | `sink.overwrite` | `false` | sink: replace a folder that holds something |
 //! | `sink.rolling-policy.file-size` | `128 MB` | sink of a job with state: so many bytes of staged rows become a file |
 //! | `sink.rolling-policy.rollover-interval` | `5 min` | sink of a job with state: rows become a file when they are so old |

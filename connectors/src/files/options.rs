@@ -1,6 +1,7 @@
 //! The options of file tables.
 
 use crate::format::csv::CsvOptions;
+use crate::format::json::JsonOptions;
 use crate::options::Options;
 use crate::types;
 use arrow_schema::Schema;
@@ -10,6 +11,8 @@ use arrow_schema::Schema;
 pub enum Format {
     /// Comma-separated values.
     Csv(CsvOptions),
+    /// JSON lines.
+    Json(JsonOptions),
     /// Apache Parquet.
     Parquet,
 }
@@ -19,10 +22,14 @@ impl Format {
     pub fn extension(&self) -> &'static str {
         match self {
             Self::Csv(_) => "csv",
+            Self::Json(_) => "json",
             Self::Parquet => "parquet",
         }
     }
 }
+
+/// The formats by name.
+const FORMATS: [&str; 3] = ["csv", "json", "parquet"];
 
 /// What a table of files asks for, read or written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,15 +72,16 @@ impl FileOptions {
         };
         o.required("format", "parquet");
         let named = !o.has_error("format");
-        let format = if named { o.choice("format", &["csv", "parquet"]) } else { "csv" };
-        let format = match format {
-            "parquet" => {
-                o.unused(
-                    &CsvOptions::NAMES,
-                    "is an option of format 'csv', the table's format is 'parquet'; remove it",
-                );
-                Format::Parquet
+        let format = if named { o.choice("format", &FORMATS) } else { FORMATS[0] };
+        for (other, names) in [("csv", &CsvOptions::NAMES[..]), ("json", &JsonOptions::NAMES)] {
+            if other != format {
+                let why = format!("is an option of format '{other}', the table's format is '{format}'; remove it");
+                o.unused(names, &why);
             }
+        }
+        let format = match format {
+            "parquet" => Format::Parquet,
+            "json" => Format::Json(JsonOptions::parse(o)),
             _ => Format::Csv(CsvOptions::parse(o)),
         };
         for field in schema.fields() {

@@ -2,8 +2,8 @@
 
 use super::io_error;
 use super::options::Format;
-use crate::format::csv::CsvOptions;
-use crate::format::csv::write::{write_header, write_rows};
+use crate::format::csv;
+use crate::format::json;
 use crate::format::parquet::write::ParquetWriter;
 use arrow::array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -13,8 +13,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Bytes of CSV that are collected before they go to the file.
-const CSV_BUFFER_BYTES: usize = 1 << 20;
+/// Bytes of text that are collected before they go to the file.
+const BUFFER_BYTES: usize = 1 << 20;
 
 /// A file with some of a table's rows, while it is written.
 pub struct Part {
@@ -23,9 +23,12 @@ pub struct Part {
 }
 
 enum Writer {
-    Csv { file: File, buffer: Vec<u8>, options: CsvOptions },
+    Text { file: File, buffer: Vec<u8>, write: WriteRows },
     Parquet(Box<ParquetWriter<File>>),
 }
+
+/// Appends rows to a text.
+type WriteRows = Box<dyn Fn(&RecordBatch, &mut Vec<u8>) -> Result<(), String> + Send>;
 
 impl Part {
     /// Creates a file, which must not be there.
@@ -40,9 +43,22 @@ impl Part {
             Format::Csv(options) => {
                 let mut buffer = Vec::new();
                 if options.header {
-                    write_header(schema, options, &mut buffer).map_err(|e| in_file(path, &e))?;
+                    csv::write::write_header(schema, options, &mut buffer).map_err(|e| in_file(path, &e))?;
                 }
-                Writer::Csv { file, buffer, options: options.clone() }
+                let options = options.clone();
+                Writer::Text {
+                    file,
+                    buffer,
+                    write: Box::new(move |rows, out| csv::write::write_rows(rows, &options, out)),
+                }
+            }
+            Format::Json(options) => {
+                let (buffer, options) = (Vec::new(), options.clone());
+                Writer::Text {
+                    file,
+                    buffer,
+                    write: Box::new(move |rows, out| json::write::write_rows(rows, &options, out)),
+                }
             }
             Format::Parquet => {
                 let writer = ParquetWriter::new(file, schema).map_err(|e| parquet_failed(path, &e))?;
@@ -57,9 +73,9 @@ impl Part {
         match &mut self.writer {
             None => Err(in_file(&self.path, "rows after the end; this is a bug, please report it")),
             Some(Writer::Parquet(writer)) => writer.write(rows).map_err(|e| parquet_failed(&self.path, &e)),
-            Some(Writer::Csv { file, buffer, options }) => {
-                write_rows(rows, options, buffer).map_err(|e| in_file(&self.path, &e))?;
-                if buffer.len() >= CSV_BUFFER_BYTES {
+            Some(Writer::Text { file, buffer, write }) => {
+                write(rows, buffer).map_err(|e| in_file(&self.path, &e))?;
+                if buffer.len() >= BUFFER_BYTES {
                     file.write_all(buffer).map_err(|e| failed("write", &self.path, &e))?;
                     buffer.clear();
                 }
@@ -73,7 +89,7 @@ impl Part {
         let file = match self.writer.take() {
             None => return Ok(()),
             Some(Writer::Parquet(writer)) => writer.finish().map_err(|e| parquet_failed(&self.path, &e))?,
-            Some(Writer::Csv { mut file, buffer, .. }) => {
+            Some(Writer::Text { mut file, buffer, .. }) => {
                 file.write_all(&buffer).map_err(|e| failed("write", &self.path, &e))?;
                 file
             }
@@ -142,7 +158,8 @@ mod tests {
         let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..200_000));
         let rows = RecordBatch::try_new(Arc::new(schema.clone()), vec![column]).unwrap();
         let full = || File::options().write(true).open("/dev/full").unwrap();
-        let csv = Writer::Csv { file: full(), buffer: Vec::new(), options: CsvOptions::default() };
+        let write: WriteRows = Box::new(|rows, out| csv::write::write_rows(rows, &Default::default(), out));
+        let csv = Writer::Text { file: full(), buffer: Vec::new(), write };
         let parquet = Writer::Parquet(Box::new(ParquetWriter::new(full(), &schema).unwrap()));
         for writer in [csv, parquet] {
             let mut part = Part { path: "/out/part-0".into(), writer: Some(writer) };

@@ -3,8 +3,10 @@
 use super::listing::list;
 use super::options::{FileOptions, Format};
 use crate::format::csv::read::CsvTable;
+use crate::format::json::read::JsonTable;
 use crate::format::parquet::read::ParquetReader;
 use crate::format::parquet::{ParquetFile, ParquetTable};
+use crate::format::records::BLOCK_BYTES;
 use arrow::datatypes::{DataType, TimeUnit};
 use highwater_engine::error::{BuildError, SourceError};
 use highwater_engine::expr::{Expr, Literal};
@@ -14,7 +16,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::sync::Arc;
 
-/// Bytes of a CSV file that are looked at when a job is planned.
+/// Bytes of a file of text that are looked at when a job is planned.
 const PEEK_BYTES: usize = 64 << 10;
 
 /// An open table of files.
@@ -26,7 +28,7 @@ pub struct FileSource {
 
 #[derive(Debug)]
 enum Files {
-    Csv(Arc<CsvTable>),
+    Text(Box<dyn TextTable>),
     Parquet(Vec<Arc<ParquetFile>>),
 }
 
@@ -39,15 +41,14 @@ impl FileSource {
         let internal = |e: arrow::error::ArrowError| error(e.to_string());
         match &options.format {
             Format::Csv(csv) => {
-                let table = Arc::new(CsvTable::new(csv.clone(), physical, &spec.read).map_err(internal)?);
-                let mut partitions = Vec::with_capacity(files.len());
-                for (path, _) in files {
-                    not_foreign(&path).map_err(error)?;
-                    table.open_with_blocks(&path, None, PEEK_BYTES).map_err(|e| error(e.message))?;
-                    let first_time_ms = time.and_then(|t| first_time_of_csv(&table, t, &path));
-                    partitions.push(PartitionInfo { name: path, first_time_ms });
-                }
-                Ok(Self { partitions, format: Files::Csv(table) })
+                let table = |read: &[usize]| CsvTable::new(csv.clone(), physical, read);
+                let narrow = time.map(|t| table(&[t])).transpose().map_err(internal)?;
+                Self::text(files, table(&spec.read).map_err(internal)?, narrow).map_err(error)
+            }
+            Format::Json(json) => {
+                let table = |read: &[usize]| JsonTable::new(json, physical, read);
+                let narrow = time.map(|t| table(&[t])).transpose().map_err(internal)?;
+                Self::text(files, table(&spec.read).map_err(internal)?, narrow).map_err(error)
             }
             Format::Parquet => {
                 let table = Arc::new(ParquetTable::new(physical, &spec.read).map_err(internal)?);
@@ -63,19 +64,74 @@ impl FileSource {
     }
 }
 
+impl FileSource {
+    /// Files of text; `narrow` is the same table, of which only the event time is read.
+    fn text<T: TextTable + 'static>(files: Vec<(String, u64)>, table: T, narrow: Option<T>) -> Result<Self, String> {
+        let mut partitions = Vec::with_capacity(files.len());
+        for (path, _) in files {
+            not_foreign(&path)?;
+            table.open(&path, None, PEEK_BYTES).map_err(|e| e.message)?;
+            let first_time_ms = narrow.as_ref().and_then(|t| first_time(t, &path));
+            partitions.push(PartitionInfo { name: path, first_time_ms });
+        }
+        Ok(Self { partitions, format: Files::Text(Box::new(table)) })
+    }
+}
+
+/// A table of files of text records.
+trait TextTable: Send + Sync + std::fmt::Debug {
+    /// Opens a file at its first record, or at a position of this file, and cuts it into blocks of this size.
+    fn open(
+        &self,
+        path: &str,
+        from: Option<&Position>,
+        block_bytes: usize,
+    ) -> Result<Box<dyn PartitionReader>, SourceError>;
+    /// What decides where the records of a file begin and how they are numbered: kept in checkpoints.
+    fn shape(&self) -> String;
+}
+
+impl TextTable for CsvTable {
+    fn open(
+        &self,
+        path: &str,
+        from: Option<&Position>,
+        block_bytes: usize,
+    ) -> Result<Box<dyn PartitionReader>, SourceError> {
+        Ok(Box::new(CsvTable::open(self, path, from, block_bytes)?))
+    }
+    fn shape(&self) -> String {
+        self.options.shape()
+    }
+}
+
+impl TextTable for JsonTable {
+    fn open(
+        &self,
+        path: &str,
+        from: Option<&Position>,
+        block_bytes: usize,
+    ) -> Result<Box<dyn PartitionReader>, SourceError> {
+        Ok(Box::new(JsonTable::open(self, path, from, block_bytes)?))
+    }
+    fn shape(&self) -> String {
+        "json".to_owned()
+    }
+}
+
 impl Source for FileSource {
     fn partitions(&self) -> &[PartitionInfo] {
         &self.partitions
     }
     fn open(&self, index: usize, from: Option<&Position>) -> Result<Box<dyn PartitionReader>, SourceError> {
         Ok(match &self.format {
-            Files::Csv(table) => Box::new(table.open(&self.partitions[index].name, from)?),
+            Files::Text(table) => table.open(&self.partitions[index].name, from, BLOCK_BYTES)?,
             Files::Parquet(files) => Box::new(ParquetReader::new(files[index].clone(), from)?),
         })
     }
     fn fingerprint(&self, index: usize) -> Result<String, SourceError> {
         let format = match &self.format {
-            Files::Csv(table) => table.options.shape(),
+            Files::Text(table) => table.shape(),
             Files::Parquet(_) => "parquet".to_owned(),
         };
         super::fingerprint::of(&self.partitions[index].name, &format)
@@ -85,7 +141,7 @@ impl Source for FileSource {
     }
     fn rows_hint(&self) -> Option<u64> {
         match &self.format {
-            Files::Csv(_) => None,
+            Files::Text(_) => None,
             Files::Parquet(files) => Some(files.iter().map(|f| f.rows()).sum()),
         }
     }
@@ -111,10 +167,9 @@ fn time_column(spec: &SourceSpec) -> Option<usize> {
     timed.then_some(physical)
 }
 
-/// The event time of the first good row among the file's first bytes.
-fn first_time_of_csv(table: &CsvTable, time: usize, path: &str) -> Option<i64> {
-    let narrow = Arc::new(CsvTable::new(table.options.clone(), &table.physical, &[time]).ok()?);
-    let mut split = narrow.open_with_blocks(path, None, PEEK_BYTES).ok()?.next_split().ok()??;
+/// The event time, the table's only column, of the first good row among the file's first bytes.
+fn first_time(table: &dyn TextTable, path: &str) -> Option<i64> {
+    let mut split = table.open(path, None, PEEK_BYTES).ok()?.next_split().ok()??;
     while let Read::Rows(chunk) = split.read(16).ok()? {
         let column = chunk.columns.column(0);
         let Some(row) = (0..column.len()).find(|row| column.is_valid(*row)) else { continue };
@@ -129,7 +184,7 @@ fn first_time_of_csv(table: &CsvTable, time: usize, path: &str) -> Option<i64> {
     None
 }
 
-/// A file that is plainly not CSV would give nothing but bad rows.
+/// A file that is plainly not text would give nothing but bad rows.
 fn not_foreign(path: &str) -> Result<(), String> {
     let mut magic = Vec::new();
     let file = File::open(path).map_err(|e| super::io_error("open", path, &e))?;

@@ -92,7 +92,7 @@ fn names(folder: &Path) -> Vec<String> {
 
 #[test]
 fn a_committed_folder_is_complete_and_reads_back() {
-    for (format, header) in [("csv", "false"), ("csv", "true"), ("parquet", "")] {
+    for (format, header) in [("csv", "false"), ("csv", "true"), ("json", ""), ("parquet", "")] {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("deep/out");
         let mut pairs = vec![("format", format)];
@@ -251,6 +251,20 @@ fn options_are_checked_with_their_names() {
             "csv.header",
             "is an option of format 'csv'",
         ),
+        (
+            "filesystem",
+            Usage::Sink,
+            &[("path", "/x"), ("format", "json"), ("csv.header", "true")],
+            "csv.header",
+            "is an option of format 'csv', the table's format is 'json'",
+        ),
+        (
+            "filesystem",
+            Usage::Source,
+            &[("path", "/x"), ("format", "csv"), ("csv.ignore-parse-errors", "true")],
+            "csv.ignore-parse-errors",
+            "it becomes a row of t$errors; remove it",
+        ),
         ("filesystem", Usage::Source, &[("path", "/x"), ("format", "csv"), ("pth", "")], "pth", "use 'path'"),
         ("print", Usage::Sink, &[("print-identifer", "x")], "print-identifer", "use 'print-identifier'"),
         ("blackhole", Usage::Sink, &[("path", "x")], "path", "the blackhole connector has none"),
@@ -262,7 +276,7 @@ fn options_are_checked_with_their_names() {
 
 #[test]
 fn a_source_goes_on_where_a_chunk_ended() {
-    for (format, header) in [("csv", "true"), ("csv", "false"), ("parquet", "")] {
+    for (format, header) in [("csv", "true"), ("csv", "false"), ("json", ""), ("parquet", "")] {
         let dir = tempfile::tempdir().unwrap();
         let mut pairs = vec![("format", format)];
         if !header.is_empty() {

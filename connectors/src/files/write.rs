@@ -1,6 +1,6 @@
 //! Tables of files as sinks: a folder that is complete or absent.
 //!
-//! Every worker that has rows writes `part-<worker>.csv` (or `.parquet`) in a staging folder beside the target,
+//! Every worker that has rows writes `part-<worker>.csv` (`.json`, `.parquet`) in a staging folder beside the target,
 //! `.<name>.staging`, on the same file system. `finish` writes it to the disk (fsync); `commit` renames the staged folder
 //! to the target, which is one step; `abort`, or the loss of the table, removes the stage. A target that holds something
 //! is refused, unless `sink.overwrite` is set: then it is moved into the stage first and removed after the rename, and if

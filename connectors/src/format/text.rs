@@ -1,6 +1,6 @@
-//! Values as text, for CSV and `print`.
+//! Values as text, for CSV, JSON and `print`.
 //!
-//! | type | CSV | `print` |
+//! | type | CSV, JSON | `print` |
 //! |---|---|---|
 //! | numbers, BOOLEAN | `-1`, `35.00`, `1.5`, `true` | the same |
 //! | STRING | as it is | line breaks as `\n`, `\r` |
@@ -9,7 +9,7 @@
 //! | TIMESTAMP(p) | `2018-04-01 00:00:31.000` | `2018-04-01T00:00:31.000` |
 //! | TIMESTAMP_LTZ(p) | `2018-04-01 00:00:31.000Z` | `2018-04-01T00:00:31.000Z` |
 //!
-//! Fractions of a second have as many digits as the type, so equal types give equal widths.
+//! JSON may write `T` too. Fractions of a second have as many digits as the type, so equal types give equal widths.
 
 use super::values::base64_encode;
 use crate::calendar::{write_date, write_instant, write_time};
@@ -21,8 +21,10 @@ use std::io::Write;
 /// For whom a value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// A CSV file.
+    /// A file of text.
     Csv,
+    /// A file of text, with `T` between date and time.
+    Iso,
     /// A line of `print`.
     Print,
 }
@@ -90,14 +92,16 @@ fn writer<'a>(array: &'a ArrayRef, style: Style) -> Option<Writer<'a>> {
         DataType::Utf8 => {
             let values = array.as_string::<i32>();
             match style {
-                Style::Csv => Box::new(move |row, out| out.extend_from_slice(values.value(row).as_bytes())),
+                Style::Csv | Style::Iso => {
+                    Box::new(move |row, out| out.extend_from_slice(values.value(row).as_bytes()))
+                }
                 Style::Print => Box::new(move |row, out| write_line_text(values.value(row).as_bytes(), out)),
             }
         }
         DataType::Binary => {
             let values = array.as_binary::<i32>();
             match style {
-                Style::Csv => Box::new(move |row, out| base64_encode(values.value(row), out)),
+                Style::Csv | Style::Iso => Box::new(move |row, out| base64_encode(values.value(row), out)),
                 Style::Print => Box::new(move |row, out| write_hex(values.value(row), out)),
             }
         }

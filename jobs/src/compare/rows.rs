@@ -1,8 +1,9 @@
-//! The rows of output files, Parquet or CSV, as texts with an event time.
+//! The rows of output files, Parquet, JSON lines or CSV, as texts with an event time.
 //!
 //! The event time of a row is found by name: `window_start` and `window_end` if both are there (a window counts if it lies
 //! wholly inside the range), else the first TIMESTAMP column. In CSV without a header it is the first field of the first
-//! record that reads as an instant.
+//! record that reads as an instant, in JSON lines the first such field of a record. Fields of JSON are compared by name: their
+//! order does not count, and a field that is `null` is as one that is not there.
 
 use super::folders::list;
 use crate::failure::Failure;
@@ -11,6 +12,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimeUnit, TimestampMillisecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use highwater_connectors::format::json::object::fields;
 use highwater_engine::graph::TimeRange;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::fs::File;
@@ -44,6 +46,24 @@ impl Row<'_> {
     }
 }
 
+/// What a file holds, by its name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Parquet,
+    Json,
+    Csv,
+}
+
+impl Kind {
+    fn of(path: &Path) -> Self {
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("parquet") => Self::Parquet,
+            Some("json" | "jsonl" | "ndjson") => Self::Json,
+            _ => Self::Csv,
+        }
+    }
+}
+
 /// The files of one side.
 #[derive(Debug)]
 pub(super) struct Files {
@@ -56,13 +76,12 @@ impl Files {
     /// Both sides. A header of CSV files is one that every file of both sides begins with and that consists of names.
     pub(super) fn pair(a: &Path, b: &Path) -> Result<(Files, Files), Failure> {
         let (a, b) = (list(a)?, list(b)?);
-        let is_csv = |p: &PathBuf| p.extension().is_none_or(|e| e != "parquet");
-        let kinds: Vec<bool> = a.iter().chain(&b).map(is_csv).collect();
+        let kinds: Vec<Kind> = a.iter().chain(&b).map(|p| Kind::of(p)).collect();
         if kinds.windows(2).any(|w| w[0] != w[1]) {
-            return Err(Failure::usage("compare: the folders hold both Parquet and other files"));
+            return Err(Failure::usage("compare: the folders hold files of different formats"));
         }
         let mut header = None;
-        if kinds.first() == Some(&true) {
+        if kinds.first() == Some(&Kind::Csv) {
             let mut firsts = Vec::new();
             for path in a.iter().chain(&b) {
                 if let Some(record) = records(&read_text(path)?).next() {
@@ -77,10 +96,10 @@ impl Files {
     /// Calls `f` with every row inside the range.
     pub(super) fn for_each(&self, range: TimeRange, f: &mut dyn FnMut(&Row)) -> Result<(), Failure> {
         for path in &self.paths {
-            if path.extension().is_some_and(|e| e == "parquet") {
-                parquet_rows(path, range, f)?;
-            } else {
-                self.csv_rows(path, range, f)?;
+            match Kind::of(path) {
+                Kind::Parquet => parquet_rows(path, range, f)?,
+                Kind::Json => json_rows(path, range, f)?,
+                Kind::Csv => self.csv_rows(path, range, f)?,
             }
         }
         Ok(())
@@ -110,6 +129,29 @@ impl Files {
         }
         Ok(())
     }
+}
+
+fn json_rows(path: &Path, range: TimeRange, f: &mut dyn FnMut(&Row)) -> Result<(), Failure> {
+    let text = read_text(path)?;
+    for (number, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
+        let mut fields = fields(line.as_bytes())
+            .map_err(|e| Failure::usage(format!("{}: line {}, {e}", path.display(), number + 1)))?;
+        let at = |name: &str| parse_instant(fields.iter().find(|(n, _)| n == name)?.1.as_ref()?).ok();
+        let (time_ms, end_ms) = match at("window_start").zip(at("window_end")) {
+            Some((start, end)) => (Some(start), Some(end)),
+            None => {
+                let instant = |t: &String| parse_instant(t).ok().filter(|_| t.contains('-'));
+                (fields.iter().find_map(|(_, value)| instant(value.as_ref()?)), None)
+            }
+        };
+        if inside(path, range, time_ms, end_ms)? {
+            fields.sort();
+            let named = fields.into_iter().filter_map(|(name, value)| Some(Some(format!("{name}: {}", value?))));
+            let fields: Vec<_> = named.collect();
+            f(&Row { time_ms, fields: &fields });
+        }
+    }
+    Ok(())
 }
 
 fn is_name(text: &str) -> bool {
@@ -235,6 +277,28 @@ fn time_columns(batch: &RecordBatch) -> Result<(Option<ArrayRef>, Option<ArrayRe
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_of_json_are_compared_by_name() {
+        let rows = |text: &str, range| {
+            let file = tempfile::Builder::new().suffix(".jsonl").tempfile().unwrap();
+            std::fs::write(file.path(), text).unwrap();
+            let mut rows = Vec::new();
+            json_rows(file.path(), range, &mut |row| rows.push((row.time_ms, row.text(), row.hash())))?;
+            Ok::<_, Failure>(rows)
+        };
+        let a = rows("{\"ts\":\"1970-01-01 00:00:01\",\"n\":1.50,\"s\":null}\n\n", TimeRange::ALL).unwrap();
+        assert_eq!((a[0].0, a[0].1.as_str()), (Some(1_000), "n: 1.50 | ts: 1970-01-01 00:00:01"));
+        assert_eq!(rows("{ \"n\" : 1.50, \"ts\":\"1970-01-01 00:00:0\\u0031\"}", TimeRange::ALL).unwrap(), a);
+        assert_ne!(rows("{\"n\":1.5,\"ts\":\"1970-01-01 00:00:01\"}", TimeRange::ALL).unwrap(), a);
+        let window = "{\"window_start\":\"1970-01-01 00:00:00\",\"window_end\":\"1970-01-01 00:01:00\"}";
+        let until = |to_ms| TimeRange { from_ms: 0, to_ms };
+        assert_eq!((rows(window, until(59_999)).unwrap().len(), rows(window, until(60_000)).unwrap().len()), (0, 1));
+        assert!(
+            rows("{}\n{\"n\":}", TimeRange::ALL).unwrap_err().to_string().contains("line 2, byte 6: no JSON object")
+        );
+        assert!(rows("{}", until(1)).unwrap_err().to_string().contains("a row without a TIMESTAMP"));
+    }
 
     #[test]
     fn records_follow_rfc_4180() {

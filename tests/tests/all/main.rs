@@ -12,6 +12,7 @@
 //! | `object` | state in an object store: what every store must do, and what becomes of requests of unknown outcome |
 //! | `arrival` | chained steps answer on arrival with all that a row may see |
 //! | `bad_input` | every bad input is a clear error or a row of `t$errors` |
+//! | `json_lines` | payments as JSON lines give the digests of the generator; bad lines are rows |
 //! | `house` | format, lints, headers, direction of dependencies |
 
 mod arrival;
@@ -21,6 +22,7 @@ mod crash;
 mod fdh;
 mod flink_docs;
 mod house;
+mod json_lines;
 mod object;
 mod protocol;
 mod ready_jobs;

@@ -3,20 +3,8 @@
 //! [`Fields`] finds the borders of up to a number of records of a block and keeps them in one flat list, `width` to a
 //! record, so that decoding can go column by column. Records with another number of fields are set aside.
 
-use super::borders::close_quote;
-
-/// A record that has not the number of fields it should have, or a stray character behind a closing quote.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Misshapen {
-    /// Its place among the records found, the good ones and these together.
-    pub ordinal: u32,
-    /// Where its bytes are.
-    pub start: u32,
-    /// Behind its line break.
-    pub end: u32,
-    /// What is wrong.
-    pub reason: String,
-}
+use crate::format::records::borders::close_quote;
+use crate::format::records::found::Found;
 
 /// The good records' borders.
 #[derive(Debug, Default)]
@@ -24,43 +12,17 @@ pub struct Fields {
     width: usize,
     /// End of each field of each good record.
     ends: Vec<u32>,
-    /// Start of each good record.
-    starts: Vec<u32>,
-    /// Place of each good record among all records found.
-    ordinals: Vec<u32>,
-    /// The others.
-    pub misshapen: Vec<Misshapen>,
-    /// Records found: good, misshapen and skipped empty lines.
-    pub found: u32,
+    /// The records.
+    pub records: Found,
 }
 
 impl Fields {
-    /// Good records.
-    pub fn rows(&self) -> usize {
-        self.starts.len()
-    }
-
-    /// Place of a good record among all records found.
-    pub fn ordinal(&self, row: usize) -> u32 {
-        self.ordinals[row]
-    }
-
-    /// Start of a good record.
-    pub fn start(&self, row: usize) -> usize {
-        self.starts[row] as usize
-    }
-
-    /// Bytes of a good record, without its line break.
-    pub fn record<'d>(&self, data: &'d [u8], row: usize) -> &'d [u8] {
-        &data[self.start(row)..self.ends[(row + 1) * self.width - 1] as usize]
-    }
-
     /// Bytes of a field as they stand, with its quotes.
     #[inline(always)]
     pub fn field<'d>(&self, data: &'d [u8], row: usize, field: usize) -> &'d [u8] {
         let at = row * self.width + field;
-        let start = if field == 0 { self.starts[row] } else { self.ends[at - 1] + 1 };
-        &data[start as usize..self.ends[at] as usize]
+        let start = if field == 0 { self.records.start(row) } else { self.ends[at - 1] as usize + 1 };
+        &data[start..self.ends[at] as usize]
     }
 
     /// Finds the fields of the records of `data` from `at` on, at most `max_rows` records; returns where it stopped.
@@ -76,10 +38,7 @@ impl Fields {
     ) -> usize {
         self.width = width;
         self.ends.clear();
-        self.starts.clear();
-        self.ordinals.clear();
-        self.misshapen.clear();
-        self.found = 0;
+        self.records.clear();
         match quote {
             None => self.find_plain(data, at, delimiter, max_rows),
             Some(quote) => self.find_quoted(data, at, delimiter, quote, max_rows),
@@ -102,7 +61,7 @@ impl Fields {
                 if data[found] == b'\n' {
                     self.close(data, start, found);
                     start = found + 1;
-                    if self.found as usize >= max_rows {
+                    if self.records.count() >= max_rows {
                         return start;
                     }
                 }
@@ -116,7 +75,7 @@ impl Fields {
             if *byte == b'\n' {
                 self.close(data, start, word_at + k);
                 start = word_at + k + 1;
-                if self.found as usize >= max_rows {
+                if self.records.count() >= max_rows {
                     return start;
                 }
             }
@@ -137,7 +96,7 @@ impl Fields {
             let end = from + k;
             let behind = if data[end] == b'\n' && end > from && data[end - 1] == b'\r' { end - 1 } else { end };
             if from > field && behind > from {
-                stray = stray.or(Some(self.ends.len() - self.starts.len() * self.width + 1));
+                stray = stray.or(Some(self.ends.len() - self.records.rows() * self.width + 1));
             }
             self.ends.push(end as u32);
             field = end + 1;
@@ -152,7 +111,7 @@ impl Fields {
                     }
                 }
                 start = field;
-                if self.found as usize >= max_rows {
+                if self.records.count() >= max_rows {
                     break;
                 }
             }
@@ -164,16 +123,14 @@ impl Fields {
     #[inline(always)]
     fn close(&mut self, data: &[u8], start: usize, line_break: usize) {
         let end = if line_break > start && data[line_break - 1] == b'\r' { line_break - 1 } else { line_break };
-        let before = self.starts.len() * self.width;
+        let before = self.records.rows() * self.width;
         let count = self.ends.len() - before;
         if end == start && self.width > 1 {
             self.ends.truncate(before);
-            self.found += 1;
+            self.records.skip();
         } else if count == self.width {
             self.ends[before + count - 1] = end as u32;
-            self.starts.push(start as u32);
-            self.ordinals.push(self.found);
-            self.found += 1;
+            self.records.good(start, end);
         } else {
             self.wrong_count(start, line_break, count);
         }
@@ -195,10 +152,8 @@ impl Fields {
     }
 
     fn set_aside(&mut self, start: usize, line_break: usize, reason: String) {
-        self.ends.truncate(self.starts.len() * self.width);
-        let (start, end) = (start as u32, line_break as u32 + 1);
-        self.misshapen.push(Misshapen { ordinal: self.found, start, end, reason });
-        self.found += 1;
+        self.ends.truncate(self.records.rows() * self.width);
+        self.records.set_aside(start, line_break, reason);
     }
 }
 

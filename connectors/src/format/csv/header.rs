@@ -1,7 +1,7 @@
 //! Which field of a record is which declared column.
 
 use super::CsvOptions;
-use super::borders::{close_quote, without_line_break};
+use crate::format::records::borders::{close_quote, without_line_break};
 use arrow_schema::Schema;
 
 /// Fields of a record, and the field of each declared column.

@@ -16,24 +16,16 @@
 //! * A quote opens a quoted field only at the field's beginning; elsewhere it stands for itself.
 //! * Bad records become rows of `t$errors`. Columns that the job does not read are counted, not decoded.
 //!
-//! Reading has two parts: [`borders`] cuts the file into blocks of whole records, in order; each block is decoded by
-//! [`read`] on any worker: [`fields`] finds the field borders of many records, [`decode`] goes column by column.
+//! Files are read as [`records`](super::records) are: [`fields`] finds the field borders of many records at once, [`cells`]
+//! says what a field stands for.
 
-pub mod borders;
-pub mod decode;
+pub mod cells;
 pub mod fields;
 pub mod header;
 pub mod read;
 pub mod write;
 
 use crate::options::Options;
-
-/// A longer record is bad: a quote that nobody closes must not swallow the file.
-pub const RECORD_BYTES_MAX: usize = 1 << 20;
-/// Bytes of a bad record that are kept.
-pub const RAW_BYTES_MAX: usize = 1 << 16;
-/// Bytes of a block: what one worker decodes while others decode later blocks.
-pub const BLOCK_BYTES: usize = 4 << 20;
 
 /// The `csv.*` options.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +58,7 @@ impl CsvOptions {
         let quote = character(o, "csv.quote-character", b'"');
         let quoted = !o.boolean("csv.disable-quote-character", false);
         let null_literal = o.text("csv.null-literal").map(str::to_owned);
+        super::refuse_ignoring(o, "csv.ignore-parse-errors");
         if quoted && delimiter == quote {
             o.error("csv.quote-character", "is the field delimiter too; choose different characters");
         }

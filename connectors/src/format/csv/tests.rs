@@ -2,6 +2,7 @@
 
 use super::read::CsvTable;
 use super::*;
+use crate::format::records::{BLOCK_BYTES, RECORD_BYTES_MAX};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use highwater_engine::source::{PartitionReader, Position, Read};
@@ -32,7 +33,7 @@ fn decode(
     file.write_all(text).unwrap();
     let table = Arc::new(CsvTable::new(options.clone(), schema, read).unwrap());
     let path = file.path().to_str().unwrap();
-    let mut reader = table.open_with_blocks(path, None, block).map_err(|e| e.message.replace(path, "FILE"))?;
+    let mut reader = table.open(path, None, block).map_err(|e| e.message.replace(path, "FILE"))?;
     let (mut rows, mut bad, mut last) = (Vec::new(), Vec::new(), -1);
     while let Some(mut split) = reader.next_split().unwrap() {
         while let Read::Rows(chunk) = split.read(batch).unwrap() {
@@ -182,7 +183,8 @@ fn bad_records_keep_their_bytes() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"1,2,OK\r\n2,3\r\nx,\"y\",z\r\n").unwrap();
     let table = Arc::new(CsvTable::new(CsvOptions::default(), &payments(), &[0, 1, 2]).unwrap());
-    let mut split = table.open(file.path().to_str().unwrap(), None).unwrap().next_split().unwrap().unwrap();
+    let mut split =
+        table.open(file.path().to_str().unwrap(), None, BLOCK_BYTES).unwrap().next_split().unwrap().unwrap();
     let Read::Rows(chunk) = split.read(10).unwrap() else { panic!("rows") };
     let raw: Vec<_> = chunk.bad.iter().map(|b| b.raw.clone().unwrap()).collect();
     assert_eq!(raw, [b"2,3".to_vec(), b"x,\"y\",z".to_vec()]);
@@ -385,7 +387,7 @@ proptest! {
         let open = |block: usize| {
             let table = table.clone();
             move |from: Option<&Position>| -> Box<dyn PartitionReader> {
-                Box::new(table.open_with_blocks(path, from, block).unwrap())
+                Box::new(table.open(path, from, block).unwrap())
             }
         };
         let records = crate::resume::check(&open(block), &plan)?;
@@ -403,7 +405,9 @@ fn reading_goes_on_around_oversize_records() {
     let table = Arc::new(CsvTable::new(CsvOptions::default(), &payments(), &[0, 1, 2]).unwrap());
     let path = file.path().to_str().unwrap();
     for plan in [[(1, true), (1, true)], [(1, false), (1, true)], [(1, true), (7, false)]] {
-        let open = |from: Option<&Position>| -> Box<dyn PartitionReader> { Box::new(table.open(path, from).unwrap()) };
+        let open = |from: Option<&Position>| -> Box<dyn PartitionReader> {
+            Box::new(table.open(path, from, BLOCK_BYTES).unwrap())
+        };
         let records = crate::resume::check(&open, &plan).unwrap();
         let found =
             |r: &Result<_, (String, _)>| r.as_ref().err().map(|e| e.0[..e.0.find([',', ':']).unwrap()].to_owned());

@@ -39,7 +39,7 @@ fn parquet(rows: i64) -> Vec<u8> {
 #[test]
 fn a_missing_file_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    for format in ["csv", "parquet"] {
+    for format in ["csv", "json", "parquet"] {
         says(read(&folder.path().join("nothing.here"), format), &["nothing.here"]);
         says(read(&folder.path().join("*.none"), format), &["*.none"]);
     }
@@ -48,7 +48,7 @@ fn a_missing_file_is_named() {
 #[test]
 fn an_empty_file_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    for format in ["csv", "parquet"] {
+    for format in ["csv", "json", "parquet"] {
         let path = folder.path().join("nothing_in_it");
         std::fs::write(&path, b"").unwrap();
         says(read(&path, format), &["nothing_in_it", "is empty"]);

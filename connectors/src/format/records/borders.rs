@@ -1,4 +1,4 @@
-//! The sequential part of reading CSV: cutting a file into blocks of whole records.
+//! The sequential part of reading: cutting a file into blocks of whole records.
 //!
 //! Records and lines are counted on the way, so that every block knows its first record's number and line. A block
 //! without a quote is cut at its last line break; one with quotes is walked from quote to quote and line break to line

@@ -1,11 +1,10 @@
-//! Columns from fields, one column at a time.
+//! Columns from the texts of values, one column at a time.
 
-use super::fields::Fields;
 use crate::format::values::{self, Cause};
 use arrow::array::{ArrayRef, BinaryArray, BooleanArray, Decimal128Array, PrimitiveArray, StringArray};
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::*;
-use highwater_engine::graph::types::{fraction_digits, sql_type};
+use highwater_engine::graph::types::{PRECISION_MAX, fraction_digits, sql_type};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -15,36 +14,55 @@ const SHOWN_CHARS_MAX: usize = 60;
 /// A column to decode.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Which field of a record.
-    pub field: usize,
-    /// The declared name.
-    pub name: String,
+    /// Which value of a record, as the format counts them.
+    pub value: usize,
+    /// The column as errors name it: `column 3 (amount)`.
+    pub place: String,
     /// The declared type.
     pub data_type: DataType,
 }
 
-/// Decodes fields of one block.
-pub struct Decoder<'a> {
-    /// The block.
-    pub data: &'a [u8],
-    /// Its field borders.
-    pub fields: &'a Fields,
-    /// The quote character, if the block holds any.
-    pub quote: Option<u8>,
-    /// The unquoted text that is NULL.
-    pub null_literal: Option<&'a [u8]>,
+/// What a column's values are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Numbers, times, BOOLEAN.
+    Plain,
+    /// STRING.
+    Text,
+    /// BYTES, as Base64.
+    Bytes,
+}
+
+/// The values of the records found in a block, as a format has them.
+pub trait Values {
+    /// Whether an integer may be written with a fraction or an exponent: `1.0`, `1e3`.
+    const NUMBERS_HAVE_EXPONENTS: bool;
+
+    /// The bytes of a value as they stand in the file: what an error shows.
+    fn as_written(&self, row: usize, value: usize) -> &[u8];
+
+    /// The text that a value stands for; `None` is NULL. `scratch` is for a text that does not stand so in the file.
+    fn text<'v>(
+        &'v self,
+        row: usize,
+        value: usize,
+        content: Content,
+        scratch: &'v mut Vec<u8>,
+    ) -> Result<Option<&'v [u8]>, Cause>;
+}
+
+/// Decodes the values of one block.
+pub struct Decoder<V> {
+    /// Good records.
+    pub rows: usize,
+    /// Their values.
+    pub values: V,
 }
 
 /// What is wrong with rows, by row: the first wrong column of each.
 pub type Wrong = BTreeMap<usize, String>;
 
-/// A field's content.
-enum Value<'a> {
-    Null,
-    Text(&'a [u8]),
-}
-
-impl Decoder<'_> {
+impl<V: Values> Decoder<V> {
     /// The column of every row. Rows whose field can't be decoded are noted in `wrong` and hold any value.
     pub fn column(&self, plan: &Plan, wrong: &mut Wrong) -> ArrayRef {
         macro_rules! primitive {
@@ -54,10 +72,10 @@ impl Decoder<'_> {
         }
         match &plan.data_type {
             DataType::Boolean => self.boolean(plan, wrong),
-            DataType::Int8 => primitive!(Int8Type, values::narrow),
-            DataType::Int16 => primitive!(Int16Type, values::narrow),
-            DataType::Int32 => primitive!(Int32Type, values::narrow),
-            DataType::Int64 => primitive!(Int64Type, values::integer),
+            DataType::Int8 => primitive!(Int8Type, integer::<V, _>),
+            DataType::Int16 => primitive!(Int16Type, integer::<V, _>),
+            DataType::Int32 => primitive!(Int32Type, integer::<V, _>),
+            DataType::Int64 => primitive!(Int64Type, integer::<V, _>),
             DataType::Float32 => primitive!(Float32Type, values::float),
             DataType::Float64 => primitive!(Float64Type, values::float),
             DataType::Decimal128(p, s) => {
@@ -79,7 +97,8 @@ impl Decoder<'_> {
     }
 
     fn timestamp(&self, plan: &Plan, wrong: &mut Wrong, unit: TimeUnit, zoned: bool) -> ArrayRef {
-        let parse = move |t: &[u8]| values::timestamp(t, fraction_digits(unit), zoned);
+        let mut times = values::Timestamps::new(fraction_digits(unit), zoned);
+        let parse = move |t: &[u8]| times.parse(t);
         macro_rules! of {
             ($t:ty) => {
                 Arc::new(self.primitive::<$t>(plan, wrong, parse).with_data_type(plan.data_type.clone()))
@@ -97,10 +116,10 @@ impl Decoder<'_> {
         &self,
         plan: &Plan,
         wrong: &mut Wrong,
-        parse: impl Fn(&[u8]) -> Result<T::Native, Cause>,
+        mut parse: impl FnMut(&[u8]) -> Result<T::Native, Cause>,
     ) -> PrimitiveArray<T> {
-        let mut out = Vec::with_capacity(self.fields.rows());
-        let nulls = self.each(plan, wrong, false, |text| match text {
+        let mut out = Vec::with_capacity(self.rows);
+        let nulls = self.each(plan, wrong, Content::Plain, |text| match text {
             None => {
                 out.push(T::Native::default());
                 Ok(())
@@ -118,8 +137,8 @@ impl Decoder<'_> {
     }
 
     fn boolean(&self, plan: &Plan, wrong: &mut Wrong) -> ArrayRef {
-        let mut out = Vec::with_capacity(self.fields.rows());
-        let nulls = self.each(plan, wrong, false, |text| {
+        let mut out = Vec::with_capacity(self.rows);
+        let nulls = self.each(plan, wrong, Content::Plain, |text| {
             let parsed = text.map_or(Ok(false), |t| values::boolean(t.trim_ascii()));
             out.push(parsed.unwrap_or(false));
             parsed.map(|_| ())
@@ -129,7 +148,7 @@ impl Decoder<'_> {
 
     fn strings(&self, plan: &Plan, wrong: &mut Wrong) -> ArrayRef {
         let (mut bytes, mut offsets) = (Vec::new(), self.offsets());
-        let nulls = self.each(plan, wrong, true, |text| {
+        let nulls = self.each(plan, wrong, Content::Text, |text| {
             bytes.extend_from_slice(text.unwrap_or(&[]));
             offsets.push(bytes.len() as i32);
             Ok(())
@@ -145,7 +164,7 @@ impl Decoder<'_> {
     #[cold]
     fn strings_with_bad_rows(&self, plan: &Plan, wrong: &mut Wrong) -> ArrayRef {
         let (mut text, mut offsets) = (String::new(), self.offsets());
-        let nulls = self.each(plan, wrong, true, |field| {
+        let nulls = self.each(plan, wrong, Content::Text, |field| {
             let decoded = std::str::from_utf8(field.unwrap_or(&[]));
             text.push_str(decoded.unwrap_or_default());
             offsets.push(text.len() as i32);
@@ -157,7 +176,7 @@ impl Decoder<'_> {
 
     fn bytes(&self, plan: &Plan, wrong: &mut Wrong) -> ArrayRef {
         let (mut bytes, mut offsets) = (Vec::new(), self.offsets());
-        let nulls = self.each(plan, wrong, true, |text| {
+        let nulls = self.each(plan, wrong, Content::Bytes, |text| {
             let before = bytes.len();
             let decoded = values::base64_decode(text.unwrap_or(&[]), &mut bytes);
             if decoded.is_err() {
@@ -171,82 +190,63 @@ impl Decoder<'_> {
     }
 
     fn offsets(&self) -> Vec<i32> {
-        let mut offsets = Vec::with_capacity(self.fields.rows() + 1);
+        let mut offsets = Vec::with_capacity(self.rows + 1);
         offsets.push(0);
         offsets
     }
 
-    /// Calls `take` with the text of every row, `None` for NULL; returns which rows are not NULL. `text` types keep the
-    /// empty field as a value.
+    /// Calls `take` with the text of every row, `None` for NULL; returns which rows are not NULL.
     #[inline(always)]
     fn each(
         &self,
         plan: &Plan,
         wrong: &mut Wrong,
-        text: bool,
+        content: Content,
         mut take: impl FnMut(Option<&[u8]>) -> Result<(), Cause>,
     ) -> Option<NullBuffer> {
         let (mut scratch, mut nulls) = (Vec::new(), Vec::new());
-        for row in 0..self.fields.rows() {
-            let field = self.fields.field(self.data, row, plan.field);
-            let taken = match self.value(field, text, &mut scratch) {
-                Value::Text(text) => take(Some(text)),
-                Value::Null => {
+        for row in 0..self.rows {
+            let taken = match self.values.text(row, plan.value, content, &mut scratch) {
+                Ok(Some(text)) => take(Some(text)),
+                Ok(None) => {
                     nulls.push(row);
                     take(None)
                 }
+                Err(cause) => take(None).and(Err(cause)),
             };
             if let Err(cause) = taken {
-                wrong.entry(row).or_insert_with(|| describe(plan, field, cause));
+                wrong.entry(row).or_insert_with(|| describe(plan, self.values.as_written(row, plan.value), cause));
             }
         }
         if nulls.is_empty() {
             return None;
         }
-        let mut valid = vec![true; self.fields.rows()];
+        let mut valid = vec![true; self.rows];
         nulls.iter().for_each(|row| valid[*row] = false);
         Some(NullBuffer::from(valid))
     }
-
-    #[inline(always)]
-    fn value<'v>(&self, field: &'v [u8], text: bool, scratch: &'v mut Vec<u8>) -> Value<'v> {
-        if let Some(quote) = self.quote
-            && field.first() == Some(&quote)
-        {
-            return Value::Text(unquote(field, quote, scratch));
-        }
-        match self.null_literal {
-            Some(null) if null == field => Value::Null,
-            _ if field.is_empty() && !text => Value::Null,
-            _ => Value::Text(field),
-        }
-    }
 }
 
-/// The content of a quoted field.
-fn unquote<'v>(field: &'v [u8], quote: u8, scratch: &'v mut Vec<u8>) -> &'v [u8] {
-    let inner = &field[1..field.len() - 1];
-    if memchr::memchr(quote, inner).is_none() {
-        return inner;
+/// An integer, also one with a zero fraction or an exponent where the format has such numbers.
+#[inline(always)]
+fn integer<V: Values, T: TryFrom<i64>>(text: &[u8]) -> Result<T, Cause> {
+    match values::narrow(text) {
+        Err(Cause::Malformed) if V::NUMBERS_HAVE_EXPONENTS => {
+            let exact = values::decimal(text, PRECISION_MAX, 0)?;
+            i64::try_from(exact).ok().and_then(|v| T::try_from(v).ok()).ok_or(Cause::Range)
+        }
+        narrowed => narrowed,
     }
-    scratch.clear();
-    let mut rest = inner;
-    while let Some(at) = memchr::memchr(quote, rest) {
-        scratch.extend_from_slice(&rest[..=at]);
-        rest = rest.get(at + 2..).unwrap_or(&[]);
-    }
-    scratch.extend_from_slice(rest);
-    scratch
 }
 
 #[cold]
-fn describe(plan: &Plan, field: &[u8], cause: Cause) -> String {
-    let text = String::from_utf8_lossy(field);
+fn describe(plan: &Plan, written: &[u8], cause: Cause) -> String {
+    let text = String::from_utf8_lossy(written);
     let shown: String = text.chars().take(SHOWN_CHARS_MAX).collect();
     let more = if shown.len() < text.len() { "…" } else { "" };
     let type_name = match plan.data_type {
         DataType::Binary => "Base64 text of BYTES".to_owned(),
         _ => sql_type(&plan.data_type),
     };
-    format!("column {} ({}): {shown:?}{more} {}", plan.field + 1, plan.name, cause.message(&type_name))
+    format!("{}: {shown:?}{more} {}", plan.place, cause.message(&type_name))
 }
