@@ -8,7 +8,7 @@
 //! | `sink.rolling-policy.file-size` | `128 MB` | sink of a job with state: so many bytes of staged rows become a file |
 //! | `sink.rolling-policy.rollover-interval` | `5 min` | sink of a job with state: rows become a file when they are so old |
 //!
-//! Every file is a partition, in path order; files and folders whose name begins with `.` or `_` are skipped. The
+//! Files of text may be compressed with gzip or zstd. Every file is a partition, in path order; files and folders whose name begins with `.` or `_` are skipped. The
 //! folder of a job without state is complete or absent ([`mod@write`]); a job with state adds whole files ([`publish`]).
 
 pub mod fingerprint;

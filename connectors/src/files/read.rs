@@ -7,12 +7,12 @@ use crate::format::json::read::JsonTable;
 use crate::format::parquet::read::ParquetReader;
 use crate::format::parquet::{ParquetFile, ParquetTable};
 use crate::format::records::BLOCK_BYTES;
+use crate::format::records::input::Input;
 use arrow::datatypes::{DataType, TimeUnit};
 use highwater_engine::error::{BuildError, SourceError};
 use highwater_engine::expr::{Expr, Literal};
 use highwater_engine::graph::SourceSpec;
 use highwater_engine::source::{PartitionInfo, PartitionReader, Position, Read, Source};
-use std::fs::File;
 use std::io::Read as _;
 use std::sync::Arc;
 
@@ -184,15 +184,10 @@ fn first_time(table: &dyn TextTable, path: &str) -> Option<i64> {
     None
 }
 
-/// A file that is plainly not text would give nothing but bad rows.
+/// A file that is plainly not text would give nothing but bad rows; one that can't be unpacked gives none.
 fn not_foreign(path: &str) -> Result<(), String> {
     let mut magic = Vec::new();
-    let file = File::open(path).map_err(|e| super::io_error("open", path, &e))?;
-    file.take(4).read_to_end(&mut magic).map_err(|e| super::io_error("read", path, &e))?;
-    match magic.as_slice() {
-        [0x1F, 0x8B, ..] => Err(format!("{path} is compressed with gzip; unpack it (gunzip)")),
-        [0x28, 0xB5, 0x2F, 0xFD] => Err(format!("{path} is compressed with zstd; unpack it (unzstd)")),
-        b"PAR1" => Err(format!("{path} is a Parquet file; set 'format' = 'parquet'")),
-        _ => Ok(()),
-    }
+    let input = Input::open(path, 0).map_err(|e| e.message)?;
+    input.take(4).read_to_end(&mut magic).map_err(|e| super::io_error("read", path, &e))?;
+    if magic == b"PAR1" { Err(format!("{path} is a Parquet file; set 'format' = 'parquet'")) } else { Ok(()) }
 }

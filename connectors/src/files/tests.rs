@@ -219,7 +219,7 @@ fn bad_inputs_are_named_when_the_job_is_planned() {
     for (name, bytes, pairs, part) in [
         ("absent.csv", None, &csv[..], "absent.csv: it does not exist; check the path"),
         ("zero.csv", Some(&b""[..]), &csv, "zero.csv is empty (0 bytes)"),
-        ("z.csv", Some(b"\x1F\x8B\x08\x00"), &csv, "is compressed with gzip; unpack it"),
+        ("z.csv", Some(b"\x1F\x8B\x08\x00"), &csv, "z.csv: its gzip data is truncated or damaged"),
         ("p.csv", Some(b"PAR1PAR1"), &csv, "is a Parquet file; set 'format' = 'parquet'"),
         ("h.csv", Some(b"a,b\n"), &[("format", "csv"), ("csv.header", "true")], "the header has 2 columns"),
         ("x.parquet", Some(b"1,2,3\n"), &[("format", "parquet")], "is no Parquet file"),
@@ -294,5 +294,33 @@ fn a_source_goes_on_where_a_chunk_ended() {
             assert!(records.iter().map(|r| r.0).eq(0..rows));
         }
         assert_ne!(source.fingerprint(0).unwrap(), source.fingerprint(1).unwrap());
+    }
+}
+
+#[test]
+fn a_compressed_file_is_read_and_gone_on_with_as_the_plain_one() {
+    let dir = tempfile::tempdir().unwrap();
+    for (format, pairs) in
+        [("csv", vec![("format", "csv"), ("csv.header", "true")]), ("json", vec![("format", "json")])]
+    {
+        let out = dir.path().join(format);
+        let table = sink_at(&out, &pairs).unwrap();
+        write(&*table, 0, &batch(0..100_000));
+        table.commit().unwrap();
+        let plain = fs::read(out.join(format!("part-0.{format}"))).unwrap();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut gzip, &plain).unwrap();
+        let zstd = zstd::stream::encode_all(&plain[..], 1).unwrap();
+        for (name, packed) in [("gz", gzip.finish().unwrap()), ("zst", zstd)] {
+            let path = dir.path().join(format!("payments.{format}.{name}"));
+            fs::write(&path, &packed).unwrap();
+            let spec = spec(path.to_str().unwrap(), &pairs);
+            let (rows, times) = read_all(&spec).unwrap();
+            assert_eq!((rows, times), (batch(0..100_000), vec![Some(0)]));
+            let source = source(&spec, &RunOptions::default()).unwrap();
+            let open = |from: Option<&Position>| -> Box<dyn PartitionReader> { source.open(0, from).unwrap() };
+            let records = crate::resume::check(&open, &[(30_001, true), (8_192, false), (20_000, true)]).unwrap();
+            assert!(records.iter().map(|r| r.0).eq(0..100_000));
+        }
     }
 }

@@ -6,12 +6,12 @@ use super::header::{Layout, names};
 use crate::format::records::borders::{Block, Borders, Piece};
 use crate::format::records::decode::{Decoder, Plan, Wrong};
 use crate::format::records::found::Found;
+use crate::format::records::input::Input;
 use crate::format::records::read::{RecordFormat, RecordReader, borders_of, next_piece, schema_of};
 use arrow::array::ArrayRef;
 use arrow_schema::SchemaRef;
 use highwater_engine::error::SourceError;
 use highwater_engine::source::Position;
-use std::fs::File;
 
 /// Bytes of the blocks in which a header is read.
 const HEADER_BYTES: usize = 64 << 10;
@@ -62,7 +62,7 @@ impl CsvTable {
 
     /// Reads the header, if there is one, and settles which field is which column: also the number of the first record
     /// behind it, and what was read of it.
-    fn begin(&self, path: &str, borders: &mut Borders<File>) -> Result<(Layout, u64, Option<Piece>), SourceError> {
+    fn begin(&self, path: &str, borders: &mut Borders<Input>) -> Result<(Layout, u64, Option<Piece>), SourceError> {
         if !self.options.header {
             return Ok((Layout::positional(self.physical.fields().len()), 0, None));
         }

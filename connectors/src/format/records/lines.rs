@@ -1,22 +1,13 @@
-//! Files at a byte, and line numbers of files whose reading began in their middle.
+//! Line numbers of files whose reading began in their middle.
 
+use super::input::Input;
 use crate::files::io_error;
 use highwater_engine::error::SourceError;
-use std::fs::File;
-use std::io::{Read as _, Seek, SeekFrom};
+use std::io::Read as _;
 use std::sync::OnceLock;
 
 /// Bytes read at a time where line breaks are counted.
 const BUFFER_BYTES: usize = 64 << 10;
-
-/// A file at this byte.
-pub(super) fn open_at(path: &str, at: u64) -> Result<File, SourceError> {
-    let mut file = File::open(path).map_err(|e| SourceError::new(io_error("open", path, &e)))?;
-    if at > 0 {
-        file.seek(SeekFrom::Start(at)).map_err(|e| SourceError::new(io_error("read", path, &e)))?;
-    }
-    Ok(file)
-}
 
 /// Line numbers of a file whose reading began in its middle. Only bad records ask for lines, so the lines before are
 /// counted when the first one does: that reads the file up to there, once.
@@ -50,7 +41,7 @@ impl Lines {
         if self.until == 0 {
             return Ok(0);
         }
-        let mut input = open_at(&self.path, 0)?.take(self.until);
+        let mut input = Input::open(&self.path, 0)?.take(self.until);
         let (mut buffer, mut lines) = (vec![0; BUFFER_BYTES], 0);
         loop {
             let read = input.read(&mut buffer);

@@ -4,12 +4,15 @@
 //! worker by [`read`]: the format finds the records and where their values are ([`found`]), then [`decode`] goes column by
 //! column. A format says only what is its own, as a [`RecordFormat`](read::RecordFormat).
 //!
+//! Files in gzip or zstd are unpacked on the way ([`input`]).
+//!
 //! A record's offset is its number in the file; bad records and skipped empty lines take one too. Bad records become rows
 //! of `t$errors` with their line, the reason and their bytes. Columns that the job does not read are not decoded.
 
 pub mod borders;
 pub mod decode;
 pub mod found;
+pub mod input;
 mod lines;
 pub mod read;
 

@@ -3,7 +3,8 @@
 use super::borders::{Block, Borders, Oversize, Piece};
 use super::decode::Wrong;
 use super::found::Found;
-use super::lines::{Lines, open_at};
+use super::input::Input;
+use super::lines::Lines;
 use super::{BLOCK_BYTES, RAW_BYTES_MAX};
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::filter_record_batch;
@@ -11,7 +12,6 @@ use arrow_schema::{ArrowError, Schema, SchemaRef};
 use highwater_engine::batch::Offsets;
 use highwater_engine::error::SourceError;
 use highwater_engine::source::{BadRecord, Chunk, PartitionReader, Position, Read, Split};
-use std::fs::File;
 use std::sync::Arc;
 
 /// What is a format's own: how records of one file are found and decoded.
@@ -41,7 +41,7 @@ pub fn schema_of(physical: &Schema, read: &[usize]) -> Result<SchemaRef, ArrowEr
 /// One file, read in order.
 pub struct RecordReader<F> {
     path: String,
-    borders: Borders<File>,
+    borders: Borders<Input>,
     /// A piece that is read already.
     pending: Option<Piece>,
     file: Arc<RecordFile<F>>,
@@ -61,12 +61,12 @@ pub fn borders_of(
     path: &str,
     (delimiter, quote): (u8, Option<u8>),
     block_bytes: usize,
-) -> Result<Borders<File>, SourceError> {
-    Ok(Borders::new(open_at(path, 0)?, delimiter, quote, block_bytes))
+) -> Result<Borders<Input>, SourceError> {
+    Ok(Borders::new(Input::open(path, 0)?, delimiter, quote, block_bytes))
 }
 
 /// The next piece of a file.
-pub fn next_piece(borders: &mut Borders<File>, path: &str) -> Result<Option<Piece>, SourceError> {
+pub fn next_piece(borders: &mut Borders<Input>, path: &str) -> Result<Option<Piece>, SourceError> {
     borders.next_piece().map_err(|e| SourceError::new(crate::files::io_error("read", path, &e)))
 }
 
@@ -77,7 +77,7 @@ impl<F: RecordFormat> RecordReader<F> {
         format: F,
         schema: &SchemaRef,
         first: u64,
-        (borders, pending): (Borders<File>, Option<Piece>),
+        (borders, pending): (Borders<Input>, Option<Piece>),
     ) -> Self {
         let file = Arc::new(RecordFile { format, schema: schema.clone(), first, lines: Lines::default() });
         Self { path: path.to_owned(), borders, pending, file }
@@ -94,8 +94,8 @@ impl<F: RecordFormat> RecordReader<F> {
     ) -> Result<Self, SourceError> {
         let (delimiter, quote) = format.delimiter_and_quote();
         let record = first + from.offset.max(0) as u64;
-        let borders =
-            Borders::new(open_at(path, from.at)?, delimiter, quote, block_bytes.min(BLOCK_BYTES)).from(from.at, record);
+        let borders = Borders::new(Input::open(path, from.at)?, delimiter, quote, block_bytes.min(BLOCK_BYTES))
+            .from(from.at, record);
         let lines = Lines::new(path, from.at);
         let file = Arc::new(RecordFile { format, schema: schema.clone(), first, lines });
         Ok(Self { path: path.to_owned(), borders, pending: None, file })
