@@ -19,15 +19,17 @@ pub fn fields(line: &[u8]) -> Result<Vec<(String, Option<String>)>, String> {
         }
         String::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())
     };
-    let field = |(name, value): (&[u8], &[u8])| {
+    let field = |(name, value): Span| {
         let value = if value == b"null" { None } else { Some(text(value)?) };
         Ok((text(name)?, value))
     };
     spans.into_iter().map(field).collect()
 }
 
-/// Names and values as they are written.
-fn spans(line: &[u8]) -> Result<Vec<(&[u8], &[u8])>, Fault> {
+/// A name and its value, as they are written.
+type Span<'l> = (&'l [u8], &'l [u8]);
+
+fn spans(line: &[u8]) -> Result<Vec<Span<'_>>, Fault> {
     let expected = |at, what| Err(Fault { at, what: What::Expected(what) });
     let mut at = white(line, 0);
     if line[at] != b'{' {
