@@ -81,7 +81,14 @@ impl Prepared {
         let graph = graph(workload)?;
         let Step::Source(spec) = &graph.nodes[0].step else { anyhow::bail!("the first node is the source") };
         let source = Arc::new(Memory::new(rows, spec, workers)?);
-        Ok(Self { graph, parts: Arc::new(MemoryParts { source, written: Arc::default() }) })
+        Ok(Self { graph, parts: Arc::new(MemoryParts { source, written: Arc::default(), kept: 0 }) })
+    }
+
+    /// Keeps some of the batches that are written, for [`Prepared::sample`].
+    pub fn sampled(self) -> Self {
+        let MemoryParts { source, written, .. } = &*self.parts;
+        let parts = MemoryParts { source: source.clone(), written: written.clone(), kept: SAMPLE_BATCHES };
+        Self { parts: Arc::new(parts), ..self }
     }
 
     /// Runs the job.
@@ -107,7 +114,7 @@ impl Prepared {
         Ok(highwater_engine::flow::run_with_state(&self.graph, &parts, &options, &Control::new(), &keep)?)
     }
 
-    /// Some of the batches that were written, with the sink's schema.
+    /// Some of the batches that were written, with the sink's schema, if it is [`sampled`](Prepared::sampled).
     pub fn sample(&self) -> Result<Vec<RecordBatch>> {
         let written = self.parts.written.lock().unwrap_or_else(PoisonError::into_inner);
         written.sample.first().context("nothing was written")?;
@@ -128,6 +135,8 @@ struct Written {
 struct MemoryParts {
     source: Arc<Memory>,
     written: Arc<Mutex<Written>>,
+    /// Batches that each worker keeps.
+    kept: usize,
 }
 
 impl Parts for MemoryParts {
@@ -135,7 +144,7 @@ impl Parts for MemoryParts {
         Ok(self.source.clone())
     }
     fn sink(&self, _: &SinkSpec, schema: &SchemaRef) -> Result<Arc<dyn SinkTable>, BuildError> {
-        Ok(Arc::new(Sums { columns: Columns::of(schema), written: self.written.clone() }))
+        Ok(Arc::new(Sums { columns: Columns::of(schema), written: self.written.clone(), kept: self.kept }))
     }
     fn publisher(&self, _: &SinkSpec, _: &SchemaRef, _: bool) -> Result<Box<dyn Publisher>, BuildError> {
         Ok(Box::new(Unseen))
@@ -194,12 +203,13 @@ impl Columns {
 struct Sums {
     columns: Columns,
     written: Arc<Mutex<Written>>,
+    kept: usize,
 }
 
 impl SinkTable for Sums {
     fn open(&self, _: usize) -> Result<Box<dyn Sink>, SinkError> {
         let (columns, written) = (self.columns.clone(), self.written.clone());
-        Ok(Box::new(Writer { columns, own: Written::default(), written }))
+        Ok(Box::new(Writer { columns, own: Written::default(), written, kept: self.kept }))
     }
     fn commit(&self) -> Result<(), SinkError> {
         Ok(())
@@ -211,6 +221,7 @@ struct Writer {
     columns: Columns,
     own: Written,
     written: Arc<Mutex<Written>>,
+    kept: usize,
 }
 
 impl Sink for Writer {
@@ -223,7 +234,7 @@ impl Sink for Writer {
             sum: total(&c.sums),
             other: total(&c.others),
         });
-        if self.own.sample.len() < SAMPLE_BATCHES {
+        if self.own.sample.len() < self.kept {
             self.own.sample.push(rows.clone());
         }
         Ok(())

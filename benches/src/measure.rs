@@ -120,7 +120,7 @@ impl Task {
     /// Digests rows as the engine wrote them: a sample, again and again.
     fn digest(self) -> Result<Found> {
         let rows = payments::payments(self.rows.min(1_000_000), self.workload.pace_us());
-        let prepared = engine::Prepared::new(self.workload, &rows, 1)?;
+        let prepared = engine::Prepared::new(self.workload, &rows, 1)?.sampled();
         prepared.run(1)?;
         let sample = prepared.sample()?;
         let in_sample: usize = sample.iter().map(|b| b.num_rows()).sum();
