@@ -9,6 +9,7 @@
 //! | [`session`] | keyed aggregation over sessions |
 //! | [`over`] | keyed trailing frames, `final` and `arrival` |
 //! | [`aggregate`] | exact values shared by windows and frames: types, sums, means, deviations |
+//! | `prefetch` | asking for memory that will be read soon |
 //! | [`check`] | tests of operators as scripts |
 //!
 //! No module here sees timely, a clock or a file. [`operator`] makes the operator of a node of the graph.
@@ -19,6 +20,7 @@ pub mod check;
 pub mod expression;
 pub mod late;
 pub mod over;
+mod prefetch;
 pub mod session;
 pub mod stateless;
 pub mod time_range;

@@ -191,7 +191,7 @@ impl KeyTable {
     /// Asks for the place of a key with this hash.
     #[inline(always)]
     pub fn prefetch(&self, hash: u64) {
-        super::prefetch::prefetch(&self.heads, self.place(hash));
+        crate::prefetch::prefetch(&self.heads, self.place(hash));
     }
 
     /// The place of `key`, which is added if it is new: then its head is [`State::Free`] until the caller sets it. Room

@@ -4,8 +4,8 @@
 //! of more than 18 digits two words, a string or bytes one word of the [`Interner`].
 
 use super::intern::Interner;
-use super::prefetch::prefetch;
 use crate::aggregate::values::{Shape, Values, ordered_bits};
+use crate::prefetch::prefetch;
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, StringArray};
 use arrow::buffer::{NullBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Decimal128Type};

@@ -2,7 +2,7 @@
 //!
 //! Open addressing with 24 bytes a value; a value that is removed leaves no gap.
 
-use super::prefetch::prefetch;
+use crate::prefetch::prefetch;
 use highwater_engine::hash::{hash_i64, table_hash};
 
 /// The last occurrence of a value.

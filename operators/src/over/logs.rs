@@ -11,8 +11,8 @@ use super::lane::Kind;
 use super::long::LongLog;
 use super::measure::{Entries, SQUARED_MAX, Totals, scan, wide};
 use super::plan::{Plan, TIME, Value};
-use super::prefetch::prefetch;
 use super::small::{self, Small};
+use crate::prefetch::prefetch;
 use highwater_engine::error::OperatorError;
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use super::intern::Interner;
 use super::lasts::{Last, Lasts};
 use super::measure::{Entries, Moments, Totals, WideMoments};
 use super::plan::{Distinct, Plan, TIME};
-use super::prefetch::{prefetch, prefetch_all};
+use crate::prefetch::{prefetch, prefetch_all};
 
 /// The entries of a long log, entry by entry: the words of the plan, then for each distinct input the event times of the
 /// previous and the next occurrence. What was forgotten stays at the front until it is half of all.

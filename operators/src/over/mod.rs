@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `plan`, `refuse` | a node compiled: the words of an entry, measures shared by calls; what can't be compiled |
 //! | `waiting`, `operator`, `snapshot` | rows until their turn; the four calls; state by key group |
-//! | `keys`, `logs`, `prefetch` | from keys to logs; forgetting; looking ahead |
+//! | `keys`, `logs` | from keys to logs; forgetting; looking ahead |
 //! | `arena`, `small` | logs of at most 64 entries: a chunk each, scanned for every answer |
 //! | `long`, `cursor`, `lasts`, `extrema` | longer logs: a cursor per frame, last occurrences, a pyramid per extremum |
 //! | `lane`, `intern`, `measure`, `answer` | columns to words; strings as words; words to moments; moments to columns |
@@ -37,7 +37,6 @@ mod long;
 mod measure;
 mod operator;
 mod plan;
-mod prefetch;
 mod refuse;
 mod small;
 mod snapshot;

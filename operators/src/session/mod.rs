@@ -21,7 +21,7 @@ use crate::window::keys::{KeyBatch, Packing};
 use crate::window::plan::Plan;
 use crate::window::results::Results;
 use crate::window::rows::{Arguments, Placed, Scratch};
-use crate::window::slices::key_hashes;
+use crate::window::slices::Hashes;
 use crate::window::states::States;
 use crate::window::total::needs_hashes;
 use crate::window::{check_schema, too_large};
@@ -88,8 +88,8 @@ impl SessionWindow {
         let arguments = Arguments::of(&self.plan, &self.sets, batch, &mut scratch)?;
         let columns: Vec<ArrayRef> = self.plan.keys.iter().map(|k| batch.column(*k).clone()).collect();
         let keys = KeyBatch::pack(Packing::of(&self.plan.key_fields), &columns, batch.rows())?;
-        let hashes = key_hashes(batch, &columns, &keys, &mut scratch.hashes);
-        self.groups.assign(&keys, hashes, 0, batch.rows(), &mut self.slots);
+        let hashes = Hashes::of(batch, &columns, &keys);
+        self.groups.assign(&keys, hashes.piece(0, batch.rows(), &mut scratch.hashes), 0, &mut self.slots);
         for (slot, t) in self.slots.iter_mut().zip(batch.times().iter()) {
             room_around(*t)?;
             *slot = self.sessions.add(*slot, *t, *t);

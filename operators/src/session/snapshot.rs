@@ -53,7 +53,7 @@ impl SessionWindow {
         let columns = &rows.columns()[..n];
         let keys = KeyBatch::pack(Packing::of(&self.plan.key_fields), columns, rows.num_rows())?;
         let hashes = hash_columns(columns, rows.num_rows());
-        self.groups.assign(&keys, &hashes, 0, rows.num_rows(), &mut self.slots);
+        self.groups.assign(&keys, &hashes, 0, &mut self.slots);
         let time = |at: usize| rows.column(n + at).as_primitive::<Int64Type>().values();
         for ((slot, first), last) in self.slots.iter_mut().zip(time(0)).zip(time(1)) {
             *slot = self.sessions.add(*slot, *first, *last);

@@ -104,11 +104,11 @@ impl Groups {
         &self.hashes
     }
 
-    /// Finds or makes the slots of the keys `at .. at + n` of a batch; `hashes` are those of the whole batch.
-    pub fn assign(&mut self, batch: &KeyBatch, hashes: &[u64], at: usize, n: usize, slots: &mut Vec<u32>) {
+    /// Finds or makes the slots of the keys of a batch that begin at `at`, one for each of their `hashes`.
+    pub fn assign(&mut self, batch: &KeyBatch, hashes: &[u64], at: usize, slots: &mut Vec<u32>) {
+        let n = hashes.len();
         slots.clear();
         slots.reserve(n);
-        let hashes = &hashes[at..at + n];
         let Self { index, hashes: known, keys, free } = self;
         let mut t = Table { index, known, free };
         match (keys, batch) {
@@ -303,8 +303,11 @@ struct Table<'a> {
 impl Table<'_> {
     #[inline(always)]
     fn words<K: Copy + PartialEq>(&mut self, known: &mut Vec<K>, batch: &[K], hashes: &[u64], slots: &mut Vec<u32>) {
+        let mut ahead = hashes.chunks(CHUNK).skip(1);
         for (batch, hashes) in batch.chunks(CHUNK).zip(hashes.chunks(CHUNK)) {
             // the cache misses of a chunk overlap: first the cells, then the keys they name, then the answers
+            ahead.next().unwrap_or_default().iter().for_each(|h| self.index.prefetch(table_hash(*h)));
+            self.index.reserve(batch.len());
             let mut cells = [Cell::NONE; CHUNK];
             self.index.peek(hashes.iter().map(|h| table_hash(*h)), &mut cells);
             let mut hits = [false; CHUNK];
@@ -328,27 +331,37 @@ impl Table<'_> {
         }
     }
 
-    /// Finds a key past its first cell, or adds it.
-    #[inline]
+    /// Finds a key past its first cell, or adds it. Room in the index must have been made.
+    #[inline(always)]
     fn search<K: Copy + PartialEq>(&mut self, known: &mut Vec<K>, key: K, h: u64) -> u32 {
-        let hash = table_hash(h);
-        self.index.find(hash, |s| known[s as usize] == key).unwrap_or_else(|| {
-            let slot = self.place(known, key, h);
-            self.index.insert(hash, slot);
-            slot
+        let new = self.vacant();
+        let found = self.index.find_or_add(table_hash(h), new, |s| known[s as usize] == key);
+        found.unwrap_or_else(|| self.place(known, key, h))
+    }
+
+    /// The slot that the next new key is put into.
+    #[inline(always)]
+    fn vacant(&self) -> u32 {
+        self.free.last().copied().unwrap_or_else(|| {
+            assert!(self.known.len() < u32::MAX as usize, "fewer than 2^32 groups in one table");
+            self.known.len() as u32
         })
     }
 
-    /// Puts a key into a free or a new slot.
+    /// Puts a key into the vacant slot.
+    #[inline(always)]
     fn place<K>(&mut self, keys: &mut Vec<K>, key: K, hash: u64) -> u32 {
-        if let Some(slot) = self.free.pop() {
-            keys[slot as usize] = key;
-            self.known[slot as usize] = hash;
-            return slot;
+        let slot = self.vacant();
+        match self.free.pop() {
+            Some(_) => {
+                keys[slot as usize] = key;
+                self.known[slot as usize] = hash;
+            }
+            None => {
+                keys.push(key);
+                self.known.push(hash);
+            }
         }
-        keys.push(key);
-        self.known.push(hash);
-        let slot = u32::try_from(keys.len() - 1).ok().filter(|s| *s < u32::MAX);
-        slot.expect("fewer than 2^32 groups in one table")
+        slot
     }
 }

@@ -4,6 +4,8 @@
 //! and removing read nothing but cells, and the look-ups of a batch overlap. Linear probing at half load; removing shifts
 //! followers back, so there are no tombstones.
 
+use crate::prefetch::prefetch;
+
 /// The empty cell. Slot numbers stay below `u32::MAX`.
 const EMPTY: u64 = u64::MAX;
 const CELLS_MIN: usize = 64;
@@ -75,6 +77,33 @@ impl Index {
             }
             at = (at + 1) & mask;
         }
+    }
+
+    /// The slot with this hash whose key is `equal`; if there is none, adds `new`. Room must have been made.
+    #[inline(always)]
+    pub fn find_or_add(&mut self, hash: u64, new: u32, equal: impl Fn(u32) -> bool) -> Option<u32> {
+        debug_assert!(new < u32::MAX, "slot {new} is the empty mark");
+        debug_assert!(self.len * 2 < self.cells.len(), "room for {new} was not made");
+        let mask = self.cells.len() - 1;
+        let mut at = hash as u32 as usize & mask;
+        loop {
+            let c = self.cells[at];
+            if c == EMPTY {
+                self.cells[at] = cell(hash, new);
+                self.len += 1;
+                return None;
+            }
+            if Cell(c).matches(hash) && equal(c as u32) {
+                return Some(c as u32);
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    /// Asks for the cell at which a look-up of this hash starts.
+    #[inline(always)]
+    pub fn prefetch(&self, hash: u64) {
+        prefetch(&self.cells, hash as u32 as usize & self.cells.len().wrapping_sub(1));
     }
 
     /// The cells at which look-ups of these hashes start. Reading many at once lets their cache misses overlap.
@@ -152,7 +181,11 @@ mod tests {
             for (key, add) in steps {
                 let found = index.find(hash(key), |slot| slot == key);
                 prop_assert_eq!(found, model.get(&key).copied());
-                if add && found.is_none() {
+                if add && key % 2 == 0 {
+                    index.reserve(1);
+                    prop_assert_eq!(index.find_or_add(hash(key), key, |slot| slot == key), found);
+                    model.insert(key, key);
+                } else if add && found.is_none() {
                     index.insert(hash(key), key);
                     model.insert(key, key);
                 } else if !add && found.is_some() {

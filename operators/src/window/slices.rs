@@ -1,7 +1,7 @@
 //! The open slices of a window operator: rows or partial results enter here, by slice and key.
 //!
-//! Rows are taken in runs that share a slice, each run in two passes: slots first, then one loop per column of state. A
-//! batch whose rows change slices too often is ordered by slice first.
+//! Rows are taken in runs that share a slice, piece by piece, each in two passes: slots first, then one loop per column of
+//! state. A batch whose rows change slices too often is ordered by slice first.
 
 use super::borders::{Borders, SliceId, Span};
 use super::groups::Groups;
@@ -11,6 +11,7 @@ use super::rows::{Arguments, Placed, Scratch};
 use super::states::States;
 use super::sums::TooLarge;
 use arrow::array::{ArrayRef, UInt32Array};
+use arrow::buffer::ScalarBuffer;
 use highwater_engine::batch::{Batch, ON_TIME};
 use highwater_engine::error::OperatorError;
 use highwater_engine::hash::{hash_columns, hash_i64};
@@ -18,6 +19,8 @@ use std::collections::BTreeMap;
 
 /// Mean length of runs below which a batch is ordered by slice.
 const RUN_ROWS_MIN: usize = 16;
+/// Rows taken together: what is made of them stays in the nearest cache until it is used.
+const PIECE_ROWS: usize = 1024;
 /// Emptied slices kept for their memory.
 const SPARE_MAX: usize = 32;
 
@@ -39,6 +42,14 @@ pub struct Run {
     pub rows: usize,
     /// `None` if no window takes the rows.
     pub slice: Option<SliceId>,
+}
+
+impl Run {
+    /// The run in pieces: where each starts, and its length.
+    fn pieces(self) -> impl Iterator<Item = (usize, usize)> {
+        let end = self.at + self.rows;
+        (self.at..end).step_by(PIECE_ROWS).map(move |at| (at, PIECE_ROWS.min(end - at)))
+    }
 }
 
 /// Open slices, in the order in which they enter windows.
@@ -74,14 +85,18 @@ impl Slices {
         let arguments = Arguments::of(plan, sets, &batch, &mut scratch)?;
         let columns: Vec<ArrayRef> = plan.keys.iter().map(|k| batch.column(*k).clone()).collect();
         let keys = KeyBatch::pack(Packing::of(&plan.key_fields), &columns, batch.rows())?;
-        let hashes = key_hashes(&batch, &columns, &keys, &mut scratch.hashes);
+        let hashes = Hashes::of(&batch, &columns, &keys);
         for run in runs {
             let Some(id) = run.slice else { continue };
             let (slice, slots) = self.slice(plan, id, closed);
-            slice.groups.assign(&keys, hashes, run.at, run.rows, slots);
-            slice.states.grow(slice.groups.slots());
-            let placed = Placed { at: run.at, slots };
-            slice.states.update(plan, placed, &arguments).map_err(|TooLarge| super::too_large(plan))?;
+            for (at, rows) in run.pieces() {
+                slice.groups.assign(&keys, hashes.piece(at, rows, &mut scratch.hashes), at, slots);
+                slice.states.grow(slice.groups.slots());
+                slice
+                    .states
+                    .update(plan, Placed { at, slots }, &arguments)
+                    .map_err(|TooLarge| super::too_large(plan))?;
+            }
         }
         scratch.recycle(arguments);
         self.scratch = scratch;
@@ -100,7 +115,7 @@ impl Slices {
     ) -> Result<(), OperatorError> {
         let Some(id) = run.slice else { return Ok(()) };
         let (slice, slots) = self.slice(plan, id, closed);
-        slice.groups.assign(keys, hashes, run.at, run.rows, slots);
+        slice.groups.assign(keys, &hashes[run.at..run.at + run.rows], run.at, slots);
         slice.states.grow(slice.groups.slots());
         slice.states.merge(Placed { at: run.at, slots }, states)
     }
@@ -147,20 +162,36 @@ impl Slices {
     }
 }
 
-/// Hashes of the keys of a batch: those of the exchange, else made in `memory`.
-pub fn key_hashes<'a>(batch: &'a Batch, columns: &[ArrayRef], keys: &KeyBatch, memory: &'a mut Vec<u64>) -> &'a [u64] {
-    if let Some(hashes) = batch.hashes() {
-        return hashes;
-    }
-    memory.clear();
-    match keys {
-        // a DECIMAL or DOUBLE packs into a word, but has a hash of its own
-        KeyBatch::One(words, None) if columns[0].data_type().is_integer() => {
-            memory.extend(words.iter().map(|w| hash_i64(*w)));
+/// Hashes of the keys of a batch.
+pub enum Hashes<'a> {
+    /// Those of the exchange, or made at once.
+    Known(ScalarBuffer<u64>),
+    /// To be made of these keys, piece by piece.
+    Words(&'a [i64]),
+}
+
+impl<'a> Hashes<'a> {
+    /// Of these key columns, which were packed to `keys`.
+    pub fn of(batch: &Batch, columns: &[ArrayRef], keys: &'a KeyBatch) -> Self {
+        match (batch.hashes(), keys) {
+            (Some(hashes), _) => Self::Known(hashes.clone()),
+            // a DECIMAL or DOUBLE packs into a word, but has a hash of its own
+            (None, KeyBatch::One(words, None)) if columns[0].data_type().is_integer() => Self::Words(words),
+            (None, _) => Self::Known(hash_columns(columns, batch.rows())),
         }
-        _ => memory.extend_from_slice(&hash_columns(columns, batch.rows())),
     }
-    memory
+
+    /// The hashes of some rows; `memory` is used where they are made.
+    pub fn piece<'m>(&'m self, at: usize, rows: usize, memory: &'m mut Vec<u64>) -> &'m [u64] {
+        match self {
+            Self::Known(hashes) => &hashes[at..at + rows],
+            Self::Words(words) => {
+                memory.clear();
+                memory.extend(words[at..at + rows].iter().map(|w| hash_i64(*w)));
+                memory
+            }
+        }
+    }
 }
 
 /// The runs of a batch, and how many rows every window refuses.

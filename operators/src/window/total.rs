@@ -75,7 +75,7 @@ impl Total {
     pub fn enter(&mut self, plan: &Plan, id: SliceId, slice: &mut Slice) -> Result<(), TooLarge> {
         let mut slots = vec![];
         let keys = slice.groups.as_batch();
-        self.groups.assign(&keys, slice.groups.hashes(), 0, slice.groups.slots(), &mut slots);
+        self.groups.assign(&keys, slice.groups.hashes(), 0, &mut slots);
         drop(keys);
         let spare = self.spare.take().unwrap_or_else(|| States::new(plan));
         let states = std::mem::replace(&mut slice.states, spare);

@@ -1,6 +1,6 @@
 //! A hint to the processor: one line of memory will be read soon.
 //!
-//! Logs of many keys do not fit any cache. Rows are looked up some rows ahead, so that their misses overlap.
+//! State of many keys does not fit any cache. Rows are looked up some rows ahead, so that their misses overlap.
 #![allow(unsafe_code)] // the instruction takes a pointer, but reads nothing and cannot fail
 
 /// Asks for the line of `values[i]`; `i` may lie outside.
