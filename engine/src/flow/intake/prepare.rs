@@ -1,7 +1,8 @@
 //! A decoded chunk on its way to be tagged: computed columns evaluated, event times found, bad rows taken out.
 //!
 //! Nothing here depends on what came before in the partition, so it runs on any worker. The bounds of the event times are
-//! found here, in one pass: rows are looked at one by one only where a bound says that one of them is amiss.
+//! found here, in one pass, block by block: rows are looked at one by one only where a bound says that one of them is
+//! amiss.
 
 use super::Intake;
 use crate::batch::Offsets;
@@ -19,6 +20,8 @@ pub(super) struct Prepared {
     pub(super) times: ScalarBuffer<i64>,
     /// The least and the greatest event time; an empty range if there is no row.
     pub(super) bounds: Bounds,
+    /// The same of each block of [`BLOCK_ROWS`] rows.
+    pub(super) blocks: Vec<Bounds>,
     pub(super) offsets: Offsets,
     /// Rows that left for `t$errors`, by ascending offset.
     pub(super) bad: Vec<Bad>,
@@ -28,6 +31,9 @@ pub(super) struct Prepared {
     pub(super) decoded: std::time::Instant,
 }
 
+/// Rows of a block.
+pub(super) const BLOCK_ROWS: usize = 64;
+
 /// The least and the greatest of some event times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
@@ -36,18 +42,33 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
+    /// Of no times.
+    const EMPTY: Bounds = Bounds { min: i64::MAX, max: i64::MIN };
+
+    /// Of each block of these times, and of all.
+    pub(super) fn of_blocks(times: &[i64]) -> (Vec<Bounds>, Bounds) {
+        let blocks: Vec<Bounds> = times.chunks(BLOCK_ROWS).map(Self::of).collect();
+        let all = blocks.iter().fold(Self::EMPTY, |a, b| a.and(*b));
+        (blocks, all)
+    }
+
     /// Of these times.
-    pub(super) fn of(times: &[i64]) -> Self {
+    fn of(times: &[i64]) -> Self {
         // Several at a time: one minimum after the other would wait for the one before.
-        let mut lanes = [Bounds { min: i64::MAX, max: i64::MIN }; 4];
+        let mut lanes = [Self::EMPTY; 4];
         let chunks = times.chunks_exact(lanes.len());
         let rest = chunks.remainder();
         for chunk in chunks {
             lanes.iter_mut().zip(chunk).for_each(|(lane, &t)| lane.add(t));
         }
-        let mut all = lanes.into_iter().fold(lanes[0], |a, b| Bounds { min: a.min.min(b.min), max: a.max.max(b.max) });
+        let mut all = lanes.into_iter().fold(Self::EMPTY, Self::and);
         rest.iter().for_each(|&t| all.add(t));
         all
+    }
+
+    #[inline(always)]
+    fn and(self, other: Bounds) -> Bounds {
+        Bounds { min: self.min.min(other.min), max: self.max.max(other.max) }
     }
 
     #[inline(always)]
@@ -79,7 +100,7 @@ pub(super) fn prepare(intake: &Intake, chunk: Chunk, program: &mut dyn RowProgra
     };
     let mut columns = projected.columns;
     let mut times = times_of(intake, &columns)?;
-    let mut bounds = Bounds::of(&times);
+    let (mut blocks, mut bounds) = Bounds::of_blocks(&times);
     let reasons = faults(intake, &columns, &times, bounds);
     if !reasons.is_empty() {
         let rows = columns.num_rows();
@@ -93,10 +114,10 @@ pub(super) fn prepare(intake: &Intake, chunk: Chunk, program: &mut dyn RowProgra
         columns =
             filter_record_batch(&columns, &BooleanArray::from(keep)).map_err(|e| SourceError::new(e.to_string()))?;
         times = times_of(intake, &columns)?;
-        bounds = Bounds::of(&times);
+        (blocks, bounds) = Bounds::of_blocks(&times);
     }
     bad.sort_by_key(|b| b.offset);
-    Ok(Prepared { columns, times, bounds, offsets, bad, bytes: chunk.bytes, end: chunk.end, decoded })
+    Ok(Prepared { columns, times, bounds, blocks, offsets, bad, bytes: chunk.bytes, end: chunk.end, decoded })
 }
 
 fn times_of(intake: &Intake, columns: &RecordBatch) -> Result<ScalarBuffer<i64>, SourceError> {
@@ -146,12 +167,14 @@ mod tests {
 
     #[test]
     fn bounds_are_the_least_and_the_greatest_at_any_length() {
-        let times = [5, -3, 9, 0, i64::MAX, 7, i64::MIN, 2, 2];
+        let few = [5, -3, 9, 0, i64::MAX, 7, i64::MIN, 2, 2];
+        let times: Vec<i64> = (0..2 * BLOCK_ROWS as i64).map(|i| i * i % 97).chain(few).collect();
         for n in 1..=times.len() {
             let naive = (times[..n].iter().copied().min(), times[..n].iter().copied().max());
-            let b = Bounds::of(&times[..n]);
+            let (blocks, b) = Bounds::of_blocks(&times[..n]);
             assert_eq!((Some(b.min), Some(b.max)), naive, "{n} times");
+            assert_eq!(blocks, times[..n].chunks(BLOCK_ROWS).map(Bounds::of).collect::<Vec<_>>());
         }
-        assert_eq!(Bounds::of(&[]), Bounds { min: i64::MAX, max: i64::MIN });
+        assert_eq!(Bounds::of_blocks(&[]), (vec![], Bounds::EMPTY));
     }
 }

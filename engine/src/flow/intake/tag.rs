@@ -1,7 +1,7 @@
 //! Tagging: the running maximum of event time, lateness, cuts, identity. In partition order.
 
 use super::partition::{Partition, after};
-use super::prepare::{Bounds, Prepared};
+use super::prepare::{BLOCK_ROWS, Bounds, Prepared};
 use super::{Cuts, Intake};
 use crate::batch::{Batch, Identity, ON_TIME, Origin, Selection};
 use crate::graph::TimeRange;
@@ -32,7 +32,7 @@ pub(in super::super) struct Tagged {
 pub(super) fn tag(intake: &Intake, index: usize, partition: &mut Partition, p: Prepared, epoch: u64) -> Tagged {
     let delay_ms = intake.spec.watermark_delay_ms;
     let max_before = partition.max_ms;
-    let (tags, max_ms, late) = lateness(&p.times, p.bounds, max_before, delay_ms);
+    let (tags, max_ms, late) = lateness(&p.times, &p.blocks, max_before, delay_ms);
     let cuts = match intake.cuts {
         Cuts::None => None,
         Cuts::Content { quantum_ms } => Some(cuts(&p.times, max_before, quantum_ms)),
@@ -62,8 +62,8 @@ pub(super) fn tag(intake: &Intake, index: usize, partition: &mut Partition, p: P
 }
 
 /// W_p(row) of each late row, the new maximum, and how many rows are late.
-fn lateness(times: &[i64], bounds: Bounds, max_before: i64, delay_ms: i64) -> (Option<ScalarBuffer<i64>>, i64, u64) {
-    if let Some(max) = all_on_time(times, bounds, max_before, delay_ms) {
+fn lateness(times: &[i64], blocks: &[Bounds], max_before: i64, delay_ms: i64) -> (Option<ScalarBuffer<i64>>, i64, u64) {
+    if let Some(max) = all_on_time(times, blocks, max_before, delay_ms) {
         return (None, max, 0);
     }
     let (mut max, mut late) = (max_before, 0u64);
@@ -81,24 +81,26 @@ fn lateness(times: &[i64], bounds: Bounds, max_before: i64, delay_ms: i64) -> (O
     (tags.map(ScalarBuffer::from), max, late)
 }
 
-/// The new maximum, if no row is late: if none is `delay_ms` or more behind the maximum before it. No branch depends on a
-/// row: in disorder it would be mispredicted.
-fn all_on_time(times: &[i64], bounds: Bounds, max_before: i64, delay_ms: i64) -> Option<i64> {
-    let max_after = max_before.max(bounds.max);
-    if bounds.min >= after(max_after, delay_ms) {
-        return Some(max_after);
+/// The new maximum, if no row is late. Rows are looked at one by one only in blocks whose bounds leave it open.
+fn all_on_time(times: &[i64], blocks: &[Bounds], max_before: i64, delay_ms: i64) -> Option<i64> {
+    let mut max = max_before;
+    for (rows, block) in times.chunks(BLOCK_ROWS).zip(blocks) {
+        let max_after = max.max(block.max);
+        if block.min < after(max_after, delay_ms) && any_late(rows, max, delay_ms) {
+            return None;
+        }
+        max = max_after;
     }
-    let lowest = if max_before == i64::MIN { bounds.min } else { bounds.min.min(max_before) };
-    // A difference that overflows would say nothing.
-    max_after.checked_sub(lowest)?;
-    let mut max = if max_before == i64::MIN { *times.first()? } else { max_before };
-    let rest = if max_before == i64::MIN { &times[1..] } else { times };
-    let mut behind = i64::MIN;
-    for &t in rest {
-        behind = behind.max(max.wrapping_sub(t));
+    Some(max)
+}
+
+/// Whether a row is late behind this maximum and the rows before it.
+fn any_late(times: &[i64], mut max: i64, delay_ms: i64) -> bool {
+    times.iter().any(|&t| {
+        let late = max != i64::MIN && t <= max && t < after(max, delay_ms);
         max = max.max(t);
-    }
-    (behind < delay_ms).then_some(max)
+        late
+    })
 }
 
 fn cuts(times: &[i64], max_before: i64, quantum_ms: i64) -> ScalarBuffer<i64> {
@@ -149,7 +151,7 @@ mod tests {
     use super::*;
 
     fn judge(times: &[i64], max_before: i64) -> (Option<ScalarBuffer<i64>>, i64, u64) {
-        lateness(times, Bounds::of(times), max_before, 5)
+        lateness(times, &Bounds::of_blocks(times).0, max_before, 5)
     }
 
     #[test]
@@ -179,6 +181,20 @@ mod tests {
             let (b, ..) = judge(&times[at..], max);
             let part = |t: Option<ScalarBuffer<i64>>, n| t.map_or(vec![ON_TIME; n], |t| t.to_vec());
             assert_eq!([part(a, at), part(b, times.len() - at)].concat(), whole.as_ref().unwrap().to_vec());
+        }
+    }
+
+    #[test]
+    fn blocks_say_what_rows_one_by_one_say() {
+        let mut random = 1u64;
+        let mut below = |n: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((random >> 33) % n) as i64
+        };
+        for disorder in [2, 5, 6, 7, 50] {
+            let times: Vec<i64> = (0..1_000).map(|i| i / 3 - below(disorder)).collect();
+            let late = (1..times.len()).filter(|&i| times[i] < *times[..i].iter().max().unwrap() - 5 + 1).count();
+            assert_eq!(judge(&times, i64::MIN).2, late as u64, "disorder {disorder}");
         }
     }
 
