@@ -21,8 +21,9 @@ fn lines(words: std::ops::Range<usize>) -> impl Iterator<Item = usize> {
     (words.start / LINE_WORDS * LINE_WORDS..words.end).step_by(LINE_WORDS)
 }
 
-/// Words of a short log that are asked for ahead: sixteen lines.
+/// Words of a short log that are asked for ahead: sixteen lines; and those of a chunk that is asked for as a whole.
 const PREFETCH_WORDS_MAX: usize = 128;
+const PREFETCH_WHOLE_WORDS_MAX: usize = 32;
 
 /// Keys, logs and the values they name.
 pub struct Logs {
@@ -53,6 +54,9 @@ struct Round {
     /// The bound when it began.
     since: i64,
 }
+
+/// Places that a round looks ahead.
+const TENDED_AHEAD: usize = 32;
 
 /// Rounds in the time of the longest frame.
 const ROUNDS: i64 = 2;
@@ -113,11 +117,26 @@ impl Logs {
         let due = (places as i128 * i128::from(since) * 2 / i128::from(span)).min(places as i128) as usize;
         let end = due.min(at.saturating_add(most));
         while at < end {
+            self.prefetch_first(at + TENDED_AHEAD);
             if !self.look_after(at, bound) {
                 at += 1;
             }
         }
         self.round.next = (at < places).then_some(at);
+    }
+
+    /// Asks for what [`Logs::look_after`] reads first.
+    #[inline(always)]
+    fn prefetch_first(&self, place: usize) {
+        if place >= self.table.places() {
+            return;
+        }
+        let head = self.table.head(place);
+        match head.state() {
+            State::Free => {}
+            State::Small => prefetch(self.arena.chunk(head.at, head.class), head.start as usize),
+            State::Long => self.long(place).into_iter().for_each(LongLog::prefetch_self),
+        }
     }
 
     /// Looks after one place; says whether its key was removed.
@@ -190,7 +209,7 @@ impl Logs {
                 let chunk = self.arena.chunk(head.at, head.class);
                 let (capacity, used) =
                     (self.arena.capacity(head.class), head.start as usize..(head.start + head.len) as usize);
-                if chunk.len() <= PREFETCH_WORDS_MAX {
+                if chunk.len() <= PREFETCH_WHOLE_WORDS_MAX {
                     lines(0..chunk.len()).for_each(|i| prefetch(chunk, i));
                 } else {
                     let lanes = self.plan.words.min(PREFETCH_WORDS_MAX / capacity);

@@ -4,6 +4,7 @@
 //! a row that is out of place by `d` entries costs O(d) to enter. Cursors, links and pyramids are made of the entries
 //! and never stored.
 
+use super::arena::LINE_WORDS;
 use super::cursor::{Cursor, NEVER_AFTER, NEVER_BEFORE, Track};
 use super::extrema::Pyramid;
 use super::intern::Interner;
@@ -145,17 +146,19 @@ impl LongLog {
     /// Asks for the newest entry, and for what says where the others are.
     #[inline(always)]
     pub fn prefetch_parts(&self) {
-        prefetch(&self.rows.data, self.rows.data.len());
+        let end = self.rows.data.len();
+        [end.wrapping_sub(self.rows.stride), end].iter().for_each(|i| prefetch(&self.rows.data, *i));
         (0..self.cursors.len()).step_by(2).for_each(|i| prefetch(&self.cursors, i));
         (0..self.moments.len()).step_by(2).for_each(|i| prefetch(&self.moments, i));
         (0..self.last.len()).step_by(2).for_each(|i| prefetch(&self.last, i));
     }
 
-    /// Asks for the lower edge of every frame, and for the last occurrence of the values that are known.
+    /// Asks for the entries at the lower edge of every frame, and for the last occurrence of the values that are known.
     #[inline(always)]
     pub fn prefetch_entries(&self, value: impl Fn(usize) -> Option<i64>) {
         for cursor in &self.cursors {
-            prefetch(&self.rows.data, self.rows.start + cursor.range().start * self.rows.stride);
+            let edge = self.rows.start + cursor.range().start * self.rows.stride;
+            [edge, edge + LINE_WORDS].iter().for_each(|i| prefetch(&self.rows.data, *i));
         }
         for (d, last) in self.last.iter().enumerate() {
             if let Some(value) = value(d) {
