@@ -303,6 +303,6 @@ pub struct RunOptions {
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { workers: 1, batch_rows: 8192, arrival_quantum_ms: 1000, epoch_rows: 128 * 1024, epoch_age_ms: 5 }
+        Self { workers: 1, batch_rows: 8192, arrival_quantum_ms: 1000, epoch_rows: 32 * 1024, epoch_age_ms: 5 }
     }
 }
