@@ -19,13 +19,31 @@ impl Turn<'_> {
     /// Loads what the chosen manifest names. Meanwhile others may have gone on and collected it.
     fn load(&mut self) {
         let base = self.instance.base;
-        if self.state.has_files_of(&base) {
+        if let Some(damaged) = self.state.first_damaged(base.digest.name) {
+            self.repeat(damaged);
+        } else if self.state.has_files_of(&base) {
             self.go(Action::Load, Instance { work: Work::Running, ..self.instance });
         } else if self.state.newest().number > base.number {
             self.go(Action::FindFilesGone, None);
         } else {
             self.halt();
         }
+    }
+
+    /// Loads the newest checkpoint before the damaged one, or begins, and repeats those behind it by the cuts and decisions
+    /// of their manifests. It stands on the manifest that it chose: nothing durable has changed.
+    fn repeat(&mut self, damaged: u8) {
+        let from = (1..damaged).rev().find(|n| self.state.manifest(*n).exists()).unwrap_or(0);
+        let from = if from > self.state.collected { from } else { 0 };
+        if self.is(Mutant::RewindsInsteadOfRepeating) {
+            let base = if from > 0 { self.state.manifest(from) } else { Manifest::default() };
+            let next = self.go(Action::Repeat(from), Instance { base, work: Work::Running, ..self.instance });
+            (from.max(next.collected) + 1..=NAMES).for_each(|n| *next.manifest_mut(n) = Manifest::default());
+            next.damaged = 0;
+            return;
+        }
+        let remade = self.state.damaged;
+        self.go(Action::Repeat(from), Instance { work: Work::Running, remade, ..self.instance });
     }
 
     /// Reads the rows of one more checkpoint and writes its files: state parts and outbox.
@@ -100,6 +118,7 @@ impl Turn<'_> {
             next.collected = oldest;
             next.lineage[usize::from(oldest) - 1] = state.manifest(oldest).digest.incarnation;
             *next.manifest_mut(oldest) = Manifest::default();
+            next.damaged &= !(1 << oldest);
         }
         for name in 1..=NAMES {
             let manifest = state.manifest(name);

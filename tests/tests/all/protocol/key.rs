@@ -40,8 +40,21 @@ impl Packer {
     /// All but instances and files.
     fn world(mut self, state: &State) -> Self {
         // Without `..`: a field that is added and not packed does not compile.
-        let State { store, collected, lineage, files: _, visible, marker, open, starts, instances: _ } = *state;
+        let State {
+            store,
+            collected,
+            lineage,
+            files: _,
+            damaged,
+            damages,
+            visible,
+            marker,
+            open,
+            starts,
+            instances: _,
+        } = *state;
         self.put([(collected, 2), (marker, 3), (starts, 3), (u8::from(open.is_some()), 1)]);
+        self.put([(damages, 1), (damaged >> 1, 4)]);
         open.iter().chain(&visible).for_each(|t| self.transaction(t));
         lineage.iter().for_each(|&i| self.incarnation(i));
         store.iter().for_each(|m| self.manifest(m));
@@ -111,7 +124,7 @@ impl Packer {
     }
 
     fn instance(&mut self, instance: &Option<Instance>) {
-        let Some(Instance { incarnation, base, work, publisher, producer }) = *instance else {
+        let Some(Instance { incarnation, base, work, publisher, producer, remade }) = *instance else {
             return self.put([(0, 1)]);
         };
         let (working, next) = match work {
@@ -128,7 +141,7 @@ impl Packer {
             Publisher::Ready(m) => (3, m),
             Publisher::Sent(m) => (4, m),
         };
-        self.put([(1, 1), (working, 3), (publishing, 3), (name, 3), (producer as u8, 2)]);
+        self.put([(1, 1), (working, 3), (publishing, 3), (name, 3), (producer as u8, 2), (remade >> 1, 4)]);
         self.manifest(&base);
         next.iter().for_each(|m| self.manifest(m));
         self.incarnation(incarnation);

@@ -46,6 +46,10 @@ pub enum Mutant {
     RowsPastTheCut,
     /// A decision tags the output and is not recorded.
     DecisionNotRecorded,
+    /// Rows whose files are damaged are made again by other cuts than those of their manifest, and nobody compares.
+    RepeatsByNewCuts,
+    /// With damaged files the job stands on the older checkpoint that it loads, and makes those behind it anew.
+    RewindsInsteadOfRepeating,
 }
 
 /// What a mutant breaks first, and the rows that a reader of the sink then sees, one group per transaction.
@@ -59,7 +63,7 @@ const fn case(mutant: Mutant, breaks: &'static [Invariant], reader_sees: Option<
     Case { mutant, breaks, reader_sees }
 }
 
-const CASES: [Case; 15] = [
+const CASES: [Case; 17] = [
     case(Mutant::NoRepublish, &[VisibleIsMarked], Some("1")),
     case(Mutant::NoMarker, &[VisibleIsMarked, ExactlyOnce], Some("0 | 0")),
     case(Mutant::MarkerBeforeFencing, &[VisibleIsMarked, ExactlyOnce], Some("0 | 0")),
@@ -75,11 +79,14 @@ const CASES: [Case; 15] = [
     case(Mutant::SilenceIsFailure, &[VisibleIsMarked, ExactlyOnce], Some("0 | 0")),
     case(Mutant::RowsPastTheCut, &[StateIsFold], None),
     case(Mutant::DecisionNotRecorded, &[TagsAreRecorded], None),
+    case(Mutant::RepeatsByNewCuts, &[VisibleIsMarked, ExactlyOnce], Some("1")),
+    case(Mutant::RewindsInsteadOfRepeating, &[OneChain], Some("0 1 | 1")),
 ];
 
 fn search_with(mutant: Mutant, watched: &[Invariant]) -> Result<Size, Violation> {
     // A zombie and its successor are enough.
-    let protocol = Protocol { mutant: Some(mutant), cuts: VARIABLE_CUTS, starts_max: 2, collects: true };
+    let damages_max = u8::from(matches!(mutant, Mutant::RepeatsByNewCuts | Mutant::RewindsInsteadOfRepeating));
+    let protocol = Protocol { mutant: Some(mutant), cuts: VARIABLE_CUTS, starts_max: 2, collects: true, damages_max };
     search(&protocol, watched, key::canonical, |_, _| ())
 }
 

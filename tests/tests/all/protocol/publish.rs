@@ -1,7 +1,7 @@
 //! Steps of an incarnation at the broker: fence, read the marker, publish what manifests name, in order.
 
 use super::mutants::Mutant;
-use super::state::{Instance, Outbox, Producer, Publisher, Transaction, Work};
+use super::state::{ALL_ROWS, Instance, Outbox, Producer, Publisher, Transaction, Work};
 use super::steps::{Action, Turn};
 
 /// What the publisher finds when it looks for the next outbox.
@@ -10,6 +10,8 @@ enum Next {
     Nothing,
     /// This outbox is next.
     Outbox(u8, Outbox),
+    /// The next one is damaged.
+    Damaged(u8),
     /// The next one is not there.
     Missing,
 }
@@ -91,6 +93,9 @@ impl Turn<'_> {
         match next {
             Next::Nothing => (),
             _ if fenced => self.drop_producer(Action::FindFenced),
+            Next::Damaged(name) => {
+                self.go(Action::FindDamaged(name), None);
+            }
             Next::Missing => self.halt(),
             Next::Outbox(name, outbox) => {
                 let sent = Instance { publisher: Publisher::Sent(name), ..self.instance };
@@ -115,6 +120,16 @@ impl Turn<'_> {
             return Next::Nothing;
         }
         let manifest = self.state.manifest(name);
+        if self.state.damaged & (1 << name) != 0 {
+            let Outbox { rows, tag } = manifest.outbox;
+            return match self.instance.remade & (1 << name) {
+                0 => Next::Damaged(name),
+                _ if self.is(Mutant::RepeatsByNewCuts) => {
+                    Next::Outbox(name, Outbox { rows: rows << 1 & ALL_ROWS, tag })
+                }
+                _ => Next::Outbox(name, Outbox { rows, tag }),
+            };
+        }
         match manifest.exists() && self.state.has_files_of(&manifest) {
             true => Next::Outbox(name, manifest.outbox),
             false => Next::Missing,

@@ -122,6 +122,8 @@ pub struct Instance {
     pub publisher: Publisher,
     /// Its handle at the broker.
     pub producer: Producer,
+    /// Checkpoints, as a set of names, whose damaged files it has made again by repeating them.
+    pub remade: u8,
 }
 
 /// A transaction of the one sink shard whose commit is on its way: it takes effect at any time later, or never.
@@ -144,6 +146,10 @@ pub struct State {
     pub lineage: [u8; ROWS as usize],
     /// The files of a checkpoint by name − 1: the set of incarnations (bit i) whose files exist.
     pub files: [u8; NAMES as usize],
+    /// The checkpoints, as a set of names, of which files are damaged that their manifest names.
+    pub damaged: u8,
+    /// How often that happened.
+    pub damages: u8,
     /// What a reader of the sink sees: transactions in the order of their commits.
     pub visible: [Transaction; NAMES as usize],
     /// The marker that such a reader sees.
@@ -165,6 +171,8 @@ impl State {
             collected: 0,
             lineage: Default::default(),
             files: Default::default(),
+            damaged: 0,
+            damages: 0,
             visible: [nothing; NAMES as usize],
             marker: 0,
             open: None,
@@ -199,10 +207,15 @@ impl State {
         &mut self.files[usize::from(name) - 1]
     }
 
-    /// Whether the files that this manifest names exist as their writer left them.
+    /// Whether the files that this manifest names exist.
     pub fn has_files_of(&self, manifest: &Manifest) -> bool {
         let Digest { name, incarnation } = manifest.digest;
         name == 0 || self.files[usize::from(name) - 1] & (1 << incarnation) != 0
+    }
+
+    /// The first checkpoint up to `name` of which files are damaged.
+    pub fn first_damaged(&self, name: u8) -> Option<u8> {
+        (1..=name).find(|n| self.damaged & (1 << n) != 0)
     }
 
     /// What a reader of the sink sees.

@@ -15,6 +15,8 @@ pub struct Protocol {
     pub starts_max: u8,
     /// Whether old checkpoints are collected.
     pub collects: bool,
+    /// How often files of a checkpoint become damaged.
+    pub damages_max: u8,
 }
 
 /// One transition, as a trace prints it.
@@ -35,6 +37,12 @@ pub enum Action {
     Load,
     /// It can't: others went on and collected it.
     FindFilesGone,
+    /// Files are damaged: it loads an older checkpoint (0: it begins) and repeats those behind it.
+    Repeat(u8),
+    /// Files of this checkpoint become damaged.
+    Damage(u8),
+    /// It finds files of this checkpoint damaged when it is to publish it.
+    FindDamaged(u8),
     /// It reads on to this cut and writes the files of the next checkpoint.
     Stage(u8, Cut),
     /// It creates the manifest.
@@ -76,6 +84,7 @@ pub enum Action {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.incarnation {
+            0 if matches!(self.action, Action::Damage(_)) => write!(f, "disk: ")?,
             0 => write!(f, "broker: ")?,
             i => write!(f, "{i}: ")?,
         }
@@ -84,6 +93,10 @@ impl fmt::Display for Step {
             Action::Start(name) => write!(f, "start from {name}"),
             Action::Load => write!(f, "load"),
             Action::FindFilesGone => write!(f, "files are collected, exit"),
+            Action::Repeat(0) => write!(f, "repeat from the beginning"),
+            Action::Repeat(name) => write!(f, "repeat from {name}"),
+            Action::Damage(name) => write!(f, "damage files of {name}"),
+            Action::FindDamaged(name) => write!(f, "files of {name} are damaged, exit"),
             Action::Stage(name, c) => {
                 write!(f, "stage {name} (rows {}, epochs {}, decision {})", c.rows, c.epochs, c.decision)
             }
@@ -156,7 +169,19 @@ impl Protocol {
             out.push(start(state, free));
         }
         out.extend(self.take_effect(state));
+        out.extend(self.damage(state));
         out.iter_mut().for_each(|(_, next)| forget_orphans(next));
+    }
+
+    /// Files of a retained checkpoint become damaged.
+    fn damage<'s>(&self, state: &'s State) -> impl Iterator<Item = (Step, State)> + use<'s> {
+        let names = state.retained().map(|m| m.digest.name).filter(move |n| state.damaged & (1 << n) == 0);
+        let damage = move |name: u8| {
+            let next = State { damaged: state.damaged | 1 << name, damages: state.damages + 1, ..*state };
+            (Step { incarnation: 0, action: Action::Damage(name) }, next)
+        };
+        let may = state.damages < self.damages_max;
+        names.filter(move |_| may).map(damage)
     }
 
     /// The commit that is on its way arrives. Rows and marker become visible together.
@@ -181,6 +206,7 @@ fn start(state: &State, slot: usize) -> (Step, State) {
         work: Work::Restoring,
         publisher: Publisher::Down,
         producer: Producer::None,
+        remade: 0,
     });
     (Step { incarnation: next.starts, action: Action::Start(base.digest.name) }, next)
 }
