@@ -16,6 +16,8 @@ pub struct SourceError {
 pub struct SinkError {
     /// What was found, where, and what to do.
     pub message: String,
+    /// There was no room: waiting may help.
+    pub full: bool,
 }
 
 /// An operator can't go on: its state is half applied.
@@ -44,7 +46,14 @@ macro_rules! from_text {
         }
     )*};
 }
-from_text!(SourceError, SinkError, OperatorError, BuildError);
+from_text!(SourceError, OperatorError, BuildError);
+
+impl SinkError {
+    /// An error with this message; waiting does not help.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), full: false }
+    }
+}
 
 /// Why a job ended without success.
 #[derive(Debug, Error)]

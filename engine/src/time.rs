@@ -66,4 +66,9 @@ impl Progress {
     pub fn min(self, other: Self) -> Self {
         Self { watermark: self.watermark.min(other.watermark), cut: self.cut.min(other.cut) }
     }
+
+    /// The stronger of two promises, field by field.
+    pub fn max(self, other: Self) -> Self {
+        Self { watermark: self.watermark.max(other.watermark), cut: self.cut.max(other.cut) }
+    }
 }

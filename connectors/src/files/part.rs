@@ -126,7 +126,9 @@ pub fn sync_folder(path: &Path) -> Result<(), SinkError> {
 
 /// An I/O error of a sink.
 pub fn failed(tried: &str, path: &Path, error: &io::Error) -> SinkError {
-    SinkError::new(io_error(tried, path, error))
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    let full = matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge);
+    SinkError { full, ..SinkError::new(io_error(tried, path, error)) }
 }
 
 /// An error about a file.
@@ -165,7 +167,7 @@ mod tests {
             let mut part = Part { path: "/out/part-0".into(), writer: Some(writer) };
             let error = part.write(&rows).and_then(|()| part.write(&rows)).and_then(|()| part.finish()).unwrap_err();
             let expected = "can't write /out/part-0: the device is full; free space or choose another path";
-            assert_eq!(error.message, expected);
+            assert_eq!((error.message.as_str(), error.full), (expected, true));
         }
     }
 }

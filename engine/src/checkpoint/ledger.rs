@@ -97,6 +97,11 @@ impl Ledger {
         older.chain(self.newest().map(|n| n.checkpoint)).collect()
     }
 
+    /// All kept checkpoints, ascending: restore points, and those whose rows were not published yet.
+    pub fn checkpoints(&self) -> impl Iterator<Item = u64> {
+        self.kept.iter().map(|a| a.checkpoint).chain(self.newest().map(|n| n.checkpoint))
+    }
+
     /// A kept checkpoint: a restore point, or one whose rows were not published yet.
     pub fn manifest(&self, checkpoint: u64) -> Result<Manifest, LedgerError> {
         if let Some(newest) = self.newest().filter(|n| n.checkpoint == checkpoint) {
@@ -263,7 +268,7 @@ impl Ledger {
 
     /// Reads the manifests of kept checkpoints whose files are not known yet. A damaged one stays unknown.
     fn read_names(&mut self) -> Result<(), LedgerError> {
-        let unknown: Vec<u64> = self.restorable_or_owing().filter(|c| !self.files.contains_key(c)).collect();
+        let unknown: Vec<u64> = self.checkpoints().filter(|c| !self.files.contains_key(c)).collect();
         for checkpoint in unknown {
             match self.manifest(checkpoint) {
                 Ok(manifest) => drop(self.files.insert(checkpoint, Named::of(&manifest))),
@@ -274,16 +279,12 @@ impl Ledger {
         Ok(())
     }
 
-    fn restorable_or_owing(&self) -> impl Iterator<Item = u64> {
-        self.kept.iter().map(|a| a.checkpoint).chain(self.newest().map(|n| n.checkpoint))
-    }
-
     /// Files that stay, and the highest kept checkpoint whose manifest can't be read: files up to it may be its own.
     fn named(&self) -> Result<(HashSet<&str>, Option<u64>), LedgerError> {
         let mut named = HashSet::new();
         let mut unreadable = None;
         let durable = self.newest().map_or(&[][..], |n| &n.ancestors);
-        for checkpoint in self.restorable_or_owing() {
+        for checkpoint in self.checkpoints() {
             let Some(files) = self.files.get(&checkpoint) else {
                 unreadable = Some(checkpoint);
                 continue;

@@ -84,8 +84,11 @@ pub struct SourceState {
     pub late: u64,
     /// Bad rows so far.
     pub errors: u64,
-    /// The watermark.
+    /// What was promised of its rows.
     pub watermark_ms: i64,
+    /// What was promised of its rows in `t$errors`; manifests of before lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors_watermark_ms: Option<i64>,
     /// Number of cuts so far, for content-defined cuts.
     pub cut: i64,
     /// In the source's order.

@@ -73,8 +73,9 @@ impl Manifests<'_> {
         let sealed = self.load(number, None).map_err(|error| match error {
             LedgerError::Damaged { file, reason } => {
                 let reason = format!(
-                    "{reason}, and its second copy does not help. To go on from an older checkpoint move both away \
-                     ({first}, {second}); rows that were published since may then be published again"
+                    "{reason}, and its second copy does not help: nobody knows where the inputs stood and what was shown. Put \
+                     one of them back; or, to go on from the checkpoint before, move both away ({first}, {second}): an \
+                     output that keeps a marker and has shown rows since will refuse, others would show them again"
                 );
                 LedgerError::Damaged { file, reason }
             }

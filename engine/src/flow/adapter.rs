@@ -79,6 +79,9 @@ impl Unit {
     /// Everything up to the barrier has been given to the operator: its state is handed over.
     fn pass(&mut self, barrier: u64) {
         let (mut snapshot, started) = (Snapshot::default(), Instant::now());
+        if self.station.repeats() {
+            return self.station.pass(barrier, Piece::State { node: self.node, snapshot });
+        }
         if self.call(0, |operator, _| operator.snapshot(&mut snapshot)).is_some() {
             let us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
             self.tally.note_checkpoint(|report| report.pause_us.saturating_record(us));

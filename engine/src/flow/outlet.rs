@@ -81,10 +81,11 @@ impl Outlet {
                     return self.control.fail(JobError::Sink { table: self.table.clone(), error });
                 }
             }
-            Target::Outbox(rows) => {
+            Target::Outbox(rows) if self.station.keeps(self.sink) => {
                 self.station.stage(batch.rows());
                 rows.push(batch.columns().clone());
             }
+            Target::Outbox(_) => {}
         }
         if let Some(start) = self.clock.start(epoch) {
             let us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);

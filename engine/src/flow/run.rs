@@ -10,7 +10,7 @@ use super::report::{Report, Resumed, SinkReport, SourceReport};
 use super::tally::Tally;
 use super::turns::Who;
 use super::worker::work;
-use crate::checkpoint::{HmacKey, Ledger, LedgerError, Store};
+use crate::checkpoint::{HmacKey, Ledger, Store};
 use crate::error::{BuildError, JobError};
 use crate::fail;
 use crate::graph::{JobGraph, RunOptions, Step};
@@ -89,18 +89,20 @@ pub fn run_with_state(
     control: &Control,
     keep: &Keep,
 ) -> Result<Report, JobError> {
-    let (mut failures, mut newest) = (0, None);
+    let (mut failures, mut newest, mut thorough) = (0, None, false);
     loop {
         let ledger = Ledger::open(keep.store.clone(), keep.key.clone(), &graph.name).map_err(BuildError::from)?;
         let found = ledger.newest().map(|m| m.checkpoint);
         if found > newest {
             (failures, newest) = (0, found);
         }
-        let error = match kept_attempt(graph, parts, options, control, keep, ledger) {
+        let error = match kept_attempt(graph, parts, options, control, keep, (ledger, thorough)) {
             Err(error) if restarts(&error) => error,
             outcome => return outcome,
         };
         failures += 1;
+        // What a sink owes is read when it is shown. If that failed, it is looked at before anything else.
+        thorough = true;
         if failures >= keep.failures_max {
             let at = newest.map_or("the beginning".to_owned(), |c| format!("checkpoint {c}"));
             return Err(JobError::State(format!("{error}; given up after {failures} attempts from {at}")));
@@ -131,19 +133,19 @@ fn kept_attempt(
     options: &RunOptions,
     control: &Control,
     keep: &Keep,
-    ledger: Ledger,
+    (ledger, thorough): (Ledger, bool),
 ) -> Result<Report, JobError> {
     let started = Instant::now();
     fail::point("start.opened");
     if let Some(newest) = ledger.newest() {
         evolution::decide(&evolution::compare(newest, graph), newest.checkpoint, keep.allow)?;
     }
-    let restored = Restored::newest(&ledger, graph).map_err(|e| unreadable(e, &ledger))?;
+    let restored = Restored::find(&ledger, graph, thorough)?;
     fail::point("start.restored");
     let epoch = restored.epoch();
-    let finished = restored.manifest().is_some_and(|m| m.finished);
+    let finished = restored.newest().is_some_and(|m| m.finished) && !restored.repeats();
     let known: Vec<String> =
-        restored.manifest().map_or_else(Vec::new, |m| m.sinks.iter().map(|s| s.table.clone()).collect());
+        restored.newest().map_or_else(Vec::new, |m| m.sinks.iter().map(|s| s.table.clone()).collect());
     let mut plan = plan(graph, parts.clone(), options, control, restored)?;
     let mut publishers: Vec<Box<dyn Publisher>> = Vec::new();
     for (id, node) in graph.nodes.iter().enumerate() {
@@ -182,19 +184,6 @@ fn kept_attempt(
     }
 }
 
-/// State that can't be read, with the ways out.
-fn unreadable(error: LedgerError, ledger: &Ledger) -> BuildError {
-    let LedgerError::Damaged { .. } = error else { return error.into() };
-    let mut points = ledger.restore_points();
-    points.pop();
-    let points: Vec<String> = points.iter().map(u64::to_string).collect();
-    let older = if points.is_empty() { "none here".to_owned() } else { points.join(", ") };
-    BuildError::new(format!(
-        "{error}; put the file back, go on from an older checkpoint with --from ({older}) or from a savepoint, or start \
-         anew with --fresh"
-    ))
-}
-
 fn sink_table(graph: &JobGraph, id: usize) -> String {
     match &graph.nodes[id].step {
         Step::Sink(spec) => spec.table.clone(),
@@ -221,11 +210,20 @@ fn plan(
             let arrival = shape.arrival[id];
             let (index, schema) = (intakes.len() as u32, &node.schema);
             let intake = Intake::open(index, spec, schema, arrival, parts.as_ref(), options, &restored)?;
+            if restored.repeats() && intake.cut_by_epochs() {
+                return Err(BuildError::new(format!(
+                    "files of the newest checkpoint are damaged (highwater verify names them), and it can't be repeated: \
+                     'emit' = 'arrival' over table {}, which has no end, answers by epochs, and they are not recorded; put \
+                     the files back, go on from a savepoint, or start anew with --fresh and empty outputs",
+                    spec.table
+                ))
+                .into());
+            }
             intakes.push(Arc::new(intake));
         }
     }
     let metrics = JobMetrics::new(graph.nodes.iter().map(|n| n.name.clone()), options.workers);
-    let tally = Tally::new(graph, &shape, restored.base(graph));
+    let tally = Tally::new(graph, &shape, restored.counted(graph));
     let (graph, options, control) = (graph.clone(), options.clone(), control.clone());
     let (sinks, clock, barriers) = (Vec::new(), EpochClock::default(), Arc::new(Barriers::none()));
     Ok(Plan { graph, parts, options, control, metrics, intakes, sinks, shape, clock, tally, barriers, restored })
@@ -286,7 +284,7 @@ fn report(plan: &Plan, elapsed: Duration) -> Report {
             buckets: digest.buckets(),
         }
     });
-    let resumed = plan.restored.manifest().map(|m| Resumed {
+    let resumed = plan.restored.base().map(|m| Resumed {
         checkpoint: m.checkpoint,
         rows: m.sources.iter().map(|s| s.rows).sum(),
         finished: m.finished,

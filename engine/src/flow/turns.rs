@@ -123,6 +123,10 @@ pub(super) enum Mutant {
     CutLate,
     /// A barrier may be an epoch that another worker has closed already.
     BarrierBehind,
+    /// A checkpoint that is repeated is promised as much as is known, not what was promised then.
+    PromisedAnew,
+    /// Rows that were made again belong to no checkpoint.
+    RemadeLost,
 }
 
 /// Whether the run of this thread has this fault built in.

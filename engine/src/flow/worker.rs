@@ -79,7 +79,7 @@ impl<'p> Shift<'p> {
                 return Ok(());
             }
             let room = self.in_flight() < EPOCHS_IN_FLIGHT_MAX;
-            if room && self.epoch_is_due() {
+            if room && (self.epoch_is_due() || self.plan.barriers.awaits_barrier(&self.plan.intakes)?) {
                 self.cut();
             }
             let held = !self.plan.barriers.may_read();
@@ -131,7 +131,8 @@ impl<'p> Shift<'p> {
 
     /// Ends the epoch: everyone is told what this worker knows of every source.
     fn cut(&mut self) {
-        let promises: Arc<[Progress]> = self.plan.intakes.iter().flat_map(|i| i.progress(self.epoch)).collect();
+        let by_source: Vec<[Progress; 2]> = self.plan.intakes.iter().map(|i| i.progress(self.epoch)).collect();
+        let promises: Arc<[Progress]> = by_source.iter().flatten().copied().collect();
         let sources = || promises.iter().step_by(2);
         for (metrics, progress) in self.metrics.iter().zip(sources()) {
             metrics.note_state(progress.watermark.ms(), 0);
@@ -140,8 +141,7 @@ impl<'p> Shift<'p> {
             self.plan.control.note_watermark(watermark.ms());
         }
         tracing::trace!(worker = self.index, epoch = self.epoch, rows = self.epoch_rows, "epoch closed");
-        let of_rows: Vec<Progress> = sources().copied().collect();
-        self.plan.barriers.close(self.index, self.epoch, &self.plan.intakes, &self.tallies, &of_rows);
+        self.plan.barriers.close(self.index, self.epoch, &self.plan.intakes, &self.tallies, &by_source);
         send_marks(&mut self.built.marks, self.index, self.peers, promises);
         self.epoch += 1;
         self.plan.tally.epoch.fetch_max(self.epoch, Relaxed);

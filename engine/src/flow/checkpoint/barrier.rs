@@ -6,10 +6,12 @@
 //! next one waits until the checkpoint of the last is durable.
 
 use super::coordinator::{Event, Piece, ReadTally};
+use crate::error::JobError;
 use crate::fail;
 use crate::flow::intake::Intake;
 use crate::flow::turns::{Mutant, mutated};
 use crate::time::Progress;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,7 +36,26 @@ pub(in crate::flow) struct Barriers {
     /// Rows in outboxes that no checkpoint has taken over yet.
     staged_rows: AtomicUsize,
     paused: AtomicBool,
+    /// Whether there is a `course`.
+    repeating: AtomicBool,
+    /// How checkpoints are repeated; `None` once none is left to repeat.
+    course: Mutex<Option<Course>>,
     keeper: Option<Sender<Event>>,
+}
+
+/// What an attempt does that repeats a checkpoint.
+#[derive(Clone, Debug)]
+pub(super) struct Course {
+    /// It reads to the end of the input, where the job had ended; else to a goal.
+    pub(super) to_end: bool,
+    /// Sinks whose rows are kept: those of others were shown, or are whole.
+    pub(super) sinks: BTreeSet<usize>,
+}
+
+impl Course {
+    fn at_barrier(&self, intakes: &[Arc<Intake>]) -> bool {
+        !self.to_end && intakes.iter().all(|intake| intake.at_goal())
+    }
 }
 
 struct Decision {
@@ -60,6 +81,8 @@ const SHARE: u32 = 6;
 const STAGED_ROWS_DUE: usize = 1 << 20;
 /// Rows in outboxes from which on reading waits for the checkpoint to become durable.
 const STAGED_ROWS_MAX: usize = 1 << 22;
+/// Rows of damaged outboxes that are held in memory while they are made again.
+const REMADE_ROWS_MAX: usize = 1 << 24;
 const _: () = assert!(STAGED_ROWS_DUE < STAGED_ROWS_MAX);
 
 impl Barriers {
@@ -86,6 +109,8 @@ impl Barriers {
             decision: Mutex::new(decision),
             staged_rows: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
+            repeating: AtomicBool::new(false),
+            course: Mutex::new(None),
             keeper,
         }
     }
@@ -116,7 +141,7 @@ impl Barriers {
         epoch: u64,
         intakes: &[Arc<Intake>],
         read: &[ReadTally],
-        progress: &[Progress],
+        progress: &[[Progress; 2]],
     ) {
         if !self.enabled() {
             return;
@@ -124,7 +149,7 @@ impl Barriers {
         let mut decision = self.decision.lock().unwrap_or_else(PoisonError::into_inner);
         let first = epoch > decision.closed || mutated(Mutant::BarrierBehind);
         decision.closed = decision.closed.max(epoch);
-        if first && self.current.load(Ordering::Relaxed) == NONE && self.due(&decision, epoch) {
+        if first && self.current.load(Ordering::Relaxed) == NONE && self.due(&decision, epoch, intakes) {
             (decision.busy, decision.last_epoch, decision.last_time) = (true, epoch, Instant::now());
             intakes.iter().for_each(|intake| intake.set_barrier(epoch));
             self.current.store(epoch, Ordering::Release);
@@ -137,7 +162,13 @@ impl Barriers {
         }
     }
 
-    fn due(&self, decision: &Decision, epoch: u64) -> bool {
+    fn due(&self, decision: &Decision, epoch: u64, intakes: &[Arc<Intake>]) -> bool {
+        if decision.unbuilt > 0 || decision.busy {
+            return false;
+        }
+        if let Some(course) = self.course() {
+            return course.at_barrier(intakes);
+        }
         let time = match decision.every {
             Every::Interval(interval) => {
                 decision.last_time.elapsed() >= interval && Instant::now() >= decision.not_before
@@ -145,7 +176,7 @@ impl Barriers {
             Every::Epochs(n) => epoch - decision.last_epoch >= n,
         };
         let full = self.staged_rows.load(Ordering::Relaxed) >= STAGED_ROWS_DUE;
-        decision.unbuilt == 0 && !decision.busy && (time || full)
+        time || full
     }
 
     /// A worker has read everything and closes no more epochs.
@@ -176,6 +207,43 @@ impl Barriers {
         decision.not_before = Instant::now() + decision.last_time.elapsed().saturating_mul(SHARE);
     }
 
+    /// What is done until the next barrier; `None` if nothing is left to repeat. Only while no row is on its way.
+    pub(super) fn set_course(&self, course: Option<Course>) {
+        self.repeating.store(course.is_some(), Ordering::Relaxed);
+        *self.course.lock().unwrap_or_else(PoisonError::into_inner) = course;
+    }
+    /// Whether checkpoints are being repeated: their state is not handed over.
+    pub(in crate::flow) fn repeating(&self) -> bool {
+        self.repeating.load(Ordering::Relaxed)
+    }
+    fn course(&self) -> Option<Course> {
+        if !self.repeating() {
+            return None;
+        }
+        self.course.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+    /// Whether the rows of a sink are kept for an outbox.
+    pub(in crate::flow) fn keeps(&self, sink: usize) -> bool {
+        self.course().is_none_or(|course| course.sinks.contains(&sink))
+    }
+    /// Whether an epoch should be closed so that the checkpoint which is repeated gets its barrier.
+    ///
+    /// # Errors
+    /// More rows are made again than memory is for.
+    pub(in crate::flow) fn awaits_barrier(&self, intakes: &[Arc<Intake>]) -> Result<bool, JobError> {
+        let Some(course) = self.course() else { return Ok(false) };
+        if self.staged_rows.load(Ordering::Relaxed) > REMADE_ROWS_MAX {
+            return Err(JobError::State(format!(
+                "more than {REMADE_ROWS_MAX} rows of damaged outboxes would have to be made again; put the damaged files \
+                 back, or start anew with --fresh and empty outputs"
+            )));
+        }
+        let decision = self.decision.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = decision.unbuilt == 0 && !decision.busy && self.current.load(Ordering::Relaxed) == NONE;
+        drop(decision);
+        Ok(free && course.at_barrier(intakes))
+    }
+
     /// Rows went into an outbox.
     pub(in crate::flow) fn stage(&self, rows: usize) {
         self.staged_rows.fetch_add(rows, Ordering::Relaxed);
@@ -190,6 +258,7 @@ impl Barriers {
     }
     /// Whether workers should read on: results that can't be made durable must not pile up.
     pub(in crate::flow) fn may_read(&self) -> bool {
-        !self.paused.load(Ordering::Relaxed) && self.staged_rows.load(Ordering::Relaxed) < STAGED_ROWS_MAX
+        let room = self.repeating() || self.staged_rows.load(Ordering::Relaxed) < STAGED_ROWS_MAX;
+        room && !self.paused.load(Ordering::Relaxed)
     }
 }

@@ -27,8 +27,8 @@ impl ReadTally {
 
 /// A worker's part of a checkpoint.
 pub(in crate::flow) enum Piece {
-    /// What it has read, and its promise for each source at the end of the epoch.
-    Read { read: Vec<ReadTally>, progress: Vec<Progress> },
+    /// What it has read, and its two promises for each source at the end of the epoch.
+    Read { read: Vec<ReadTally>, progress: Vec<[Progress; 2]> },
     /// State of a step.
     State { node: NodeId, snapshot: Snapshot },
     /// Rows of a sink since the last checkpoint, with the digest of all its rows since the attempt began.
@@ -57,8 +57,8 @@ pub(super) struct Collected {
     pub(super) epoch: u64,
     /// By table.
     pub(super) read: Vec<ReadTally>,
-    /// By table: the weakest promise of all workers.
-    pub(super) progress: Vec<Progress>,
+    /// By table: the weakest promises of all workers, for its rows and for its rows in `t$errors`.
+    pub(super) progress: Vec<[Progress; 2]>,
     /// By table.
     pub(super) errors: Vec<u64>,
     /// Each with its worker.
@@ -72,7 +72,7 @@ pub(super) struct Collected {
 /// A checkpoint on its way.
 struct Open {
     /// By worker: what it had read, with its promises.
-    reads: Vec<Option<(Vec<ReadTally>, Vec<Progress>)>>,
+    reads: Vec<Option<(Vec<ReadTally>, Vec<[Progress; 2]>)>>,
     /// Pieces beside those.
     pieces: usize,
     collected: Collected,
@@ -125,13 +125,14 @@ impl Coordinator {
         let open = self.open.remove(&epoch).unwrap_or_else(|| Open::new(epoch, self.tables, self.pieces.len()));
         let mut collected = open.collected;
         for (read, left) in open.reads.into_iter().zip(&self.left) {
-            let end = || left.clone().map(|read| (read, vec![Progress::END; self.tables]));
+            let end = || left.clone().map(|read| (read, vec![[Progress::END; 2]; self.tables]));
             let Some((read, progress)) = read.or_else(end) else { continue };
             for (table, (read, progress)) in read.into_iter().zip(progress).enumerate() {
                 let sum = &mut collected.read[table];
                 *sum =
                     ReadTally { rows: sum.rows + read.rows, bytes: sum.bytes + read.bytes, late: sum.late + read.late };
-                collected.progress[table] = collected.progress[table].min(progress);
+                let weakest = &mut collected.progress[table];
+                *weakest = [weakest[0].min(progress[0]), weakest[1].min(progress[1])];
             }
         }
         collected
@@ -143,7 +144,7 @@ impl Open {
         let collected = Collected {
             epoch,
             read: vec![ReadTally::default(); tables],
-            progress: vec![Progress::END; tables],
+            progress: vec![[Progress::END; 2]; tables],
             errors: vec![0; tables],
             states: Vec::new(),
             outboxes: Vec::new(),

@@ -7,7 +7,7 @@ use crate::flow::build::Plan;
 use crate::flow::intake::PartitionCut;
 use crate::graph::{JobGraph, Node, NodeId, Step};
 use crate::sink::{Publication, Roll};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// What was written for a checkpoint.
@@ -36,6 +36,8 @@ pub(super) struct Draft<'a> {
     pub(super) rolls: &'a [Roll],
     /// By sink: the last checkpoint that is shown.
     pub(super) published: &'a [u64],
+    /// By sink: checkpoints whose rows this one holds, because theirs are lost.
+    pub(super) replaced: &'a BTreeMap<usize, BTreeSet<u64>>,
 }
 
 impl Draft<'_> {
@@ -70,7 +72,7 @@ impl Draft<'_> {
     }
 
     fn source(&self, i: usize) -> SourceState {
-        let (intake, base) = (&self.plan.intakes[i], &self.plan.restored.base(&self.plan.graph).tables[i]);
+        let (intake, base) = (&self.plan.intakes[i], &self.plan.restored.counted(&self.plan.graph).tables[i]);
         let (read, progress) = (self.collected.read[i], self.collected.progress[i]);
         // The last pieces carry no errors: what was counted of a job that has ended is all there is.
         let errors = if self.finished { self.plan.tally.table(i).1 } else { base.1 + self.collected.errors[i] };
@@ -87,8 +89,9 @@ impl Draft<'_> {
             bytes: base.0.bytes + read.bytes,
             late: base.0.late + read.late,
             errors,
-            watermark_ms: progress.watermark.ms(),
-            cut: progress.cut,
+            watermark_ms: progress[0].watermark.ms(),
+            errors_watermark_ms: Some(progress[1].watermark.ms()),
+            cut: progress[0].cut,
             partitions: self.cuts[i].iter().enumerate().map(partition).collect(),
         }
     }
@@ -96,12 +99,15 @@ impl Draft<'_> {
     fn sink(&mut self, i: usize, last: Option<&Manifest>) -> SinkState {
         let (node, _) = &self.plan.sinks[i];
         let Step::Sink(spec) = &self.plan.graph.nodes[*node].step else { unreachable!("a sink's node is a sink") };
-        let mut digest = self.plan.restored.base(&self.plan.graph).digests[i].clone();
+        let mut digest = self.plan.restored.counted(&self.plan.graph).digests[i].clone();
         digest.merge(self.collected.digests.get(&i).unwrap_or(&DigestBuilder::new()));
         let outboxes = self.written.outboxes.remove(&i).unwrap_or_default();
         let fresh = Unrolled { from: self.checkpoint, checkpoints: Vec::new(), bytes: 0, since_ms: self.now_ms };
         let before = last.and_then(|m| m.sinks.iter().find(|s| s.table == spec.table));
         let mut before = before.map_or(fresh, |s| Unrolled::behind(s, self.now_ms));
+        if let Some(replaced) = self.replaced.get(&i) {
+            before.checkpoints.retain(|checkpoint| !replaced.contains(checkpoint));
+        }
         if !outboxes.is_empty() {
             before.checkpoints.push(self.checkpoint);
         }

@@ -2,31 +2,35 @@
 //!
 //! For each complete set of pieces it writes a segment per worker and an outbox per sink and worker, then the manifest.
 //! Only then are publications made, in order, and what no restart can need collected. While it works, rows flow; the next
-//! barrier waits for it. When storage is full or out of reach it says so, holds reading and tries again; any other error
-//! ends the attempt.
+//! barrier waits for it. When storage is full or out of reach, or an output is full, it says so, holds reading and tries
+//! again; any other error ends the attempt.
 
 use super::coordinator::{Collected, Coordinator, Event};
 use super::draft::{Draft, Written};
+use super::repeat::Repetition;
+use super::restored::source_of;
 use crate::checkpoint::{Committed, Ledger, LedgerError, Manifest, SinkState, StatePart};
-use crate::error::{BuildError, JobError};
+use crate::error::{BuildError, JobError, SinkError};
 use crate::fail;
 use crate::flow::build::Plan;
+use crate::flow::intake::Intake;
 use crate::flow::turns::{Mutant, mutated};
 use crate::graph::Step;
 use crate::sink::{Publication, Publisher, Roll};
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-/// How long the keeper waits before it asks storage again that is full or out of reach.
+/// How long the keeper waits before it asks storage, or an output, again that is full or out of reach.
 const FULL_RETRY: Duration = Duration::from_millis(500);
 
 /// The keeper of one attempt.
 pub(in crate::flow) struct Keeper {
     ledger: Ledger,
+    /// What is still to be repeated because files of the newest checkpoint are damaged.
+    pub(super) repetition: Repetition,
     /// A random name of this attempt: files of two attempts are never confused.
     incarnation: String,
     fingerprints: Vec<Vec<String>>,
@@ -34,7 +38,6 @@ pub(in crate::flow) struct Keeper {
     publishers: Vec<Box<dyn Publisher>>,
     rolls: Vec<Roll>,
     published: Vec<u64>,
-    last: Option<Manifest>,
 }
 
 impl Keeper {
@@ -47,38 +50,32 @@ impl Keeper {
         plan: &Plan,
         publishers: Vec<Box<dyn Publisher>>,
     ) -> Result<Self, JobError> {
-        let last = ledger.newest().cloned();
-        let fingerprint = |intake: &Arc<crate::flow::intake::Intake>| {
-            let of = |i| intake.source.fingerprint(i);
-            (0..intake.source.partitions().len())
-                .map(of)
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|error| JobError::Source { table: intake.spec.table.clone(), error })
-        };
         let mut keeper = Self {
             ledger,
+            repetition: Repetition::of(plan),
             incarnation: incarnation(),
-            fingerprints: plan.intakes.iter().map(fingerprint).collect::<Result<_, _>>()?,
+            fingerprints: plan.intakes.iter().map(|intake| fingerprints(plan, intake)).collect::<Result<_, _>>()?,
             rolls: publishers.iter().map(|p| p.roll()).collect(),
             published: vec![0; publishers.len()],
             publishers,
-            last,
         };
         keeper.catch_up(plan)?;
+        keeper.repetition.aim(plan);
         fail::point("start.caught-up");
         Ok(keeper)
     }
 
     /// Asks every sink where it stands, and publishes what the newest manifest decided and nobody has shown.
     fn catch_up(&mut self, plan: &Plan) -> Result<(), JobError> {
+        let last = self.ledger.newest().cloned();
         for sink in 0..self.publishers.len() {
             let table = table(plan, sink);
             let marker = self.publishers[sink].recover().map_err(|error| failed(&table, error))?;
-            let newest = self.last.as_ref().map_or(0, |m| m.checkpoint);
+            let newest = last.as_ref().map_or(0, |m| m.checkpoint);
             if let Some(marker) = marker.filter(|marker| *marker > newest) {
                 return Err(self.ahead(&table, marker, newest)?);
             }
-            let noted = self.last.as_ref().and_then(|m| m.sinks.iter().find(|s| s.table == table)).map(|s| s.published);
+            let noted = last.as_ref().and_then(|m| m.sinks.iter().find(|s| s.table == table)).map(|s| s.published);
             let noted = noted.unwrap_or(0);
             if marker.is_some_and(|marker| marker < noted) {
                 return Err(state(format!(
@@ -90,13 +87,13 @@ impl Keeper {
         }
         fail::point("start.recovered");
         // Whoever made the newest manifest had shown everything that those before it decided.
-        if let Some(newest) = self.last.clone().filter(|_| !mutated(Mutant::NoCatchUp)) {
-            self.publish(plan, &newest)?;
+        if let Some(newest) = last.as_ref().filter(|_| !mutated(Mutant::NoCatchUp)) {
+            self.publish(plan, newest)?;
         }
-        if self.last.as_ref().is_some_and(|m| m.finished) {
-            self.finish_publishers(plan)?;
+        match last.is_some_and(|m| m.finished) && !self.repetition.goes_on() {
+            true => self.finish_publishers(plan),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// What a sink means that has shown a checkpoint which this attempt does not know. Another one may have been making
@@ -104,7 +101,7 @@ impl Keeper {
     fn ahead(&self, table: &str, marker: u64, newest: u64) -> Result<JobError, JobError> {
         if self.ledger.highest().map_err(broken)? >= marker {
             let text = format!("another process made checkpoint {marker} while this one started from {newest}");
-            return Ok(failed(table, crate::error::SinkError::new(text)));
+            return Ok(failed(table, SinkError::new(text)));
         }
         Ok(state(format!(
             "sink {table} has shown checkpoint {marker}, but the newest one here is {newest}: the state has been \
@@ -141,11 +138,14 @@ impl Keeper {
 
     /// Makes a checkpoint of what was collected.
     fn keep(&mut self, plan: &Plan, mut collected: Collected) -> Result<(), JobError> {
+        if self.repetition.goes_on() {
+            return self.repeat(plan, collected);
+        }
         let finished = collected.epoch == super::coordinator::LAST;
         let cuts = plan.intakes.iter().map(|intake| intake.take_cut()).collect();
         plan.barriers.lift();
         fail::point("checkpoint.collected");
-        let checkpoint = self.last.as_ref().map_or(0, |m| m.checkpoint) + 1;
+        let checkpoint = self.ledger.newest().map_or(0, |m| m.checkpoint) + 1;
         let written = self.write(plan, checkpoint, &mut collected)?;
         let draft = Draft {
             plan,
@@ -159,13 +159,14 @@ impl Keeper {
             written,
             rolls: &self.rolls,
             published: &self.published,
+            replaced: &self.repetition.replaced,
         };
-        let manifest = draft.manifest(self.last.as_ref());
+        let manifest = draft.manifest(self.ledger.newest());
         fail::point("manifest.drafted");
         if mutated(Mutant::PublishFirst) {
             self.publish(plan, &manifest)?;
         }
-        match patiently(plan, || self.ledger.commit(manifest.clone()))? {
+        match store(plan, || self.ledger.commit(manifest.clone()))? {
             Committed::Durable => {}
             Committed::Superseded => {
                 return Err(state(format!(
@@ -180,8 +181,8 @@ impl Keeper {
             report.state_bytes_max = report.state_bytes_max.max(state_bytes);
         });
         tracing::debug!(checkpoint, epoch = manifest.epoch, "checkpoint durable");
+        (0..plan.sinks.len()).for_each(|sink| self.repetition.settle(plan, sink));
         self.publish(plan, &manifest)?;
-        self.last = Some(manifest);
         self.collect(plan)
     }
 
@@ -195,7 +196,7 @@ impl Keeper {
             by_worker.entry(worker).or_default().extend(snapshot.into_parts().map(part));
         }
         for (worker, parts) in by_worker.into_iter().filter(|(_, parts)| !parts.is_empty()) {
-            let segment = patiently(plan, || self.ledger.put_segment(checkpoint, &self.incarnation, worker, &parts))?;
+            let segment = store(plan, || self.ledger.put_segment(checkpoint, &self.incarnation, worker, &parts))?;
             fail::point("state.written");
             for (node, parts) in segment.index {
                 written.parts.entry(node).or_default().extend(parts);
@@ -205,17 +206,24 @@ impl Keeper {
         collected.outboxes.sort_by_key(|(worker, sink, _)| (*sink, *worker));
         for (worker, sink, rows) in std::mem::take(&mut collected.outboxes) {
             plan.barriers.unstage(rows.iter().map(|b| b.num_rows()).sum());
-            let outbox =
-                patiently(plan, || self.ledger.put_outbox(checkpoint, &self.incarnation, sink, worker, &rows))?;
+            let outbox = store(plan, || self.ledger.put_outbox(checkpoint, &self.incarnation, sink, worker, &rows))?;
             fail::point("outbox.written");
             written.outboxes.entry(sink).or_default().push(outbox);
+        }
+        for (&sink, rows) in self.repetition.remade.iter().filter(|_| !mutated(Mutant::RemadeLost)) {
+            let behind = plan.options.workers;
+            let put = || self.ledger.put_outbox(checkpoint, &self.incarnation, sink, behind, rows);
+            written.outboxes.entry(sink).or_default().push(store(plan, put)?);
         }
         Ok(written)
     }
 
     /// Shows what a manifest has decided to show, unless it is visible already.
-    fn publish(&mut self, plan: &Plan, manifest: &Manifest) -> Result<(), JobError> {
+    pub(super) fn publish(&mut self, plan: &Plan, manifest: &Manifest) -> Result<(), JobError> {
         for sink in 0..self.publishers.len() {
+            if self.repetition.withholds(sink) {
+                continue;
+            }
             let table = table(plan, sink);
             let Some(decided) = manifest.sinks.iter().find(|s| s.table == table) else { continue };
             let Some(publication) = decided.publish.clone().filter(|p| p.last > self.published[sink]) else { continue };
@@ -237,23 +245,33 @@ impl Keeper {
     ) -> Result<(), JobError> {
         let table = table(plan, sink);
         let mut outboxes = Vec::new();
-        for &checkpoint in &decided.unrolled {
+        let replaced = self.repetition.replaced.get(&sink);
+        let whole = |checkpoint: &&u64| replaced.is_none_or(|replaced| !replaced.contains(checkpoint));
+        for &checkpoint in decided.unrolled.iter().filter(whole) {
             if checkpoint == newest.checkpoint {
                 outboxes.extend(decided.outboxes.clone());
                 continue;
             }
-            let manifest = patiently(plan, || self.ledger.manifest(checkpoint))?;
+            let damaged = |error: LedgerError| failed(&table, SinkError::new(error.to_string()));
+            let manifest = || self.ledger.manifest(checkpoint);
+            let manifest = patiently(plan, "", LedgerError::may_pass, manifest).map_err(damaged)?;
             outboxes.extend(manifest.sinks.into_iter().filter(|s| s.table == table).flat_map(|s| s.outboxes));
         }
-        let ledger = &self.ledger;
-        let mut rows = outboxes.iter().flat_map(|outbox| {
-            let error = |e: LedgerError| crate::error::SinkError::new(e.to_string());
-            match patiently(plan, || ledger.outbox(outbox)) {
-                Ok(rows) => Box::new(rows.map(move |r| r.map_err(error))) as Box<dyn Iterator<Item = _>>,
-                Err(e) => Box::new(std::iter::once(Err(crate::error::SinkError::new(e.to_string())))),
-            }
-        });
-        self.publishers[sink].publish(publication, &mut rows).map_err(|error| failed(&table, error))
+        let (ledger, remade) = (&self.ledger, self.repetition.remade.get(&sink));
+        let rows = || {
+            let owed = outboxes.iter().flat_map(|outbox| {
+                let error = |e: LedgerError| SinkError::new(e.to_string());
+                match patiently(plan, "", LedgerError::may_pass, || ledger.outbox(outbox)) {
+                    Ok(rows) => Box::new(rows.map(move |r| r.map_err(error))) as Box<dyn Iterator<Item = _>>,
+                    Err(e) => Box::new(std::iter::once(Err(error(e)))),
+                }
+            });
+            owed.chain(remade.into_iter().flatten().map(|batch| Ok(batch.clone())))
+        };
+        let publisher = &mut self.publishers[sink];
+        let publish = || publisher.publish(publication, &mut rows());
+        patiently(plan, &format!("sink {table}: "), |error: &SinkError| error.full, publish)
+            .map_err(|error| failed(&table, error))
     }
 
     fn finish_publishers(&mut self, plan: &Plan) -> Result<(), JobError> {
@@ -269,7 +287,7 @@ impl Keeper {
             (0..self.published.len()).map(|sink| (table(plan, sink), self.shown_until(plan, sink))).collect();
         let published: Vec<(&str, u64)> = published.iter().map(|(table, last)| (table.as_str(), *last)).collect();
         let now_ms = plan.control.turns().now_ms();
-        let removed = patiently(plan, || self.ledger.collect(now_ms, &published))?;
+        let removed = store(plan, || self.ledger.collect(now_ms, &published))?;
         fail::point("collect.done");
         tracing::trace!(removed, "files collected");
         Ok(())
@@ -279,10 +297,20 @@ impl Keeper {
     /// decided to show are shown, but a start that knows of no later manifest may have to show them again.
     fn shown_until(&self, plan: &Plan, sink: usize) -> u64 {
         let table = table(plan, sink);
-        let Some(last) = &self.last else { return 0 };
+        let Some(last) = self.ledger.newest() else { return 0 };
         let owed = last.sinks.iter().find(|s| s.table == table);
         owed.and_then(|s| s.unrolled.first()).map_or(last.checkpoint, |first| first - 1)
     }
+}
+
+/// What the partitions of a table are known by. Those of a restored one were found to be the same.
+fn fingerprints(plan: &Plan, intake: &Intake) -> Result<Vec<String>, JobError> {
+    let known = plan.restored.newest().and_then(|newest| source_of(newest, &intake.spec.table));
+    if let Some(known) = known {
+        return Ok(known.partitions.iter().map(|p| p.fingerprint.clone()).collect());
+    }
+    let failed = |error| JobError::Source { table: intake.spec.table.clone(), error };
+    (0..intake.source.partitions().len()).map(|i| intake.source.fingerprint(i).map_err(failed)).collect()
 }
 
 /// Bytes of all parts that a restart from this checkpoint would read.
@@ -290,14 +318,19 @@ fn state_bytes(manifest: &Manifest) -> u64 {
     manifest.operators.iter().flat_map(|o| &o.parts).map(|p| p.bytes).sum()
 }
 
-/// Calls the ledger again and again while storage is full or out of reach.
-fn patiently<T>(plan: &Plan, mut call: impl FnMut() -> Result<T, LedgerError>) -> Result<T, JobError> {
+/// Calls something again and again while it fails for a reason that may pass: no room, a medium out of reach.
+fn patiently<T, E: std::fmt::Display>(
+    plan: &Plan,
+    what: &str,
+    may_pass: fn(&E) -> bool,
+    mut call: impl FnMut() -> Result<T, E>,
+) -> Result<T, E> {
     let mut said = false;
     loop {
         match call() {
-            Err(error) if error.may_pass() && !plan.control.stopped() => {
+            Err(error) if may_pass(&error) && !plan.control.stopped() => {
                 if !std::mem::replace(&mut said, true) {
-                    tracing::warn!("{error}; reading waits until that has passed");
+                    tracing::warn!("{what}{error}; reading waits until that has passed");
                     plan.barriers.pause(true);
                 }
                 plan.control.turns().rest(FULL_RETRY);
@@ -307,20 +340,25 @@ fn patiently<T>(plan: &Plan, mut call: impl FnMut() -> Result<T, LedgerError>) -
                     tracing::warn!("that has passed; reading goes on");
                     plan.barriers.pause(false);
                 }
-                return outcome.map_err(broken);
+                return outcome;
             }
         }
     }
 }
 
-fn table(plan: &Plan, sink: usize) -> String {
+/// Calls the ledger again and again while storage is full or out of reach.
+fn store<T>(plan: &Plan, call: impl FnMut() -> Result<T, LedgerError>) -> Result<T, JobError> {
+    patiently(plan, "", LedgerError::may_pass, call).map_err(broken)
+}
+
+pub(super) fn table(plan: &Plan, sink: usize) -> String {
     match &plan.graph.nodes[plan.sinks[sink].0].step {
         Step::Sink(spec) => spec.table.clone(),
         _ => unreachable!("a sink's node is a sink"),
     }
 }
 
-fn state(message: String) -> JobError {
+pub(super) fn state(message: String) -> JobError {
     JobError::State(message)
 }
 

@@ -8,6 +8,8 @@
 //! | [`keeper`] | the thread that writes, commits, publishes and collects |
 //! | [`draft`] | a manifest from the one before and what was collected: no effects |
 //! | [`restored`] | what an attempt goes on from |
+//! | [`way`] | how it gets to the newest checkpoint around damaged files |
+//! | [`repeat`] | the keeper's part of that: checkpoints repeated and compared |
 //! | [`evolution`] | what becomes of a checkpoint when the job has changed: no effects |
 //!
 //! A checkpoint costs a worker the time of its steps' `snapshot`; everything behind that happens on the keeper's thread.
@@ -17,8 +19,10 @@ mod coordinator;
 mod draft;
 pub mod evolution;
 mod keeper;
+mod repeat;
 mod restored;
 mod station;
+mod way;
 
 pub(super) use barrier::Barriers;
 pub use barrier::Every;

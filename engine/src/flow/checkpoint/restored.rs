@@ -2,7 +2,8 @@
 
 use super::coordinator::ReadTally;
 use super::draft::fingerprint;
-use crate::checkpoint::{Ledger, LedgerError, Manifest, OperatorState, SourceState};
+use super::way::{self, Lost, Repeat};
+use crate::checkpoint::{Ledger, LedgerError, Manifest, OperatorState, PartitionState, SourceState};
 use crate::digest::DigestBuilder;
 use crate::error::BuildError;
 use crate::flow::intake::PartitionCut;
@@ -11,43 +12,71 @@ use crate::graph::{JobGraph, Step};
 use crate::source::Source;
 use crate::state::Snapshot;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+/// State by the stable name of the step.
+pub(super) type States = BTreeMap<String, Snapshot>;
 
 /// The checkpoint an attempt goes on from, if there is one.
 #[derive(Default)]
 pub(in crate::flow) struct Restored {
-    manifest: Option<Manifest>,
-    /// By the stable name of the step.
-    states: BTreeMap<String, Snapshot>,
+    newest: Option<Manifest>,
+    /// Whose state it is: the newest's, unless that is damaged.
+    base: Option<Manifest>,
+    states: States,
+    /// From the base to the newest.
+    repeats: Mutex<Vec<Repeat>>,
+    repeating: bool,
 }
 
 impl Restored {
     /// Goes on from the ledger's newest checkpoint, or from nothing. State of steps that the job does not have, or has as
-    /// others, is left behind.
+    /// others, is left behind. If a file that is needed is damaged, it goes on from an older checkpoint, with those that
+    /// are to be repeated; rows that sinks owe are looked at only if `thorough`.
     ///
     /// # Errors
-    /// If its state can't be read.
-    pub(in crate::flow) fn newest(ledger: &Ledger, graph: &JobGraph) -> Result<Self, LedgerError> {
-        let Some(manifest) = ledger.newest() else { return Ok(Self::default()) };
-        let mut states: BTreeMap<String, Snapshot> = BTreeMap::new();
-        let steps = graph.nodes.iter().enumerate();
-        let own: BTreeMap<&str, String> = steps.map(|(id, n)| (n.name.as_str(), fingerprint(graph, id))).collect();
-        let kept = |o: &&OperatorState| own.get(o.node.as_str()).is_some_and(|f| *f == o.schema);
-        let kept: BTreeSet<&str> = manifest.operators.iter().filter(kept).map(|o| o.node.as_str()).collect();
-        for part in ledger.state(manifest)? {
-            let part = part?;
-            if !kept.contains(part.node) {
-                continue;
-            }
-            states.entry(part.node.to_owned()).or_default().put(part.part.group, part.bytes);
-        }
-        Ok(Self { manifest: Some(manifest.clone()), states })
+    /// If state can't be read and can't be made again.
+    pub(in crate::flow) fn find(ledger: &Ledger, graph: &JobGraph, thorough: bool) -> Result<Self, BuildError> {
+        let Some(newest) = ledger.newest() else { return Ok(Self::default()) };
+        let lost = if thorough { Lost::find(ledger, newest)? } else { Lost::default() };
+        // An ended job has no use for its state.
+        let states = if newest.finished { Ok(States::new()) } else { states(ledger, newest, graph) };
+        let damage = match (states, lost.damage()) {
+            (Ok(states), None) => return Ok(Self::whole(newest.clone(), states)),
+            (Ok(_), Some(damage)) => damage.clone(),
+            (Err(damage @ LedgerError::Damaged { .. }), _) => damage,
+            (Err(error), _) => return Err(error.into()),
+        };
+        way::around(ledger, graph, newest, &lost, &damage)
     }
-    pub(in crate::flow) fn manifest(&self) -> Option<&Manifest> {
-        self.manifest.as_ref()
+    fn whole(newest: Manifest, states: States) -> Self {
+        Self { base: Some(newest.clone()), newest: Some(newest), states, ..Self::default() }
     }
-    /// The last epoch of the checkpoint; 0 if the job begins.
+    /// Goes on from `base`, or the beginning, and repeats checkpoints up to the newest.
+    pub(super) fn repeating(newest: Manifest, base: Option<(Manifest, States)>, repeats: Vec<Repeat>) -> Self {
+        let (base, states) = base.map_or_else(Default::default, |(base, states)| (Some(base), states));
+        Self { newest: Some(newest), base, states, repeats: Mutex::new(repeats), repeating: true }
+    }
+
+    /// The newest checkpoint: what the next one follows.
+    pub(in crate::flow) fn newest(&self) -> Option<&Manifest> {
+        self.newest.as_ref()
+    }
+    /// The checkpoint whose state it goes on with.
+    pub(in crate::flow) fn base(&self) -> Option<&Manifest> {
+        self.base.as_ref()
+    }
+    /// Whether checkpoints behind that are to be repeated.
+    pub(in crate::flow) fn repeats(&self) -> bool {
+        self.repeating
+    }
+    /// Hands over the checkpoints that are to be repeated.
+    pub(super) fn take_repeats(&self) -> Vec<Repeat> {
+        std::mem::take(&mut *self.repeats.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+    /// The last epoch of the newest checkpoint; 0 if the job begins.
     pub(in crate::flow) fn epoch(&self) -> u64 {
-        self.manifest.as_ref().map_or(0, |m| m.epoch)
+        self.newest.as_ref().map_or(0, |m| m.epoch)
     }
     /// State of a step for the keys of one worker.
     pub(in crate::flow) fn state(&self, node: &str, worker: usize, peers: usize) -> Option<Snapshot> {
@@ -63,26 +92,22 @@ impl Restored {
         table: &str,
         source: &dyn Source,
     ) -> Result<Option<Vec<PartitionCut>>, BuildError> {
-        let Some(manifest) = &self.manifest else { return Ok(None) };
-        let state = manifest.sources.iter().find(|s| s.table == table).ok_or_else(|| {
+        let Some(newest) = &self.newest else { return Ok(None) };
+        let unknown = |manifest: &Manifest| {
             BuildError::new(format!(
                 "table {table}: checkpoint {} does not know it; start anew with --fresh",
                 manifest.checkpoint
             ))
-        })?;
-        same_partitions(table, state, source)?;
-        let cut = |p: &crate::checkpoint::PartitionState| PartitionCut {
-            position: p.position.clone(),
-            max_ms: p.max_ms,
-            done: p.done,
         };
-        Ok(Some(state.partitions.iter().map(cut).collect()))
+        let of = |manifest| source_of(manifest, table).ok_or_else(|| unknown(manifest));
+        same_partitions(table, of(newest)?, source)?;
+        self.base.as_ref().map(|base| Ok(cuts(of(base)?))).transpose()
     }
 
     /// What had been counted at the checkpoint.
-    pub(in crate::flow) fn base(&self, graph: &JobGraph) -> Base {
-        let source = |table: &str| self.manifest.as_ref()?.sources.iter().find(|s| s.table == table);
-        let sink = |table: &str| self.manifest.as_ref()?.sinks.iter().find(|s| s.table == table);
+    pub(in crate::flow) fn counted(&self, graph: &JobGraph) -> Base {
+        let source = |table: &str| source_of(self.base.as_ref()?, table);
+        let sink = |table: &str| self.base.as_ref()?.sinks.iter().find(|s| s.table == table);
         let counted = |table| {
             source(table)
                 .map_or_else(Default::default, |s| (ReadTally { rows: s.rows, bytes: s.bytes, late: s.late }, s.errors))
@@ -99,6 +124,34 @@ impl Restored {
             epoch: self.epoch(),
         }
     }
+}
+
+/// The state of a checkpoint, for the steps that have it still.
+pub(super) fn states(ledger: &Ledger, manifest: &Manifest, graph: &JobGraph) -> Result<States, LedgerError> {
+    let mut states = States::new();
+    let steps = graph.nodes.iter().enumerate();
+    let own: BTreeMap<&str, String> = steps.map(|(id, n)| (n.name.as_str(), fingerprint(graph, id))).collect();
+    let kept = |o: &&OperatorState| own.get(o.node.as_str()).is_some_and(|f| *f == o.schema);
+    let kept: BTreeSet<&str> = manifest.operators.iter().filter(kept).map(|o| o.node.as_str()).collect();
+    for part in ledger.state(manifest)? {
+        let part = part?;
+        if !kept.contains(part.node) {
+            continue;
+        }
+        states.entry(part.node.to_owned()).or_default().put(part.part.group, part.bytes);
+    }
+    Ok(states)
+}
+
+/// What a manifest says of a table.
+pub(super) fn source_of<'m>(manifest: &'m Manifest, table: &str) -> Option<&'m SourceState> {
+    manifest.sources.iter().find(|s| s.table == table)
+}
+
+/// Where the partitions of a table were cut.
+pub(super) fn cuts(state: &SourceState) -> Vec<PartitionCut> {
+    let cut = |p: &PartitionState| PartitionCut { position: p.position.clone(), max_ms: p.max_ms, done: p.done };
+    state.partitions.iter().map(cut).collect()
 }
 
 fn same_partitions(table: &str, state: &SourceState, source: &dyn Source) -> Result<(), BuildError> {

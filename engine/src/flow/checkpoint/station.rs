@@ -35,6 +35,14 @@ impl Station {
     pub(in crate::flow) fn end(&self, piece: Piece) {
         self.barriers.deliver(self.worker, super::coordinator::LAST, piece);
     }
+    /// Whether the checkpoint at hand is repeated: then its state is not handed over.
+    pub(in crate::flow) fn repeats(&self) -> bool {
+        self.barriers.repeating()
+    }
+    /// Whether the rows of a sink are kept for an outbox.
+    pub(in crate::flow) fn keeps(&self, sink: usize) -> bool {
+        self.barriers.keeps(sink)
+    }
     /// Rows went into an outbox.
     pub(in crate::flow) fn stage(&self, rows: usize) {
         self.barriers.stage(rows);

@@ -7,13 +7,16 @@
 //! * [`partition`]: what is known of one partition: its maximum, its promise, whose turn it is.
 //! * [`prepare`]: a decoded chunk with its computed columns, checked: rows without an event time are bad rows.
 //! * [`tag`]: event-time maxima, lateness tags, cuts, row identity.
+//! * [`goal`]: where reading stops while checkpoints are repeated.
 //! * [`reader`]: which split a worker reads next: alignment by event time, fair shares, decoding ahead.
 
+mod goal;
 mod partition;
 mod prepare;
 mod reader;
 mod tag;
 
+pub(super) use goal::Goal;
 pub(super) use partition::PartitionCut;
 pub(super) use reader::{Reader, Step};
 pub(super) use tag::Tagged;
@@ -25,6 +28,7 @@ use crate::parts::{Parts, RowProgram};
 use crate::source::{Read, Source};
 use crate::time::{Progress, Watermark};
 use arrow_schema::{Schema, SchemaRef};
+use goal::Promised;
 use partition::{Partition, Phase};
 use prepare::{Prepared, prepare};
 use std::collections::VecDeque;
@@ -42,6 +46,8 @@ pub(super) struct Intake {
     /// Δ of content-defined cuts, if an `arrival` sink reads this table and the table is bounded.
     cuts: Cuts,
     partitions: Mutex<Vec<Partition>>,
+    /// What may be promised while checkpoints are repeated.
+    promised: Mutex<Promised>,
     /// The checkpoint epoch at which the partitions are to be cut; `u64::MAX` if there is none. Written under the lock.
     barrier: AtomicU64,
 }
@@ -89,12 +95,18 @@ impl Intake {
             schema: schema.clone(),
             cuts,
             partitions: Mutex::new(partitions),
+            promised: Mutex::default(),
             barrier: AtomicU64::new(u64::MAX),
         };
         intake.peek(parts)?;
         let partitions = intake.source.partitions().len();
         tracing::debug!(table = intake.spec.table, partitions, bounded = intake.source.bounded(), "table opened");
         Ok(intake)
+    }
+
+    /// Whether answers depend on which epoch a row came in.
+    pub(super) fn cut_by_epochs(&self) -> bool {
+        self.cuts == Cuts::Epoch
     }
 
     /// The program that evaluates the table's computed columns.
@@ -153,7 +165,8 @@ impl Intake {
             Cuts::Content { quantum_ms } => partitions.iter().map(|p| p.cut(quantum_ms)).min().unwrap_or(i64::MAX),
             Cuts::Epoch => i64::try_from(epoch).unwrap_or(i64::MAX - 1) + 1,
         };
-        [watermark, of_bad].map(|watermark| Progress { watermark, cut })
+        let promises = [watermark, of_bad].map(|watermark| Progress { watermark, cut });
+        self.promised().bounded(promises, partitions.iter().all(Partition::at_goal))
     }
 
     /// From now on each partition remembers how it stood before its first row of a later epoch than this.

@@ -30,6 +30,8 @@ pub(super) struct Partition {
     pub(super) epoch: u64,
     /// How it stood at the barrier, once a row behind the barrier has been emitted.
     before_barrier: Option<PartitionCut>,
+    /// Where reading stops: the cut of a checkpoint that is repeated.
+    pub(super) goal: Option<PartitionCut>,
 }
 
 /// What a checkpoint keeps of a partition.
@@ -76,7 +78,21 @@ impl Partition {
             next: from.and_then(|f| f.position.clone()),
             epoch: 0,
             before_barrier: None,
+            goal: None,
         }
+    }
+    /// Whether all rows up to its goal are emitted.
+    pub(super) fn at_goal(&self) -> bool {
+        let offset = |position: &Option<Position>| position.as_ref().map(|p| p.offset);
+        self.goal.as_ref().is_some_and(|goal| match goal.done {
+            true => self.done(),
+            false => offset(&self.next) >= offset(&goal.position),
+        })
+    }
+    /// Where to cut a chunk that ends at `end`, beyond the goal.
+    pub(super) fn goal_inside(&self, end: &Position) -> Option<Position> {
+        let goal = self.goal.as_ref().filter(|goal| !goal.done)?.position.as_ref()?;
+        (end.offset > goal.offset).then(|| goal.clone())
     }
     /// Rows are about to be emitted in `epoch`: if it is the first beyond the barrier, the state before is kept.
     pub(super) fn enter(&mut self, epoch: u64, barrier: u64) {
@@ -115,7 +131,7 @@ impl Partition {
     }
     /// Whether it has nothing to give now, or ever: it does not count for alignment.
     pub(super) fn waits(&self) -> bool {
-        self.pending || self.done()
+        self.pending || self.done() || self.at_goal()
     }
     /// Event time that reading has reached.
     pub(super) fn position(&self) -> i64 {

@@ -34,6 +34,24 @@ pub(super) struct Prepared {
 /// Rows of a block.
 pub(super) const BLOCK_ROWS: usize = 64;
 
+impl Prepared {
+    /// The rows before the offset of `at`, which come to end there, and the rest.
+    pub(super) fn split(self, at: Position) -> (Self, Self) {
+        let rows = (0..self.times.len()).take_while(|&i| self.offsets.at(i) < at.offset).count();
+        let bad = self.bad.iter().take_while(|b| b.offset < at.offset).count();
+        let mut front_bad = self.bad;
+        let back_bad = front_bad.split_off(bad);
+        let part = |from: usize, to: usize, bad, bytes, end| {
+            let (blocks, bounds) = Bounds::of_blocks(&self.times[from..to]);
+            let columns = self.columns.slice(from, to - from);
+            let times = self.times.slice(from, to - from);
+            let offsets = Offsets::List((from..to).map(|i| self.offsets.at(i)).collect());
+            Self { columns, times, bounds, blocks, offsets, bad, bytes, end, decoded: self.decoded }
+        };
+        (part(0, rows, front_bad, 0, at), part(rows, self.times.len(), back_bad, self.bytes, self.end))
+    }
+}
+
 /// The least and the greatest of some event times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {

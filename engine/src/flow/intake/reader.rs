@@ -99,6 +99,15 @@ impl Reader {
         let ends = active.ended && active.ready.is_empty();
         let mut partitions = self.intake.lock();
         let barrier = self.intake.barrier.load(Relaxed);
+        let goal = prepared.as_ref().and_then(|p| partitions[index].goal_inside(&p.end));
+        let (prepared, ends) = match (prepared, goal) {
+            (Some(prepared), Some(goal)) => {
+                let (front, back) = prepared.split(goal);
+                active.ready.push_front(back);
+                (Some(front), false)
+            }
+            (prepared, _) => (prepared, ends),
+        };
         let tagged = prepared.map(|p| {
             partitions[index].enter(epoch, barrier);
             tag(&self.intake, index, &mut partitions[index], p, epoch)
@@ -132,14 +141,17 @@ impl Reader {
         let share = unfinished.div_ceil(self.peers).max(1);
 
         // A worker that is an epoch behind waits until it has caught up: epochs cut a partition into prefixes.
-        let in_turn = |a: &Active, ps: &[Partition]| ps[a.partition].turn == a.number && ps[a.partition].epoch <= epoch;
+        let in_turn = |a: &Active, ps: &[Partition]| {
+            let p = &ps[a.partition];
+            p.turn == a.number && p.epoch <= epoch && !p.at_goal()
+        };
         let mine = (0..self.active.len()).filter(|&i| in_turn(&self.active[i], &partitions)).min_by_key(|&i| {
             (partitions[self.active[i].partition].pending, partitions[self.active[i].partition].position())
         });
         let emitting = (0..self.active.len()).filter(|&i| in_turn(&self.active[i], &partitions)).count();
         let free = (0..partitions.len())
             .filter(|&p| partitions[p].phase != Phase::Drained && partitions[p].turn == partitions[p].handed)
-            .filter(|&p| partitions[p].epoch <= epoch)
+            .filter(|&p| partitions[p].epoch <= epoch && !partitions[p].at_goal())
             .min_by_key(|&p| partitions[p].position());
         let my_position = mine.map_or(i64::MAX, |i| partitions[self.active[i].partition].position());
         let take = free.filter(|&p| emitting < share && (mine.is_none() || partitions[p].position() <= my_position));
@@ -168,7 +180,8 @@ impl Reader {
                 return Ok(if self.claim(p, partitions)? { Plan::Ahead(0) } else { Plan::Wait });
             }
         }
-        Ok(if unfinished == 0 { Plan::Finished } else { Plan::Wait })
+        let repeating = partitions.iter().any(|p| p.goal.is_some());
+        Ok(if unfinished == 0 && !repeating { Plan::Finished } else { Plan::Wait })
     }
 
     /// Takes the partition's next split. `false`: it has none.

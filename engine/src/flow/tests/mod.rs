@@ -1,6 +1,7 @@
 //! The runtime with small parts: what must hold whatever the workers, batches and epochs, and how a job ends badly.
 
 mod checkpoints;
+mod damage;
 mod publishing;
 pub(super) mod schedules;
 

@@ -10,10 +10,10 @@ use std::io::Read as IoRead;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-type MakePublisher = dyn Fn() -> Box<dyn Publisher> + Send + Sync;
+pub(super) type MakePublisher = dyn Fn() -> Box<dyn Publisher> + Send + Sync;
 
 /// The usual parts with another publisher.
-struct With(TestParts, Box<MakePublisher>);
+pub(super) struct With(pub(super) TestParts, pub(super) Box<MakePublisher>);
 
 impl Parts for With {
     fn source(&self, spec: &SourceSpec, options: &RunOptions) -> Result<Arc<dyn Source>, BuildError> {
@@ -73,7 +73,7 @@ type Shown = BTreeMap<(u64, u64), Vec<(i64, i64, i64)>>;
 
 /// A file for each publication, named by it; the sink knows nothing else of what it has shown.
 #[derive(Clone, Default)]
-struct Files {
+pub(super) struct Files {
     files: Arc<Mutex<Shown>>,
     bytes_min: u64,
     /// Set by a publication of so many checkpoints that some of them are collected behind it.
@@ -97,7 +97,9 @@ impl Publisher for Files {
         for batch in rows {
             collect.write(&batch?)?;
         }
-        let written = std::mem::take(&mut *written.lock().unwrap());
+        let mut written = std::mem::take(&mut *written.lock().unwrap());
+        // Rows that were made again come in another order.
+        written.sort_unstable();
         let name = (publication.first, publication.last);
         let before = self.files.lock().unwrap().insert(name, written.clone());
         let new = before.is_none();
@@ -113,10 +115,14 @@ impl Publisher for Files {
 }
 
 impl Files {
-    fn rolling_at(bytes_min: u64) -> Self {
+    pub(super) fn rolling_at(bytes_min: u64) -> Self {
         Self { bytes_min, ..Self::default() }
     }
-    fn rows(&self) -> Vec<(i64, i64, i64)> {
+    /// Other files with the same content.
+    pub(super) fn duplicate(&self) -> Self {
+        Self { files: Arc::new(Mutex::new(self.files.lock().unwrap().clone())), ..self.clone() }
+    }
+    pub(super) fn rows(&self) -> Vec<(i64, i64, i64)> {
         let mut rows: Vec<_> = self.files.lock().unwrap().values().flatten().copied().collect();
         rows.sort_unstable();
         rows

@@ -38,6 +38,7 @@ fn checkpoint(graph: &JobGraph) -> Manifest {
             late: 0,
             errors: 0,
             watermark_ms: 0,
+            errors_watermark_ms: None,
             cut: 0,
             partitions: Vec::new(),
         }),

@@ -1,7 +1,7 @@
 //! What outlives an attempt, as each attempt sees it: the store, and two kinds of sinks.
 
 use super::super::*;
-use super::turnstile::{Blow, Door, INJECTED};
+use super::turnstile::{Blow, Door, INJECTED, Random};
 use crate::checkpoint::{Created, MemoryStore, Store, StoreError, StoreErrorKind};
 use crate::flow::turns::Turnstile;
 use crate::sink::{Publication, Roll};
@@ -9,6 +9,9 @@ use std::io::Read as IoRead;
 
 /// A result row.
 pub(super) type Row = (i64, i64, i64);
+
+/// What a sink says whose file of a publication has its rows in another order than those that were made again.
+pub(super) const OTHER_ORDER: &str = "the file holds other rows than its publication: remove it";
 
 /// What a test leaves out of the world, to prove that it would find it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +29,8 @@ pub(super) enum Flaw {
 pub(super) enum Kind {
     /// Rows and a marker in one transaction; a start keeps earlier attempts out.
     Table,
-    /// A file for each publication, named by it; the sink knows of nothing else.
-    Files { bytes_min: u64, interval_ms: u64 },
+    /// A file for each publication, named by it. The sink knows of nothing else, unless it keeps a marker behind the files.
+    Files { bytes_min: u64, interval_ms: u64, marked: bool },
 }
 
 /// All that was shown.
@@ -57,6 +60,54 @@ pub(super) struct World {
     pub(super) shown: Arc<Mutex<Shown>>,
     pub(super) kind: Kind,
     pub(super) flaw: Option<Flaw>,
+    /// Attempts without progress after which a process gives up, at least.
+    pub(super) failures_min: u32,
+}
+
+impl World {
+    /// Damages a file: any, one of the newest checkpoint, or rows. Of the newest manifest one copy stays whole.
+    pub(super) fn damage(&self, random: &mut Random) -> bool {
+        let all = self.files.list().unwrap();
+        let newest = all.iter().filter(|n| n.ends_with(".manifest")).max().map_or("", |n| &n[..12]);
+        let kind = random.below(3);
+        let wanted = |n: &&String| match kind {
+            0 => true,
+            1 => n.starts_with(newest),
+            _ => n.ends_with(".outbox"),
+        };
+        let copy = |name: &str| name.starts_with(newest) && name.contains("manifest");
+        let both = all.iter().filter(|n| copy(n)).map(|n| self.files.get(n).unwrap()).collect::<Vec<_>>();
+        let safe = |name: &&String| !copy(name) || (both.len() == 2 && both[0] == both[1]);
+        let some: Vec<&String> = all.iter().filter(wanted).filter(safe).collect();
+        if some.is_empty() {
+            return false;
+        }
+        let name = some[random.below(some.len() as u64) as usize];
+        let mut bytes = self.files.get(name).unwrap().unwrap();
+        let length = bytes.len() as u64;
+        match random.below(4) {
+            _ if length == 0 => self.files.delete(&[name]).unwrap(),
+            0 => self.files.delete(&[name]).unwrap(),
+            1 => self.files.put(name, &[&bytes[..random.below(length) as usize]]).unwrap(),
+            2 => self.files.put(name, &[&bytes, &bytes]).unwrap(),
+            _ => {
+                bytes[random.below(length) as usize] ^= 1 << random.below(8);
+                self.files.put(name, &[&bytes]).unwrap();
+            }
+        }
+        true
+    }
+    /// Whether what is shown is right so far.
+    pub(super) fn shows_no_other_than(&self, want: &[Row]) -> Result<(), String> {
+        let shown = self.shown.lock().unwrap();
+        let rows = shown.rows();
+        let wrong = rows.iter().filter(|r| want.binary_search(r).is_err()).count();
+        let twice = rows.windows(2).filter(|w| w[0] == w[1]).count();
+        match (wrong + twice, &shown.violation) {
+            (0, None) => Ok(()),
+            (_, violation) => Err(format!("{wrong} rows wrong, {twice} twice, {violation:?}")),
+        }
+    }
 }
 
 /// The store of one attempt.
@@ -150,11 +201,20 @@ impl SimPublisher {
         Ok(())
     }
     /// A file whose name says what is in it: there already with the same content is fine.
-    fn link(&self, publication: &Publication, rows: Vec<Row>) {
+    fn link(&self, publication: &Publication, rows: Vec<Row>, marked: bool) -> Result<(), SinkError> {
         let mut shown = self.world.shown.lock().unwrap();
         let name = (publication.first, publication.last);
         let overlaps = |&(first, last): &(u64, u64)| first <= name.1 && name.0 <= last;
+        let sorted = |rows: &[Row]| {
+            let mut rows = rows.to_vec();
+            rows.sort_unstable();
+            rows
+        };
         let wrong = match shown.files.get(&name) {
+            // The same rows, made again: their order is another one, and the file as well.
+            Some(there) if marked && *there != rows && sorted(there) == sorted(&rows) => {
+                return Err(SinkError::new(OTHER_ORDER));
+            }
             Some(there) => (*there != rows).then(|| format!("another content of {name:?}")),
             None => shown.files.keys().find(|k| overlaps(k)).map(|there| format!("{name:?} beside {there:?}")),
         };
@@ -166,6 +226,13 @@ impl SimPublisher {
                 shown.files.insert(name, rows);
             }
         }
+        if marked {
+            drop(shown);
+            self.door.pass();
+            self.meet(Blow::None)?;
+            self.world.shown.lock().unwrap().marker = publication.last;
+        }
+        Ok(())
     }
 }
 
@@ -173,16 +240,18 @@ impl Publisher for SimPublisher {
     fn roll(&self) -> Roll {
         match self.world.kind {
             Kind::Table => Roll::EachCheckpoint,
-            Kind::Files { bytes_min, interval_ms } => Roll::Files { bytes_min, interval_ms },
+            Kind::Files { bytes_min, interval_ms, .. } => Roll::Files { bytes_min, interval_ms },
         }
     }
     fn recover(&mut self) -> Result<Option<u64>, SinkError> {
         self.door.pass();
         self.meet(Blow::None)?;
-        if self.world.kind != Kind::Table {
-            return Ok(None);
-        }
         let mut shown = self.world.shown.lock().unwrap();
+        match self.world.kind {
+            Kind::Files { marked: true, .. } => return Ok(Some(shown.marker)),
+            Kind::Files { .. } => return Ok(None),
+            Kind::Table => {}
+        }
         shown.fence += 1;
         self.fence = shown.fence;
         Ok(Some(shown.marker))
@@ -203,7 +272,7 @@ impl Publisher for SimPublisher {
         self.meet(blow)?;
         match self.world.kind {
             Kind::Table => self.append(publication, rows)?,
-            Kind::Files { .. } => self.link(publication, rows),
+            Kind::Files { marked, .. } => self.link(publication, rows, marked)?,
         }
         self.meet(if blow == Blow::After { Blow::Before } else { Blow::None })
     }

@@ -3,134 +3,15 @@
 
 #![allow(unsafe_code)] // a file size limit in a child, lifted while it runs: libc calls without a safe wrapper here
 
+mod bench;
+mod damage;
+
+use bench::{Bench, JOB, PATIENCE, RUN, digests, ended, truth};
 use highwater_engine::checkpoint::seal::sha256;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
-
-/// How long a job may take until it stands where a test wants it.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Windows into files and frames into a blackhole, slow enough to be interrupted: five seconds.
-const JOB: &str = "
-SET 'execution.checkpointing.interval' = '50 ms';
-CREATE TABLE payments (
-  payment_id BIGINT, ts TIMESTAMP(3), card BIGINT, merchant BIGINT, amount DECIMAL(12, 2),
-  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
-) WITH ('connector' = 'generator', 'number-of-rows' = '20000', 'rows-per-second' = '4000', 'event-rate' = '20',
-        'cards' = '200', 'merchants' = '20');
-CREATE TABLE busy (merchant BIGINT, window_end TIMESTAMP(3), n BIGINT)
-  WITH ('connector' = 'filesystem', 'path' = 'out', 'format' = 'csv', 'sink.rolling-policy.file-size' = '2 kB');
-CREATE TABLE velocity (payment_id BIGINT, ts TIMESTAMP(3), n BIGINT) WITH ('connector' = 'blackhole');
-INSERT INTO busy SELECT merchant, window_end, COUNT(*)
-  FROM TABLE(TUMBLE(TABLE payments, DESCRIPTOR(ts), INTERVAL '10' SECOND)) GROUP BY merchant, window_start, window_end;
-INSERT INTO velocity SELECT payment_id, ts, COUNT(*) OVER (PARTITION BY card ORDER BY ts
-  RANGE BETWEEN INTERVAL '10' MINUTE PRECEDING AND CURRENT ROW) FROM payments;
-";
-
-const RUN: [&str; 4] = ["run", "job.sql", "--state", "state"];
-/// As fast as it can.
-const FAST: [&str; 2] = ["-D", "payments.rows-per-second=1000000"];
-
-/// A job in a folder of its own.
-struct Bench(tempfile::TempDir);
-
-impl Bench {
-    fn new() -> Self {
-        let bench = Self(tempfile::tempdir().unwrap());
-        bench.write("job.sql", JOB);
-        bench
-    }
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
-        fs::write(self.path(name), text).unwrap();
-    }
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_highwater"));
-        command.current_dir(self.0.path()).args(arguments).stdin(Stdio::null());
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-    /// Exit code, stdout, stderr.
-    fn run(&self, arguments: &[&str]) -> (i32, String, String) {
-        ended(self.command(arguments).output().unwrap())
-    }
-    /// A run that must end well; its stdout.
-    fn ends(&self, arguments: &[&str]) -> String {
-        let generated = arguments[0] == "run" && !arguments.contains(&"payments.connector=filesystem");
-        let (code, out, err) = self.run(&[arguments, if generated { &FAST } else { &[] }].concat());
-        assert_eq!(code, 0, "{arguments:?}: {out}{err}");
-        out
-    }
-    /// A run that must be refused with these words.
-    fn refused(&self, arguments: &[&str], words: &[&str]) {
-        let (code, out, err) = self.run(arguments);
-        assert!(code == 1 || code == 2, "{arguments:?}: code {code} {out}{err}");
-        for word in words {
-            assert!(err.contains(word), "{arguments:?}: expected {word:?} in:\n{err}");
-        }
-    }
-    /// Starts the job and kills it once its newest checkpoint is at least this one.
-    fn kill_at(&self, arguments: &[&str], checkpoint: u64) {
-        let mut child = self.command(arguments).spawn().unwrap();
-        self.wait_for(&mut child, checkpoint);
-        child.kill().unwrap();
-        child.wait().unwrap();
-        // The kill may have come between the newest manifest and its second copy.
-        let newest = self.files("state", ".manifest").pop().unwrap();
-        fs::copy(&newest, newest.with_extension("manifest-copy")).unwrap();
-    }
-    fn wait_for(&self, child: &mut Child, checkpoint: u64) {
-        let since = Instant::now();
-        while self.newest("state") < checkpoint {
-            assert!(child.try_wait().unwrap().is_none(), "the job ended before checkpoint {checkpoint}");
-            assert!(since.elapsed() < PATIENCE, "checkpoint {checkpoint} was not taken in time");
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
-    fn files(&self, folder: &str, ending: &str) -> Vec<PathBuf> {
-        let Ok(entries) = fs::read_dir(self.path(folder)) else { return Vec::new() };
-        let mut all: Vec<PathBuf> = entries.map(|e| e.unwrap().path()).collect();
-        all.retain(|p| p.to_string_lossy().ends_with(ending));
-        all.sort();
-        all
-    }
-    fn newest(&self, folder: &str) -> u64 {
-        let number = |p: &PathBuf| p.file_stem().unwrap().to_string_lossy().parse().unwrap();
-        self.files(folder, ".manifest").last().map_or(0, number)
-    }
-    /// The visible rows, sorted.
-    fn rows(&self) -> Vec<String> {
-        let texts = self.files("out", ".csv").into_iter().map(|p| fs::read_to_string(p).unwrap());
-        let mut rows: Vec<String> = texts.flat_map(|t| t.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
-        rows.sort_unstable();
-        rows
-    }
-}
-
-fn ended(output: Output) -> (i32, String, String) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
-}
-
-/// The lines with a digest.
-fn digests(out: &str) -> Vec<String> {
-    let is_digest = |w: &str| w.len() == 32 && w.bytes().all(|b| b.is_ascii_hexdigit());
-    out.lines().filter(|l| l.split_whitespace().any(is_digest)).map(str::to_owned).collect()
-}
-
-/// Digests and rows of an undisturbed run that keeps nothing.
-fn truth() -> (Vec<String>, Vec<String>) {
-    let bench = Bench::new();
-    let out = bench.ends(&["run", "job.sql"]);
-    assert_eq!(digests(&out).len(), 2, "{out}");
-    (digests(&out), bench.rows())
-}
 
 #[test]
 fn a_killed_job_goes_on_and_an_ended_one_says_so() {
@@ -205,39 +86,6 @@ fn state_of_another_job_a_wrong_key_and_a_newer_format_are_refused() {
     bench.refused(&RUN, &["its state format is 99", "or a newer one"]);
 }
 
-fn flip(path: &Path) {
-    let mut bytes = fs::read(path).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    fs::write(path, bytes).unwrap();
-}
-
-#[test]
-fn a_damaged_manifest_has_a_copy_and_a_damaged_state_file_is_named() {
-    let (digests_true, rows_true) = truth();
-    let bench = Bench::new();
-    bench.kill_at(&RUN, 3);
-    let newest = bench.files("state", ".manifest").pop().unwrap();
-    flip(&newest);
-    let (code, out, _) = bench.run(&["verify", "state"]);
-    assert!(code == 1 && out.contains("is damaged") && out.contains(".manifest"), "{out}");
-    let out = bench.ends(&RUN);
-    assert_eq!((digests(&out), bench.rows()), (digests_true, rows_true), "the copy is used");
-
-    let bench = Bench::new();
-    bench.kill_at(&RUN, 3);
-    let state = bench.files("state", ".state");
-    state.iter().for_each(|p| flip(p));
-    let name = state.last().unwrap().file_name().unwrap().to_string_lossy().into_owned();
-    bench.refused(&RUN, &["is damaged", ".state", "--from"]);
-    let (code, out, _) = bench.run(&["verify", "state"]);
-    assert!(code == 1 && out.contains(&name), "{out}");
-    for file in bench.files("state", ".manifest").iter().chain(&bench.files("state", ".manifest-copy")) {
-        flip(file);
-    }
-    bench.refused(&RUN, &["is damaged", "its second copy"]);
-}
-
 #[test]
 fn changed_input_is_refused() {
     let bench = Bench::new();
@@ -305,15 +153,13 @@ fn a_read_only_folder_is_refused() {
     bench.refused(&["run", "job.sql", "--state", "/proc/highwater"], &["/proc/highwater"]);
 }
 
-#[test]
-fn a_full_disk_is_waited_out() {
-    let (digests_true, rows_true) = truth();
-    let bench = Bench::new();
+/// Runs a job that can't write files longer than `bytes_max`, lifts the limit when it waits, and gives its report.
+fn waits_for_room(bench: &Bench, bytes_max: u64) -> String {
     let mut command = bench.command(&RUN);
     // SAFETY: only async-signal-safe calls between fork and exec.
     unsafe {
-        command.pre_exec(|| {
-            let limit = libc::rlimit { rlim_cur: 120_000, rlim_max: libc::RLIM_INFINITY };
+        command.pre_exec(move || {
+            let limit = libc::rlimit { rlim_cur: bytes_max, rlim_max: libc::RLIM_INFINITY };
             match libc::setrlimit(libc::RLIMIT_FSIZE, &limit) {
                 0 => Ok(()),
                 _ => Err(std::io::Error::last_os_error()),
@@ -339,7 +185,33 @@ fn a_full_disk_is_waited_out() {
     let (code, out, _) = ended(child.wait_with_output().unwrap());
     assert_eq!(code, 0, "{}", fs::read_to_string(bench.path("err")).unwrap());
     assert!(said("that has passed; reading goes on"));
+    out
+}
+
+#[test]
+fn a_full_disk_is_waited_out() {
+    let (digests_true, rows_true) = truth();
+    let bench = Bench::new();
+    let out = waits_for_room(&bench, 120_000);
     assert_eq!((digests(&out), bench.rows()), (digests_true, rows_true));
+}
+
+/// State and outboxes have room; the file of all rows has none.
+#[test]
+fn a_full_disk_of_an_output_is_waited_out() {
+    let large = JOB.replace("'2 kB'", "'1 GB'").replace("INTERVAL '10' SECOND", "INTERVAL '1' SECOND");
+    let one_output = &large[..large.find("INSERT INTO velocity").unwrap()];
+    let one_output = one_output.replace("'rows-per-second' = '4000'", "'rows-per-second' = '10000'");
+    let [bench, whole] = [(); 2].map(|()| {
+        let bench = Bench::new();
+        bench.write("job.sql", &one_output);
+        bench
+    });
+    let expected = digests(&whole.ends(&["run", "job.sql"]));
+    let out = waits_for_room(&bench, 150_000);
+    assert_eq!((digests(&out), bench.rows()), (expected, whole.rows()));
+    assert_eq!(bench.files("out", ".csv").len(), 1);
+    assert!(fs::read_to_string(bench.path("err")).unwrap().contains("sink busy"));
 }
 
 #[test]
