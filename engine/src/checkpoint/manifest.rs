@@ -36,6 +36,9 @@ pub struct Manifest {
     pub finished: bool,
     /// The job as it was.
     pub graph: JobGraph,
+    /// `arrival.quantum`, which decides the answers of a job with `arrival` steps; manifests of before lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrival_quantum_ms: Option<i64>,
     /// In the order of the graph.
     pub sources: Vec<SourceState>,
     /// Steps with state.

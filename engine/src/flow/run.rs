@@ -139,6 +139,7 @@ fn kept_attempt(
     fail::point("start.opened");
     if let Some(newest) = ledger.newest() {
         evolution::decide(&evolution::compare(newest, graph), newest.checkpoint, keep.allow)?;
+        evolution::settings(newest, graph, options)?;
     }
     let restored = Restored::find(&ledger, graph, thorough)?;
     fail::point("start.restored");

@@ -142,6 +142,7 @@ pub fn write(
         created_ms,
         finished: false,
         graph: JobGraph { name: JOB.into(), nodes: Vec::new() },
+        arrival_quantum_ms: None,
         sources: Vec::new(),
         operators,
         sinks: vec![sink],

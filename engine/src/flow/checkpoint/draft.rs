@@ -64,6 +64,7 @@ impl Draft<'_> {
             created_ms: self.now_ms,
             finished: self.finished,
             graph: plan.graph.clone(),
+            arrival_quantum_ms: Some(plan.options.arrival_quantum_ms),
             sources: (0..plan.intakes.len()).map(|i| self.source(i)).collect(),
             operators,
             sinks: (0..plan.sinks.len()).map(|i| self.sink(i, last)).collect(),

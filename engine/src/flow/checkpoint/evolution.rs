@@ -12,7 +12,7 @@
 use super::draft::{fingerprint, stateful};
 use crate::checkpoint::{Manifest, SinkState};
 use crate::error::BuildError;
-use crate::graph::{JobGraph, Node, SinkSpec, SourceSpec, Step};
+use crate::graph::{Emission, JobGraph, Node, RunOptions, SinkSpec, SourceSpec, Step};
 use std::fmt;
 
 /// What a change needs before the job may go on.
@@ -90,6 +90,23 @@ pub fn compare(manifest: &Manifest, graph: &JobGraph) -> Vec<Change> {
         }
     }
     changes
+}
+
+/// Whether the job is run with the settings that its answers so far depend on.
+///
+/// # Errors
+/// Which one differs, and the ways out.
+pub fn settings(manifest: &Manifest, graph: &JobGraph, options: &RunOptions) -> Result<(), BuildError> {
+    let arrival = |n: &Node| matches!(&n.step, Step::Over(o) if matches!(o.emission, Emission::Arrival { .. }));
+    let (then, now) = (manifest.arrival_quantum_ms, options.arrival_quantum_ms);
+    match then {
+        Some(then) if then != now && graph.nodes.iter().any(arrival) => Err(BuildError::new(format!(
+            "arrival.quantum was {then} ms up to checkpoint {} and is {now} ms now: it decides in which order rows arrive, so \
+             rows would be answered by two rules; set it back, or start anew with --fresh and empty outputs",
+            manifest.checkpoint
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Whether the job may go on.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::builder::*;
 use crate::checkpoint::{OperatorState, SourceState};
+use crate::graph::OverSpec;
 
 fn input(table: &str, delay: u64) -> Table {
     Table::new(table, "generator")
@@ -76,6 +77,7 @@ fn checkpoint(graph: &JobGraph) -> Manifest {
         created_ms: 0,
         finished: false,
         graph: graph.clone(),
+        arrival_quantum_ms: Some(1_000),
         sources: sources.collect(),
         operators: operators.collect(),
         sinks: sinks.collect(),
@@ -157,4 +159,19 @@ fn an_ended_job_does_not_change() {
     decide(&compare(&ended, &before()), 4, Allow::default()).unwrap();
     let changes = compare(&ended, &job("payments", 5, 2, "minutes"));
     assert!(decide(&changes, 4, BOTH).unwrap_err().to_string().contains("has read all its input"));
+}
+
+#[test]
+fn the_quantum_of_arrival_does_not_change_while_answers_depend_on_it() {
+    let mut graph = before();
+    let then = checkpoint(&graph);
+    let now = |ms| RunOptions { arrival_quantum_ms: ms, ..RunOptions::default() };
+    settings(&then, &graph, &now(2_000)).unwrap();
+    let emission = Emission::Arrival { late_horizon_ms: 0 };
+    let over = OverSpec { keys: vec![], frames: vec![], calls: vec![], emission, pseudo: vec![] };
+    graph.nodes[1].step = Step::Over(over);
+    settings(&then, &graph, &now(1_000)).unwrap();
+    let error = settings(&then, &graph, &now(2_000)).unwrap_err().to_string();
+    assert!(error.contains("arrival.quantum was 1000 ms up to checkpoint 4 and is 2000 ms now"), "{error}");
+    settings(&Manifest { arrival_quantum_ms: None, ..then }, &graph, &now(2_000)).unwrap();
 }
