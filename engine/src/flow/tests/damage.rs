@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Files, and how many manifests may still be made.
 #[derive(Debug)]
-struct Plugged(MemoryStore, AtomicU64);
+pub(super) struct Plugged(pub(super) MemoryStore, pub(super) AtomicU64);
 
 impl Store for Plugged {
     fn put(&self, name: &str, parts: &[&[u8]]) -> Result<(), StoreError> {

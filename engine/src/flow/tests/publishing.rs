@@ -1,13 +1,14 @@
 //! What is shown when rows of many checkpoints are shown together, and when two starts of a job meet at a sink.
 
 use super::checkpoints::{Log, LogPublisher};
+use super::damage::Plugged;
 use super::*;
 use crate::checkpoint::{Created, Ledger, MemoryStore, Store, StoreError, StoreErrorKind};
 use crate::flow::evolution::Allow;
 use crate::flow::{Every, Keep, Report, run_with_state};
 use crate::sink::{Publication, Roll};
 use std::io::Read as IoRead;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 pub(super) type MakePublisher = dyn Fn() -> Box<dyn Publisher> + Send + Sync;
@@ -48,8 +49,12 @@ impl RowProgram for Slow {
 
 /// Runs the job with a checkpoint at every epoch.
 fn keep_going(store: Arc<dyn Store>, make: Box<MakePublisher>) -> Result<Report, JobError> {
+    keep_reading(rows(2, 150), store, make)
+}
+
+fn keep_reading(rows: Rows, store: Arc<dyn Store>, make: Box<MakePublisher>) -> Result<Report, JobError> {
     let parts = TestParts {
-        rows: rows(2, 150),
+        rows,
         split_rows: 40,
         fault: Fault::None,
         written: Arc::default(),
@@ -228,4 +233,31 @@ fn a_start_that_is_overtaken_goes_on_from_the_newer_checkpoint() {
     shown.sort_unstable();
     assert_eq!(shown, oracle(&rows(2, 150)).0);
     assert_eq!(report.sources[0].rows, 300);
+}
+
+/// Results, then for a long time none, then results.
+#[test]
+fn a_sink_may_be_quiet_for_longer_than_checkpoints_are_kept() {
+    let time = |i: i64| if i < 60 { i * 10 } else { (i - 1_500).max(60) * 10 };
+    let input: Rows = vec![(0..1_660).map(|i| (i % 5, time(i))).collect()];
+    for (checkpoints, bytes_min) in [(u64::MAX, 1), (20, 1), (20, 1 << 30), (30, 3_000)] {
+        let store = Arc::new(Plugged(MemoryStore::new(), AtomicU64::new(checkpoints)));
+        let files = Files::rolling_at(bytes_min);
+        let run = || {
+            let sink = files.clone();
+            keep_reading(input.clone(), store.clone(), Box::new(move || Box::new(sink.clone())))
+        };
+        if let Err(error) = run() {
+            assert_eq!(error.to_string(), "the plug is pulled");
+            let ledger = Ledger::open(store.clone(), None, "count").unwrap();
+            let newest = ledger.newest().unwrap();
+            assert!(newest.sinks[0].outboxes.is_empty() && newest.checkpoint == checkpoints, "it is quiet now");
+            let kept = ledger.checkpoints().count();
+            assert!(kept <= 5 + newest.sinks[0].unrolled.len(), "{kept} checkpoints are kept");
+            store.1.store(u64::MAX, Relaxed);
+            run().unwrap();
+        }
+        assert_eq!(files.rows(), oracle(&input).0, "{checkpoints} checkpoints, files of {bytes_min} bytes");
+        assert!(Ledger::open(store, None, "count").unwrap().verify().unwrap().damaged.is_empty());
+    }
 }
