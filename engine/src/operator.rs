@@ -29,8 +29,9 @@ pub trait Operator: Send {
     /// to the same behaviour (not necessarily the same bytes).
     fn snapshot(&mut self, into: &mut Snapshot) -> Result<(), OperatorError>;
     /// Adds the groups of `from` to an empty operator. Groups may come from several operators that held parts of the same
-    /// key (combiners), and from a job with another number of workers.
-    fn restore(&mut self, from: &Snapshot) -> Result<(), OperatorError>;
+    /// key (combiners), and from a job with another number of workers. A part that was read is dropped: state is never held
+    /// twice as a whole.
+    fn restore(&mut self, from: Snapshot) -> Result<(), OperatorError>;
     /// Bytes of state held now, roughly, for metrics and limits.
     fn state_bytes(&self) -> usize;
 }

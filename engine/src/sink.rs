@@ -47,6 +47,9 @@ pub enum Roll {
     /// At the end of the input, all at once, and again whenever the ended job is started: what it shows does not outlive the
     /// process. Its rows stay in outboxes until the state folder is emptied.
     AtEnd,
+    /// Never: the sink shows nothing, so its rows stand in no outbox. They are counted and digested, which is all that a
+    /// checkpoint keeps of them.
+    Never,
 }
 
 /// The rows of the checkpoints `first..=last`, shown together and once.

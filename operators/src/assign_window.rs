@@ -105,7 +105,7 @@ impl Operator for AssignWindow {
     fn snapshot(&mut self, _into: &mut Snapshot) -> Result<(), OperatorError> {
         Ok(())
     }
-    fn restore(&mut self, _from: &Snapshot) -> Result<(), OperatorError> {
+    fn restore(&mut self, _from: Snapshot) -> Result<(), OperatorError> {
         Ok(())
     }
     fn state_bytes(&self) -> usize {

@@ -157,7 +157,7 @@ fn restored(make: Make, mut op: Box<dyn Operator>, at: Progress, take: &mut dyn 
     let mut snapshot = Snapshot::default();
     op.snapshot(&mut snapshot).expect("the state can be written");
     let mut new = make();
-    new.restore(&snapshot).expect("the state can be read");
+    new.restore(snapshot).expect("the state can be read");
     new
 }
 
@@ -329,9 +329,9 @@ mod tests {
             }
             Ok(())
         }
-        fn restore(&mut self, from: &Snapshot) -> Result<(), OperatorError> {
-            for (_, bytes) in from.parts() {
-                let mut r = highwater_engine::state::codec::Reader::new(bytes);
+        fn restore(&mut self, from: Snapshot) -> Result<(), OperatorError> {
+            for (_, bytes) in from.into_parts() {
+                let mut r = highwater_engine::state::codec::Reader::new(&bytes);
                 let t = r.i64()?;
                 self.0.push(Batch::new(r.batch()?, vec![t].into()));
             }

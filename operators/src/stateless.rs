@@ -256,7 +256,7 @@ impl Operator for Map {
     fn snapshot(&mut self, _into: &mut Snapshot) -> Result<(), OperatorError> {
         Ok(())
     }
-    fn restore(&mut self, _from: &Snapshot) -> Result<(), OperatorError> {
+    fn restore(&mut self, _from: Snapshot) -> Result<(), OperatorError> {
         Ok(())
     }
     fn state_bytes(&self) -> usize {

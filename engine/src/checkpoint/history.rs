@@ -34,8 +34,8 @@ impl Ledger {
             let reason = "the folder holds checkpoints already; choose an empty one";
             return Err(LedgerError::refused(&*target, there, reason));
         }
-        let shown = newest.sinks.iter().map(|s| s.published).min().unwrap_or(u64::MAX);
-        let owed: Vec<Ancestor> = self.kept.iter().filter(|a| a.checkpoint > shown).cloned().collect();
+        let owes = |a: &&Ancestor| newest.sinks.iter().any(|s| s.unrolled.contains(&a.checkpoint));
+        let owed: Vec<Ancestor> = self.kept.iter().filter(owes).cloned().collect();
         let mut copy = newest.clone();
         copy.ancestors = owed.iter().map(|a| Ancestor { state: false, ..a.clone() }).collect();
         for file in copy.segments.iter().map(|s| &s.name) {

@@ -43,7 +43,7 @@ pub(super) struct Unit {
     /// Whether the rows that leave keep the identity that came in (stateless steps, `arrival`).
     pub(super) keeps_identity: bool,
     pub(super) node: NodeId,
-    pub(super) station: Station,
+    pub(super) station: Station<(Capability<u64>, Batch)>,
     pub(super) tally: Tally,
 }
 
@@ -76,18 +76,19 @@ impl Unit {
         self.metrics.note_state(progress.watermark.ms(), self.operator.state_bytes());
         out
     }
-    /// Everything up to the barrier has been given to the operator: its state is handed over.
-    fn pass(&mut self, barrier: u64) {
+    /// Everything up to the barrier has been given to the operator: its state is handed over. Returns what was held.
+    fn pass(&mut self, barrier: u64) -> Vec<(Capability<u64>, Batch)> {
         let (mut snapshot, started) = (Snapshot::default(), Instant::now());
         if self.station.repeats() {
             return self.station.pass(barrier, Piece::State { node: self.node, snapshot });
         }
-        if self.call(0, |operator, _| operator.snapshot(&mut snapshot)).is_some() {
-            let us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-            self.tally.note_checkpoint(|report| report.pause_us.saturating_record(us));
-            fail::point("state.taken");
-            self.station.pass(barrier, Piece::State { node: self.node, snapshot });
+        if self.call(0, |operator, _| operator.snapshot(&mut snapshot)).is_none() {
+            return Vec::new();
         }
+        let us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.tally.note_checkpoint(|report| report.pause_us.saturating_record(us));
+        fail::point("state.taken");
+        self.station.pass(barrier, Piece::State { node: self.node, snapshot })
     }
 }
 
@@ -137,13 +138,14 @@ where
     let mut rows = OutputBuilder::<_, Builder>::from(rows);
     builder.build(move |capabilities| {
         drop(capabilities);
-        let mut held: Vec<(Capability<u64>, Batch)> = Vec::new();
         move |frontiers| {
             let mut rows = rows.activate();
             input.for_each(|capability, packet| {
                 let Payload::Rows(batch) = packet.take() else { return };
-                if capability.least().is_some_and(|epoch| unit.station.must_wait(*epoch)) {
-                    held.extend(capability.retain_least(0).map(|c| (c, batch)));
+                if unit.station.must_wait(capability.least().copied()) {
+                    if let Some(capability) = capability.retain_least(0) {
+                        unit.station.hold((capability, batch));
+                    }
                     return;
                 }
                 let Some(out) = unit.on_batch(batch) else { return };
@@ -161,13 +163,12 @@ where
                 let mut session = rows.session(capability);
                 out.batches.into_iter().for_each(|b| session.give_container(&mut Packet::rows(b)));
             };
-            if let Some(barrier) = unit.station.barrier().filter(|barrier| *barrier < open) {
+            if let Some(barrier) = unit.station.reached(open) {
                 if let Some((capability, progress)) = state.complete(barrier + 1) {
                     let Some(out) = unit.on_watermark(progress) else { return };
                     send(&capability, out);
                 }
-                unit.pass(barrier);
-                for (capability, batch) in held.drain(..) {
+                for (capability, batch) in unit.pass(barrier) {
                     let Some(out) = unit.on_batch(batch) else { return };
                     send(&capability, out);
                 }

@@ -10,9 +10,10 @@ use super::checkpoint::{Barriers, Piece, Restored, Station};
 use super::control::Control;
 use super::exchange::{ByAddress, ByKey};
 use super::intake::Intake;
-use super::outlet::{EpochClock, Outlet, Target, outlet};
+use super::outlet::{End, EpochClock, Outlet, outlet};
 use super::packet::{Packet, Payload};
-use super::tally::Tally;
+use super::report::microseconds;
+use super::tally::{Base, Tally};
 use crate::batch::Batch;
 use crate::digest::DigestBuilder;
 use crate::error::{BuildError, JobError};
@@ -20,10 +21,8 @@ use crate::graph::{Emission, JobGraph, Node, NodeId, RunOptions, SourceSpec, Ste
 use crate::metrics::JobMetrics;
 use crate::operator::BadRow;
 use crate::parts::{Parts, Role};
-use crate::sink::SinkTable;
 use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use arrow_schema::SchemaRef;
-use hdrhistogram::Histogram;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -43,20 +42,29 @@ pub(super) struct Plan {
     pub(super) control: Control,
     pub(super) metrics: JobMetrics,
     pub(super) intakes: Vec<Arc<Intake>>,
-    /// The graph's sink nodes with their tables; a job that keeps state has publishers instead.
-    pub(super) sinks: Vec<(NodeId, Option<Arc<dyn SinkTable>>)>,
+    /// The graph's sink nodes, and what becomes of their rows.
+    pub(super) sinks: Vec<(NodeId, End)>,
     pub(super) shape: Shape,
     pub(super) clock: EpochClock,
     pub(super) tally: Tally,
     pub(super) barriers: Arc<Barriers>,
-    /// What the attempt goes on from.
+    /// What the attempt goes on from, and what had been counted then.
     pub(super) restored: Restored,
+    pub(super) base: Base,
 }
 
 impl Plan {
     /// A step's side of the barriers.
-    fn station(&self, worker: usize) -> Station {
+    fn station<T>(&self, worker: usize) -> Station<T> {
         Station::new(self.barriers.clone(), worker, self.restored.epoch())
+    }
+
+    /// The table of a sink.
+    pub(super) fn sink_table(&self, sink: usize) -> &str {
+        match &self.graph.nodes[self.sinks[sink].0].step {
+            Step::Sink(spec) => &spec.table,
+            _ => unreachable!("a sink's node is a sink"),
+        }
     }
 }
 
@@ -251,10 +259,10 @@ impl<'s> Weaver<'s, '_> {
         let mut unit = self.unit(id, node, role, keeps_identity)?;
         self.pieces += 1;
         if role != Role::Combine
-            && let Some(state) = self.plan.restored.state(&node.name, self.scope.index(), self.scope.peers())
+            && let Some(state) = self.plan.restored.take_state(&node.name, self.scope.index(), self.scope.peers())
         {
             let failed = |error| JobError::Operator { step: node.name.clone(), error };
-            unit.operator.restore(&state).map_err(failed)?;
+            unit.operator.restore(state).map_err(failed)?;
         }
         Ok(unit)
     }
@@ -303,21 +311,16 @@ impl<'s> Weaver<'s, '_> {
         let Step::Sink(spec) = &node.step else { return Ok(()) };
         let Some(position) = self.plan.sinks.iter().position(|(n, _)| *n == id) else { return Ok(()) };
         let worker = self.scope.index();
-        let target = match &self.plan.sinks[position].1 {
-            None => Target::Outbox(Vec::new()),
-            Some(table) => {
-                Target::Sink(table.open(worker).map_err(|error| JobError::Sink { table: spec.table.clone(), error })?)
-            }
-        };
+        let target = self.plan.sinks[position].1.target(worker);
+        let target = target.map_err(|error| JobError::Sink { table: spec.table.clone(), error })?;
         self.pieces += 1;
-        let latency_us = Histogram::new(3).map_err(|e| BuildError::new(format!("latency histogram: {e}")))?;
         let end = Rc::new(RefCell::new(Outlet {
             table: spec.table.clone(),
             sink: position,
             target,
             station: self.plan.station(worker),
             digest: DigestBuilder::new(),
-            latency_us,
+            latency_us: microseconds(),
             clock: self.plan.clock.clone(),
             control: self.plan.control.clone(),
             metrics: self.plan.metrics.operator(id, worker),
@@ -372,24 +375,22 @@ impl<'s> Weaver<'s, '_> {
             "errors",
             move |capability, _| {
                 drop(capability);
-                let mut held: Vec<Vec<BadRow>> = Vec::new();
+                let count = move |rows: Vec<BadRow>, counts: &mut [u64]| {
+                    rows.iter().for_each(|row| counts[row.source as usize] += 1);
+                    tally.note_bad(rows);
+                };
                 move |(input, frontier), _| {
                     input.for_each(|capability, packet| {
                         let Payload::Bad(rows) = packet.take() else { return };
-                        if capability.least().is_some_and(|epoch| station.must_wait(*epoch)) {
-                            held.push(rows);
-                        } else {
-                            rows.iter().for_each(|row| counts[row.source as usize] += 1);
-                            tally.note_bad(rows);
+                        match station.must_wait(capability.least().copied()) {
+                            true => station.hold(rows),
+                            false => count(rows, &mut counts),
                         }
                     });
                     let open = frontier.frontier().first().copied().unwrap_or(u64::MAX);
-                    if let Some(barrier) = station.barrier().filter(|barrier| *barrier < open) {
-                        station.pass(barrier, Piece::Errors { rows: counts.clone() });
-                        for rows in held.drain(..) {
-                            rows.iter().for_each(|row| counts[row.source as usize] += 1);
-                            tally.note_bad(rows);
-                        }
+                    if let Some(barrier) = station.reached(open) {
+                        let held = station.pass(barrier, Piece::Errors { rows: counts.clone() });
+                        held.into_iter().for_each(|rows| count(rows, &mut counts));
                     }
                 }
             },

@@ -1,7 +1,8 @@
 //! The last step of a branch: rows into a sink, their digest, their latency.
 //!
 //! A job that keeps nothing writes rows straight to its sinks. One that keeps state collects them in an **outbox**, which
-//! is handed over at each barrier: nothing of it is shown before the checkpoint is durable.
+//! is handed over at each barrier: nothing of it is shown before the checkpoint is durable. Rows of a sink that shows none
+//! are counted and digested and go nowhere: the digest is in the manifest.
 
 use super::adapter::{Builder, Flow};
 use super::checkpoint::{Piece, Station};
@@ -9,10 +10,10 @@ use super::control::Control;
 use super::packet::Payload;
 use crate::batch::Batch;
 use crate::digest::DigestBuilder;
-use crate::error::JobError;
+use crate::error::{JobError, SinkError};
 use crate::fail;
 use crate::metrics::OperatorMetrics;
-use crate::sink::Sink;
+use crate::sink::{Sink, SinkTable};
 use arrow::array::RecordBatch;
 use hdrhistogram::Histogram;
 use std::cell::RefCell;
@@ -51,6 +52,29 @@ pub(super) enum Target {
     Sink(Box<dyn Sink>),
     /// To the next checkpoint.
     Outbox(Vec<RecordBatch>),
+    /// Nowhere: their digest is all that is kept of them.
+    Nowhere,
+}
+
+/// A sink as the whole job sees it: what its [`Target`]s are made of.
+pub(super) enum End {
+    /// A job that keeps nothing writes to the table.
+    Table(Arc<dyn SinkTable>),
+    /// A job that keeps state stages rows for a publisher.
+    Outbox,
+    /// The sink shows nothing ([`crate::sink::Roll::Never`]).
+    Nowhere,
+}
+
+impl End {
+    /// Where the rows of one worker go.
+    pub(super) fn target(&self, worker: usize) -> Result<Target, SinkError> {
+        Ok(match self {
+            Self::Table(table) => Target::Sink(table.open(worker)?),
+            Self::Outbox => Target::Outbox(Vec::new()),
+            Self::Nowhere => Target::Nowhere,
+        })
+    }
 }
 
 /// One worker's end of a sink.
@@ -59,7 +83,7 @@ pub(super) struct Outlet {
     /// Position in the list of the job's sinks.
     pub(super) sink: usize,
     pub(super) target: Target,
-    pub(super) station: Station,
+    pub(super) station: Station<(u64, Batch)>,
     pub(super) digest: DigestBuilder,
     /// Microseconds from the first decoded row of the epoch to the hand-over, one count a row: an upper bound.
     pub(super) latency_us: Histogram<u64>,
@@ -85,7 +109,7 @@ impl Outlet {
                 self.station.stage(batch.rows());
                 rows.push(batch.columns().clone());
             }
-            Target::Outbox(_) => {}
+            Target::Outbox(_) | Target::Nowhere => {}
         }
         if let Some(start) = self.clock.start(epoch) {
             let us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -94,8 +118,12 @@ impl Outlet {
     }
     /// The rows since the last barrier.
     fn take_outbox(&mut self) -> Option<Piece> {
-        let Target::Outbox(rows) = &mut self.target else { return None };
-        Some(Piece::Outbox { sink: self.sink, rows: std::mem::take(rows), digest: self.digest.clone() })
+        let rows = match &mut self.target {
+            Target::Sink(_) => return None,
+            Target::Outbox(rows) => std::mem::take(rows),
+            Target::Nowhere => Vec::new(),
+        };
+        Some(Piece::Outbox { sink: self.sink, rows, digest: self.digest.clone() })
     }
     /// Everything is written.
     pub(super) fn finish(&mut self) {
@@ -114,25 +142,24 @@ impl Outlet {
 pub(super) fn outlet<'s>(input: Flow<'s>, name: &str, outlet: Rc<RefCell<Outlet>>) -> Flow<'s> {
     input.unary_frontier::<Builder, _, _, _>(Pipeline, name, move |capability, _| {
         drop(capability);
-        let mut held: Vec<(u64, Batch)> = Vec::new();
         move |(input, frontier), _| {
             let mut outlet = outlet.borrow_mut();
             input.for_each(|capability, packet| {
                 if let (Payload::Rows(batch), Some(&epoch)) = (packet.take(), capability.least()) {
-                    if outlet.station.must_wait(epoch) {
-                        held.push((epoch, batch));
+                    if outlet.station.must_wait(Some(epoch)) {
+                        outlet.station.hold((epoch, batch));
                     } else {
                         outlet.write(epoch, &batch);
                     }
                 }
             });
             let open = frontier.frontier().first().copied().unwrap_or(u64::MAX);
-            if let Some(barrier) = outlet.station.barrier().filter(|barrier| *barrier < open) {
-                if let Some(piece) = outlet.take_outbox() {
-                    fail::point("outbox.taken");
-                    outlet.station.pass(barrier, piece);
-                }
-                held.drain(..).for_each(|(epoch, batch)| outlet.write(epoch, &batch));
+            if let Some(barrier) = outlet.station.reached(open)
+                && let Some(piece) = outlet.take_outbox()
+            {
+                fail::point("outbox.taken");
+                let held = outlet.station.pass(barrier, piece);
+                held.iter().for_each(|(epoch, batch)| outlet.write(*epoch, batch));
             }
         }
     })

@@ -48,6 +48,15 @@ pub struct CheckpointReport {
     pub pause_us: Histogram<u64>,
 }
 
+/// The longest time that is told from longer ones: an hour.
+const MICROSECONDS_MAX: u64 = 3_600_000_000;
+
+/// A histogram of microseconds. One that grows by itself would take every long time for its first bound when told to
+/// saturate, so this has all its room from the beginning (180 KB).
+pub(super) fn microseconds() -> Histogram<u64> {
+    Histogram::new_with_max(MICROSECONDS_MAX, 3).expect("three significant digits up to an hour make a histogram")
+}
+
 /// What was read of a table.
 #[derive(Clone, Debug)]
 pub struct SourceReport {
@@ -80,4 +89,22 @@ pub struct SinkReport {
     pub digest: Digest,
     /// Digest per event-time bucket.
     pub buckets: Buckets,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_any_length_is_told_as_it_was() {
+        for us in [1, 2_047, 2_048, 40_000, 5_000_000, MICROSECONDS_MAX] {
+            let mut times = microseconds();
+            times.saturating_record(us);
+            let told = times.value_at_quantile(0.99);
+            assert!(told.abs_diff(us) <= us / 1_000 + 1, "{told} of {us}");
+        }
+        let mut times = microseconds();
+        times.saturating_record(u64::MAX);
+        assert!(times.value_at_quantile(0.99) >= MICROSECONDS_MAX);
+    }
 }

@@ -5,7 +5,7 @@ use super::checkpoint::evolution::{self, Allow};
 use super::checkpoint::{Barriers, Event, Every, Keeper, Restored};
 use super::control::Control;
 use super::intake::Intake;
-use super::outlet::EpochClock;
+use super::outlet::{End, EpochClock};
 use super::report::{Report, Resumed, SinkReport, SourceReport};
 use super::tally::Tally;
 use super::turns::Who;
@@ -18,7 +18,7 @@ use crate::limits::WORKERS_MAX;
 use crate::metrics::JobMetrics;
 use crate::operator::BadRow;
 use crate::parts::Parts;
-use crate::sink::Publisher;
+use crate::sink::{Publisher, Roll};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -38,22 +38,24 @@ pub fn run(
     let mut plan = plan(graph, parts, options, control, Restored::default())?;
     for (id, node) in graph.nodes.iter().enumerate() {
         if let Step::Sink(spec) = &node.step {
-            plan.sinks.push((id, Some(plan.parts.sink(spec, &node.schema)?)));
+            plan.sinks.push((id, End::Table(plan.parts.sink(spec, &node.schema)?)));
         }
     }
     let plan = Arc::new(plan);
     tracing::info!(job = graph.name, steps = graph.nodes.len(), workers = options.workers, "job starts");
     let outcome = attempt(&plan);
-    let tables = || plan.sinks.iter().filter_map(|(id, table)| Some((id, table.as_ref()?)));
+    let ends = plan.sinks.iter().map(|(_, end)| end).enumerate();
+    let tables =
+        || ends.clone().filter_map(|(i, end)| if let End::Table(table) = end { Some((i, table)) } else { None });
     let failure = control.take_failure().or(outcome.err());
     if let Some(error) = failure {
         tables().for_each(|(_, table)| table.abort());
         return Err(error);
     }
-    for (id, table) in tables() {
+    for (sink, table) in tables() {
         if let Err(error) = table.commit() {
             tables().for_each(|(_, table)| table.abort());
-            return Err(JobError::Sink { table: sink_table(graph, *id), error });
+            return Err(JobError::Sink { table: plan.sink_table(sink).to_owned(), error });
         }
     }
     tracing::info!(job = graph.name, elapsed_ms = started.elapsed().as_millis(), "job ends");
@@ -151,8 +153,9 @@ fn kept_attempt(
     let mut publishers: Vec<Box<dyn Publisher>> = Vec::new();
     for (id, node) in graph.nodes.iter().enumerate() {
         if let Step::Sink(spec) = &node.step {
-            publishers.push(plan.parts.publisher(spec, &node.schema, known.contains(&spec.table))?);
-            plan.sinks.push((id, None));
+            let publisher = plan.parts.publisher(spec, &node.schema, known.contains(&spec.table))?;
+            plan.sinks.push((id, if publisher.roll() == Roll::Never { End::Nowhere } else { End::Outbox }));
+            publishers.push(publisher);
         }
     }
     let (events, heard) = channel();
@@ -182,13 +185,6 @@ fn kept_attempt(
     match plan.control.take_failure().or(outcome.err()) {
         Some(error) => Err(error),
         None => Ok(report(&plan, started.elapsed())),
-    }
-}
-
-fn sink_table(graph: &JobGraph, id: usize) -> String {
-    match &graph.nodes[id].step {
-        Step::Sink(spec) => spec.table.clone(),
-        _ => graph.nodes[id].name.clone(),
     }
 }
 
@@ -224,10 +220,11 @@ fn plan(
         }
     }
     let metrics = JobMetrics::new(graph.nodes.iter().map(|n| n.name.clone()), options.workers);
-    let tally = Tally::new(graph, &shape, restored.counted(graph));
+    let base = restored.counted(graph);
+    let tally = Tally::new(graph, &shape, &base);
     let (graph, options, control) = (graph.clone(), options.clone(), control.clone());
     let (sinks, clock, barriers) = (Vec::new(), EpochClock::default(), Arc::new(Barriers::none()));
-    Ok(Plan { graph, parts, options, control, metrics, intakes, sinks, shape, clock, tally, barriers, restored })
+    Ok(Plan { graph, parts, options, control, metrics, intakes, sinks, shape, clock, tally, barriers, restored, base })
 }
 
 /// Starts the workers and waits for all of them.
@@ -278,7 +275,7 @@ fn report(plan: &Plan, elapsed: Duration) -> Report {
     let sinks = plan.sinks.iter().enumerate().map(|(i, (id, _))| {
         let digest = plan.tally.digest(i);
         SinkReport {
-            table: sink_table(&plan.graph, *id),
+            table: plan.sink_table(i).to_owned(),
             node: plan.graph.nodes[*id].name.clone(),
             rows: u64::try_from(digest.rows()).unwrap_or(0),
             digest: digest.digest(),

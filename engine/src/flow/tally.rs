@@ -4,7 +4,7 @@ use super::build::Shape;
 use super::checkpoint::ReadTally;
 use super::intake::Tagged;
 use super::outlet::Outlet;
-use super::report::CheckpointReport;
+use super::report::{CheckpointReport, microseconds};
 use crate::digest::DigestBuilder;
 use crate::graph::{JobGraph, Step};
 use crate::limits::UNROUTED_ROWS_KEPT_MAX;
@@ -62,7 +62,7 @@ struct OutletTally {
 
 impl Tally {
     /// Nothing is counted yet, but for what a restored checkpoint `base` had counted.
-    pub(super) fn new(graph: &JobGraph, shape: &Shape, base: Base) -> Self {
+    pub(super) fn new(graph: &JobGraph, shape: &Shape, base: &Base) -> Self {
         let routed = |source: usize, what: fn(&Step) -> bool| {
             graph.nodes.iter().any(|n| what(&n.step) && n.inputs.iter().any(|&i| shape.source[i] == Some(source)))
         };
@@ -77,7 +77,7 @@ impl Tally {
         };
         Self {
             tables: base.tables.iter().enumerate().map(table).collect(),
-            outlets: Arc::new(Mutex::new(OutletTally { digests: base.digests, latency_us: None })),
+            outlets: Arc::new(Mutex::new(OutletTally { digests: base.digests.clone(), latency_us: None })),
             epoch: Arc::new(AtomicU64::new(base.epoch)),
             paced: Arc::default(),
             checkpoints: Arc::default(),
@@ -86,10 +86,7 @@ impl Tally {
     /// Changes what is known of the attempt's checkpoints.
     pub(super) fn note_checkpoint(&self, change: impl FnOnce(&mut CheckpointReport)) {
         let mut report = self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || {
-            let pause_us = Histogram::new(3).expect("three significant digits are a precision of histograms");
-            CheckpointReport { taken: 0, state_bytes_max: 0, pause_us }
-        };
+        let new = || CheckpointReport { taken: 0, state_bytes_max: 0, pause_us: microseconds() };
         change(report.get_or_insert_with(new));
     }
     /// What is known of the attempt's checkpoints.
@@ -153,7 +150,7 @@ impl Tally {
         all.digests[sink].merge(&outlet.digest);
         match &mut all.latency_us {
             Some(h) => {
-                // Equal bounds: both are made with three significant digits and resize themselves.
+                // Both are of `microseconds`: equal bounds.
                 let _ = h.add(&outlet.latency_us);
             }
             None => all.latency_us = Some(outlet.latency_us.clone()),

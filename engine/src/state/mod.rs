@@ -23,7 +23,7 @@ impl Snapshot {
     pub fn parts(&self) -> impl Iterator<Item = (KeyGroup, &[u8])> {
         self.parts.iter().flat_map(|(g, p)| p.iter().map(|b| (*g, b.as_slice())))
     }
-    /// All parts, by group, given away.
+    /// All parts, by group, given away: each can be dropped when it is done with.
     pub fn into_parts(self) -> impl Iterator<Item = (KeyGroup, Vec<u8>)> {
         self.parts.into_iter().flat_map(|(g, p)| p.into_iter().map(move |b| (g, b)))
     }
@@ -33,16 +33,9 @@ impl Snapshot {
             self.parts.entry(g).or_default().extend(parts);
         }
     }
-    /// The groups that `worker` of `peers` owns.
-    pub fn for_worker(&self, worker: usize, peers: usize) -> Snapshot {
-        Snapshot {
-            parts: self
-                .parts
-                .iter()
-                .filter(|(g, _)| owner(**g, peers) == worker)
-                .map(|(g, p)| (*g, p.clone()))
-                .collect(),
-        }
+    /// Takes out the groups that `worker` of `peers` owns.
+    pub fn take_for_worker(&mut self, worker: usize, peers: usize) -> Snapshot {
+        Snapshot { parts: self.parts.extract_if(.., |g, _| owner(*g, peers) == worker).collect() }
     }
     /// Bytes in all parts.
     pub fn bytes(&self) -> usize {

@@ -321,7 +321,7 @@ impl Operator for Over {
         super::snapshot::write(self, into)
     }
 
-    fn restore(&mut self, from: &Snapshot) -> Result<(), OperatorError> {
+    fn restore(&mut self, from: Snapshot) -> Result<(), OperatorError> {
         super::snapshot::read(self, from)
     }
 

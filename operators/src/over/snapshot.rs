@@ -119,9 +119,9 @@ fn write_waiting(over: &Over, to: &mut Writer, items: &[Item]) -> Result<(), Ope
 }
 
 /// Reads state into the empty `over`.
-pub fn read(over: &mut Over, from: &Snapshot) -> Result<(), OperatorError> {
-    for (_, bytes) in from.parts() {
-        let mut part = Reader::new(bytes);
+pub fn read(over: &mut Over, from: Snapshot) -> Result<(), OperatorError> {
+    for (_, bytes) in from.into_parts() {
+        let mut part = Reader::new(&bytes);
         match part.u8()? {
             VERSION => {}
             v => return Err(damaged(&format!("version {v} is unknown"))),

@@ -171,7 +171,7 @@ impl Operator for SessionWindow {
         self.write(into)
     }
 
-    fn restore(&mut self, from: &Snapshot) -> Result<(), OperatorError> {
+    fn restore(&mut self, from: Snapshot) -> Result<(), OperatorError> {
         self.read(from)
     }
 

@@ -39,9 +39,9 @@ impl SessionWindow {
     }
 
     /// Reads the state.
-    pub(super) fn read(&mut self, from: &Snapshot) -> Result<(), OperatorError> {
-        for (_, bytes) in from.parts() {
-            let (watermark, rows) = rows_of(bytes, &self.partials(), &self.plan.name)?;
+    pub(super) fn read(&mut self, from: Snapshot) -> Result<(), OperatorError> {
+        for (_, bytes) in from.into_parts() {
+            let (watermark, rows) = rows_of(&bytes, &self.partials(), &self.plan.name)?;
             self.watermark = self.watermark.max(watermark);
             self.merge(&rows)?;
         }

@@ -237,7 +237,7 @@ impl Operator for Window {
         snapshot::write(&self.plan, &self.partials, self.watermark, &self.slices, self.total.as_ref(), into)
     }
 
-    fn restore(&mut self, from: &Snapshot) -> Result<(), OperatorError> {
+    fn restore(&mut self, from: Snapshot) -> Result<(), OperatorError> {
         self.watermark = snapshot::read(&self.plan, &self.partials, &mut self.slices, from)?;
         if let Some(mut total) = self.total.take() {
             self.enter(&mut total, self.watermark.ms())?;

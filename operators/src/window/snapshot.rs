@@ -77,10 +77,10 @@ pub fn rows_of(part: &[u8], schema: &SchemaRef, name: &str) -> Result<(Watermark
 }
 
 /// Reads the state into open slices; returns the watermark it was written at.
-pub fn read(plan: &Plan, schema: &SchemaRef, slices: &mut Slices, from: &Snapshot) -> Result<Watermark, OperatorError> {
+pub fn read(plan: &Plan, schema: &SchemaRef, slices: &mut Slices, from: Snapshot) -> Result<Watermark, OperatorError> {
     let mut watermark = Watermark::START;
-    for (_, bytes) in from.parts() {
-        let (written_at, rows) = rows_of(bytes, schema, &plan.name)?;
+    for (_, bytes) in from.into_parts() {
+        let (written_at, rows) = rows_of(&bytes, schema, &plan.name)?;
         watermark = watermark.max(written_at);
         let times = vec![0; rows.num_rows()];
         partial::merge(plan, slices, &Batch::new(rows, times.into()), Watermark::START.ms())?;

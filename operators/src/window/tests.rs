@@ -90,7 +90,7 @@ impl Operator for Pair {
         self.combine.snapshot(into)?;
         self.merge.snapshot(into)
     }
-    fn restore(&mut self, from: &Snapshot) -> Result<(), OperatorError> {
+    fn restore(&mut self, from: Snapshot) -> Result<(), OperatorError> {
         self.merge.restore(from)
     }
     fn state_bytes(&self) -> usize {

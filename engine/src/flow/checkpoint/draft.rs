@@ -31,6 +31,8 @@ pub(super) struct Draft<'a> {
     /// By table.
     pub(super) cuts: Vec<Vec<PartitionCut>>,
     pub(super) fingerprints: &'a [Vec<String>],
+    /// Steps with state, and what must be the same for their state to be their own.
+    pub(super) schemas: &'a [(NodeId, String)],
     pub(super) written: Written,
     /// By sink: when its rows are shown.
     pub(super) rolls: &'a [Roll],
@@ -44,14 +46,12 @@ impl Draft<'_> {
     /// The manifest that follows `last`; the ledger fills in what only the chain knows.
     pub(super) fn manifest(mut self, last: Option<&Manifest>) -> Manifest {
         let plan = self.plan;
-        let operators = plan.graph.nodes.iter().enumerate().filter(|(_, n)| stateful(n));
-        let operator = |(id, node): (usize, &Node)| OperatorState {
-            node: node.name.clone(),
-            version: 1,
-            schema: fingerprint(&plan.graph, id),
-            parts: self.written.parts.remove(&node.name).unwrap_or_default(),
+        let operator = |(id, schema): &(NodeId, String)| {
+            let node = plan.graph.nodes[*id].name.clone();
+            let parts = self.written.parts.remove(&node).unwrap_or_default();
+            OperatorState { node, version: 1, schema: schema.clone(), parts }
         };
-        let operators = operators.map(operator).collect();
+        let operators = self.schemas.iter().map(operator).collect();
         Manifest {
             format: 0,
             job: plan.graph.name.clone(),
@@ -73,7 +73,7 @@ impl Draft<'_> {
     }
 
     fn source(&self, i: usize) -> SourceState {
-        let (intake, base) = (&self.plan.intakes[i], &self.plan.restored.counted(&self.plan.graph).tables[i]);
+        let (intake, base) = (&self.plan.intakes[i], &self.plan.base.tables[i]);
         let (read, progress) = (self.collected.read[i], self.collected.progress[i]);
         // The last pieces carry no errors: what was counted of a job that has ended is all there is.
         let errors = if self.finished { self.plan.tally.table(i).1 } else { base.1 + self.collected.errors[i] };
@@ -98,14 +98,17 @@ impl Draft<'_> {
     }
 
     fn sink(&mut self, i: usize, last: Option<&Manifest>) -> SinkState {
-        let (node, _) = &self.plan.sinks[i];
-        let Step::Sink(spec) = &self.plan.graph.nodes[*node].step else { unreachable!("a sink's node is a sink") };
-        let mut digest = self.plan.restored.counted(&self.plan.graph).digests[i].clone();
+        let table = self.plan.sink_table(i);
+        let mut digest = self.plan.base.digests[i].clone();
         digest.merge(self.collected.digests.get(&i).unwrap_or(&DigestBuilder::new()));
         let outboxes = self.written.outboxes.remove(&i).unwrap_or_default();
-        let fresh = Unrolled { from: self.checkpoint, checkpoints: Vec::new(), bytes: 0, since_ms: self.now_ms };
-        let before = last.and_then(|m| m.sinks.iter().find(|s| s.table == spec.table));
-        let mut before = before.map_or(fresh, |s| Unrolled::behind(s, self.now_ms));
+        let before = last.and_then(|m| m.sinks.iter().find(|s| s.table == table));
+        let mut before = match before {
+            // Whatever the table was before: there is nothing to be shown, from the beginning on.
+            _ if self.rolls[i] == Roll::Never => Unrolled::none(1, self.now_ms),
+            Some(sink) => Unrolled::behind(sink, self.now_ms),
+            None => Unrolled::none(self.checkpoint, self.now_ms),
+        };
         if let Some(replaced) = self.replaced.get(&i) {
             before.checkpoints.retain(|checkpoint| !replaced.contains(checkpoint));
         }
@@ -120,16 +123,17 @@ impl Draft<'_> {
         };
         let due = match self.rolls[i] {
             Roll::EachCheckpoint => unrolled.bytes > 0,
-            Roll::AtEnd => false,
+            Roll::AtEnd | Roll::Never => false,
             Roll::Files { bytes_min, interval_ms } => {
                 let old =
                     self.now_ms.saturating_sub(unrolled.since_ms) >= i64::try_from(interval_ms).unwrap_or(i64::MAX);
                 unrolled.bytes >= bytes_min.max(1) || (old && unrolled.bytes > 0)
             }
         };
-        let publish = (due || self.finished).then_some(Publication { first: unrolled.from, last: self.checkpoint });
+        let due = due || self.finished && self.rolls[i] != Roll::Never;
+        let publish = due.then_some(Publication { first: unrolled.from, last: self.checkpoint });
         SinkState {
-            table: spec.table.clone(),
+            table: table.to_owned(),
             rows: u64::try_from(digest.rows()).unwrap_or(0),
             digest: digest.buckets(),
             outboxes,
@@ -153,10 +157,14 @@ struct Unrolled {
 }
 
 impl Unrolled {
+    /// None of the checkpoints from `from` on.
+    fn none(from: u64, now_ms: i64) -> Self {
+        Self { from, checkpoints: Vec::new(), bytes: 0, since_ms: now_ms }
+    }
     /// What is left behind a manifest's decision.
     fn behind(sink: &SinkState, now_ms: i64) -> Self {
         match &sink.publish {
-            Some(p) => Self { from: p.last + 1, checkpoints: Vec::new(), bytes: 0, since_ms: now_ms },
+            Some(p) => Self::none(p.last + 1, now_ms),
             None => Self {
                 from: sink.unrolled_from,
                 checkpoints: sink.unrolled.clone(),
@@ -165,6 +173,12 @@ impl Unrolled {
             },
         }
     }
+}
+
+/// The steps with state, each with its [`fingerprint`].
+pub(super) fn schemas(graph: &JobGraph) -> Vec<(NodeId, String)> {
+    let stateful = (0..graph.nodes.len()).filter(|id| stateful(&graph.nodes[*id]));
+    stateful.map(|id| (id, fingerprint(graph, id))).collect()
 }
 
 /// Whether a step keeps state.

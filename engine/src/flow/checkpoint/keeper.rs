@@ -6,7 +6,7 @@
 //! again; any other error ends the attempt.
 
 use super::coordinator::{Collected, Coordinator, Event};
-use super::draft::{Draft, Written};
+use super::draft::{Draft, Written, schemas};
 use super::repeat::Repetition;
 use super::restored::source_of;
 use crate::checkpoint::{Committed, Ledger, LedgerError, Manifest, SinkState, StatePart};
@@ -15,7 +15,7 @@ use crate::fail;
 use crate::flow::build::Plan;
 use crate::flow::intake::Intake;
 use crate::flow::turns::{Mutant, mutated};
-use crate::graph::Step;
+use crate::graph::NodeId;
 use crate::sink::{Publication, Publisher, Roll};
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
@@ -33,7 +33,9 @@ pub(in crate::flow) struct Keeper {
     pub(super) repetition: Repetition,
     /// A random name of this attempt: files of two attempts are never confused.
     incarnation: String,
+    /// By table and partition.
     fingerprints: Vec<Vec<String>>,
+    schemas: Vec<(NodeId, String)>,
     /// In the order of the plan's sinks.
     publishers: Vec<Box<dyn Publisher>>,
     rolls: Vec<Roll>,
@@ -55,6 +57,7 @@ impl Keeper {
             repetition: Repetition::of(plan),
             incarnation: incarnation(),
             fingerprints: plan.intakes.iter().map(|intake| fingerprints(plan, intake)).collect::<Result<_, _>>()?,
+            schemas: schemas(&plan.graph),
             rolls: publishers.iter().map(|p| p.roll()).collect(),
             published: vec![0; publishers.len()],
             publishers,
@@ -69,11 +72,11 @@ impl Keeper {
     fn catch_up(&mut self, plan: &Plan) -> Result<(), JobError> {
         let last = self.ledger.newest().cloned();
         for sink in 0..self.publishers.len() {
-            let table = table(plan, sink);
-            let marker = self.publishers[sink].recover().map_err(|error| failed(&table, error))?;
+            let table = plan.sink_table(sink);
+            let marker = self.publishers[sink].recover().map_err(|error| failed(table, error))?;
             let newest = last.as_ref().map_or(0, |m| m.checkpoint);
             if let Some(marker) = marker.filter(|marker| *marker > newest) {
-                return Err(self.ahead(&table, marker, newest)?);
+                return Err(self.ahead(table, marker, newest)?);
             }
             let noted = last.as_ref().and_then(|m| m.sinks.iter().find(|s| s.table == table)).map(|s| s.published);
             let noted = noted.unwrap_or(0);
@@ -156,6 +159,7 @@ impl Keeper {
             collected: &collected,
             cuts,
             fingerprints: &self.fingerprints,
+            schemas: &self.schemas,
             written,
             rolls: &self.rolls,
             published: &self.published,
@@ -224,7 +228,7 @@ impl Keeper {
             if self.repetition.withholds(sink) {
                 continue;
             }
-            let table = table(plan, sink);
+            let table = plan.sink_table(sink);
             let Some(decided) = manifest.sinks.iter().find(|s| s.table == table) else { continue };
             let Some(publication) = decided.publish.clone().filter(|p| p.last > self.published[sink]) else { continue };
             fail::point("publish.begins");
@@ -243,7 +247,7 @@ impl Keeper {
         decided: &SinkState,
         publication: &Publication,
     ) -> Result<(), JobError> {
-        let table = table(plan, sink);
+        let table = plan.sink_table(sink);
         let mut outboxes = Vec::new();
         let replaced = self.repetition.replaced.get(&sink);
         let whole = |checkpoint: &&u64| replaced.is_none_or(|replaced| !replaced.contains(checkpoint));
@@ -271,21 +275,20 @@ impl Keeper {
         let publisher = &mut self.publishers[sink];
         let publish = || publisher.publish(publication, &mut rows());
         patiently(plan, &format!("sink {table}: "), |error: &SinkError| error.full, publish)
-            .map_err(|error| failed(&table, error))
+            .map_err(|error| failed(table, error))
     }
 
     fn finish_publishers(&mut self, plan: &Plan) -> Result<(), JobError> {
         for (sink, publisher) in self.publishers.iter_mut().enumerate() {
-            publisher.finish().map_err(|error| failed(&table(plan, sink), error))?;
+            publisher.finish().map_err(|error| failed(plan.sink_table(sink), error))?;
         }
         Ok(())
     }
 
     /// Removes what no restart and no publication can need.
     fn collect(&mut self, plan: &Plan) -> Result<(), JobError> {
-        let published: Vec<(String, u64)> =
-            (0..self.published.len()).map(|sink| (table(plan, sink), self.shown_until(plan, sink))).collect();
-        let published: Vec<(&str, u64)> = published.iter().map(|(table, last)| (table.as_str(), *last)).collect();
+        let published: Vec<(&str, u64)> =
+            (0..self.published.len()).map(|sink| (plan.sink_table(sink), self.shown_until(plan, sink))).collect();
         let now_ms = plan.control.turns().now_ms();
         let removed = store(plan, || self.ledger.collect(now_ms, &published))?;
         fail::point("collect.done");
@@ -296,7 +299,7 @@ impl Keeper {
     /// The last checkpoint up to which nobody needs the rows of this sink any more. Those that the newest manifest has
     /// decided to show are shown, but a start that knows of no later manifest may have to show them again.
     fn shown_until(&self, plan: &Plan, sink: usize) -> u64 {
-        let table = table(plan, sink);
+        let table = plan.sink_table(sink);
         let Some(last) = self.ledger.newest() else { return 0 };
         let owed = last.sinks.iter().find(|s| s.table == table);
         owed.and_then(|s| s.unrolled.first()).map_or(last.checkpoint, |first| first - 1)
@@ -349,13 +352,6 @@ fn patiently<T, E: std::fmt::Display>(
 /// Calls the ledger again and again while storage is full or out of reach.
 fn store<T>(plan: &Plan, call: impl FnMut() -> Result<T, LedgerError>) -> Result<T, JobError> {
     patiently(plan, "", LedgerError::may_pass, call).map_err(broken)
-}
-
-pub(super) fn table(plan: &Plan, sink: usize) -> String {
-    match &plan.graph.nodes[plan.sinks[sink].0].step {
-        Step::Sink(spec) => spec.table.clone(),
-        _ => unreachable!("a sink's node is a sink"),
-    }
 }
 
 pub(super) fn state(message: String) -> JobError {

@@ -11,7 +11,7 @@
 
 use super::barrier::Course;
 use super::coordinator::{Collected, LAST};
-use super::keeper::{Keeper, state, table};
+use super::keeper::{Keeper, state};
 use super::restored::{cuts, source_of};
 use super::way::{Repeat, replaced};
 use crate::checkpoint::{Manifest, SourceState};
@@ -43,7 +43,7 @@ impl Repetition {
         let Some(newest) = plan.restored.newest() else { return Self::default() };
         let from = plan.restored.base().map_or(0, |m| m.checkpoint);
         let mut by_table = replaced(newest, from, &repeats);
-        let of = |sink| Some((sink, by_table.remove(&table(plan, sink))?));
+        let of = |sink| Some((sink, by_table.remove(plan.sink_table(sink))?));
         let replaced = (0..plan.sinks.len()).filter_map(of).collect();
         Self { ahead: repeats.into(), remade: BTreeMap::new(), replaced }
     }
@@ -64,7 +64,8 @@ impl Repetition {
     /// Tells workers and sources what comes next. Sources last: from then on rows are on their way.
     pub(super) fn aim(&self, plan: &Plan) {
         let next = self.ahead.front();
-        let sinks = |n: &Repeat| (0..plan.sinks.len()).filter(|sink| n.remakes.contains(&table(plan, *sink))).collect();
+        let sinks =
+            |n: &Repeat| (0..plan.sinks.len()).filter(|sink| n.remakes.contains(plan.sink_table(*sink))).collect();
         plan.barriers.set_course(next.map(|n| Course { to_end: n.manifest.finished, sinks: sinks(n) }));
         for intake in &plan.intakes {
             let source = next.filter(|n| !n.manifest.finished).and_then(|n| source_of(&n.manifest, &intake.spec.table));
@@ -95,7 +96,7 @@ impl Keeper {
             rows.entry(sink).or_default().extend(batches);
         }
         for (sink, batches) in rows {
-            assert!(remakes.contains(&table(plan, sink)), "rows of sink {sink} were not asked for");
+            assert!(remakes.contains(plan.sink_table(sink)), "rows of sink {sink} were not asked for");
             let sorted = in_order(&batches).map_err(|error| state(format!("rows can't be put in order: {error}")))?;
             self.repetition.remade.entry(sink).or_default().push(sorted);
         }
@@ -111,7 +112,7 @@ impl Keeper {
     fn show_withheld(&mut self, plan: &Plan, newest: &Manifest) -> Result<(), JobError> {
         self.publish(plan, newest)?;
         for sink in 0..plan.sinks.len() {
-            let decided = newest.sinks.iter().find(|s| s.table == table(plan, sink));
+            let decided = newest.sinks.iter().find(|s| s.table == plan.sink_table(sink));
             if decided.is_some_and(|s| s.publish.is_some()) {
                 self.repetition.settle(plan, sink);
             }
@@ -130,7 +131,7 @@ fn differs(checkpoint: u64, what: &str) -> JobError {
 
 /// What differs from the manifest, if anything does.
 fn compare(plan: &Plan, manifest: &Manifest, collected: &Collected, cuts: &[Vec<PartitionCut>]) -> Result<(), String> {
-    let base = plan.restored.counted(&plan.graph);
+    let base = &plan.base;
     for (i, intake) in plan.intakes.iter().enumerate() {
         let table = &intake.spec.table;
         let Some(then) = source_of(manifest, table) else { return Err(format!("table {table} is not in it")) };
@@ -156,7 +157,7 @@ fn compare(plan: &Plan, manifest: &Manifest, collected: &Collected, cuts: &[Vec<
         }
     }
     for sink in 0..plan.sinks.len() {
-        let name = table(plan, sink);
+        let name = plan.sink_table(sink);
         let Some(then) = manifest.sinks.iter().find(|s| s.table == name) else { continue };
         let mut now = base.digests[sink].clone();
         now.merge(collected.digests.get(&sink).unwrap_or(&DigestBuilder::new()));

@@ -23,7 +23,8 @@ pub(in crate::flow) struct Restored {
     newest: Option<Manifest>,
     /// Whose state it is: the newest's, unless that is damaged.
     base: Option<Manifest>,
-    states: States,
+    /// What no worker has taken yet.
+    states: Mutex<States>,
     /// From the base to the newest.
     repeats: Mutex<Vec<Repeat>>,
     repeating: bool,
@@ -50,12 +51,13 @@ impl Restored {
         way::around(ledger, graph, newest, &lost, &damage)
     }
     fn whole(newest: Manifest, states: States) -> Self {
-        Self { base: Some(newest.clone()), newest: Some(newest), states, ..Self::default() }
+        Self { base: Some(newest.clone()), newest: Some(newest), states: Mutex::new(states), ..Self::default() }
     }
     /// Goes on from `base`, or the beginning, and repeats checkpoints up to the newest.
     pub(super) fn repeating(newest: Manifest, base: Option<(Manifest, States)>, repeats: Vec<Repeat>) -> Self {
         let (base, states) = base.map_or_else(Default::default, |(base, states)| (Some(base), states));
-        Self { newest: Some(newest), base, states, repeats: Mutex::new(repeats), repeating: true }
+        let (states, repeats) = (Mutex::new(states), Mutex::new(repeats));
+        Self { newest: Some(newest), base, states, repeats, repeating: true }
     }
 
     /// The newest checkpoint: what the next one follows.
@@ -78,9 +80,10 @@ impl Restored {
     pub(in crate::flow) fn epoch(&self) -> u64 {
         self.newest.as_ref().map_or(0, |m| m.epoch)
     }
-    /// State of a step for the keys of one worker.
-    pub(in crate::flow) fn state(&self, node: &str, worker: usize, peers: usize) -> Option<Snapshot> {
-        self.states.get(node).map(|state| state.for_worker(worker, peers))
+    /// Takes out the state of a step for the keys of one worker.
+    pub(in crate::flow) fn take_state(&self, node: &str, worker: usize, peers: usize) -> Option<Snapshot> {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states.get_mut(node).map(|state| state.take_for_worker(worker, peers))
     }
 
     /// Where the partitions of a table go on.

@@ -1,35 +1,44 @@
-//! Where a step on one worker stands towards the barriers.
+//! Where a step on one worker stands towards the barriers, and what it holds back until it has passed one.
 
 use super::barrier::Barriers;
 use super::coordinator::Piece;
 use crate::flow::turns::{Mutant, mutated};
 use std::sync::Arc;
 
-/// A step's (or a sink's) side of the barriers.
-pub(in crate::flow) struct Station {
+/// A step's (or a sink's) side of the barriers, with what came from behind one: `T` is what it works on.
+pub(in crate::flow) struct Station<T> {
     barriers: Arc<Barriers>,
     worker: usize,
     /// The newest barrier it has passed.
     passed: u64,
+    /// In the order in which it came.
+    held: Vec<T>,
 }
 
-impl Station {
+impl<T> Station<T> {
     pub(in crate::flow) fn new(barriers: Arc<Barriers>, worker: usize, epoch: u64) -> Self {
-        Self { barriers, worker, passed: epoch }
+        Self { barriers, worker, passed: epoch, held: Vec::new() }
     }
-    /// The barrier it has still to pass.
-    pub(in crate::flow) fn barrier(&self) -> Option<u64> {
-        self.barriers.ahead(self.passed)
+    /// Whether what belongs to `epoch` lies behind a barrier that the step has not passed: then it is to be
+    /// [held](Self::hold).
+    pub(in crate::flow) fn must_wait(&self, epoch: Option<u64>) -> bool {
+        let barrier = self.barriers.ahead(self.passed);
+        barrier.zip(epoch).is_some_and(|(barrier, epoch)| epoch > barrier) && !mutated(Mutant::RowsNotHeld)
     }
-    /// Whether rows of `epoch` lie behind a barrier it has not passed.
-    pub(in crate::flow) fn must_wait(&self, epoch: u64) -> bool {
-        self.barrier().is_some_and(|barrier| epoch > barrier) && !mutated(Mutant::RowsNotHeld)
+    /// Holds something until the barrier is passed.
+    pub(in crate::flow) fn hold(&mut self, work: T) {
+        self.held.push(work);
     }
-    /// Passes the barrier by handing over its piece.
-    pub(in crate::flow) fn pass(&mut self, barrier: u64, piece: Piece) {
+    /// The barrier to pass now that all epochs before `open` are complete.
+    pub(in crate::flow) fn reached(&self, open: u64) -> Option<u64> {
+        self.barriers.ahead(self.passed).filter(|barrier| *barrier < open)
+    }
+    /// Passes the barrier by handing over its piece, and gives out what was held: it is to be worked on now.
+    pub(in crate::flow) fn pass(&mut self, barrier: u64, piece: Piece) -> Vec<T> {
         assert!(barrier > self.passed, "barrier {barrier} after {}", self.passed);
         self.passed = barrier;
         self.barriers.deliver(self.worker, barrier, piece);
+        std::mem::take(&mut self.held)
     }
     /// Hands over what is left when the job has ended.
     pub(in crate::flow) fn end(&self, piece: Piece) {

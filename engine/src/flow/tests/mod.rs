@@ -167,9 +167,9 @@ impl Operator for Count {
         }
         Ok(())
     }
-    fn restore(&mut self, from: &Snapshot) -> Result<(), OperatorError> {
-        for (_, bytes) in from.parts() {
-            let mut r = Reader::new(bytes);
+    fn restore(&mut self, from: Snapshot) -> Result<(), OperatorError> {
+        for (_, bytes) in from.into_parts() {
+            let mut r = Reader::new(&bytes);
             let (end, key, n) = (r.i64()?, r.i64()?, r.i64()?);
             assert!(self.0.insert((end, key), n).is_none(), "restored twice: {key} in the window to {end}");
         }

@@ -183,12 +183,12 @@ impl Job {
             op.snapshot(&mut s).unwrap();
             all.merge(s);
         }
-        let fresh = |w| {
+        let mut fresh = |w| {
             let mut op = Over::new(&self.node, &self.spec, &schema(), self.small_max).unwrap();
-            op.restore(&all.for_worker(w, workers)).unwrap();
+            op.restore(all.take_for_worker(w, workers)).unwrap();
             op
         };
-        self.workers = (0..workers).map(fresh).collect();
+        self.workers = (0..workers).map(&mut fresh).collect();
     }
 }
 

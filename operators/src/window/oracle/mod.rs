@@ -218,10 +218,10 @@ impl<'a> Stage<'a> {
         all
     }
 
-    fn restored(&self, from: &Snapshot, n: usize) -> Self {
+    fn restored(&self, mut from: Snapshot, n: usize) -> Self {
         let mut new = Self::new(self.node, self.spec, self.role, self.worth.clone(), n);
         for (w, op) in new.workers.iter_mut().enumerate() {
-            op.restore(&from.for_worker(w, n)).unwrap();
+            op.restore(from.take_for_worker(w, n)).unwrap();
         }
         new
     }
@@ -265,14 +265,14 @@ fn run(case: &Case, node: &Node, spec: &WindowSpec, combine: bool, restore: bool
                 let combined = b.snapshot();
                 // a combiner's state goes to combiners, or to the owners behind the exchange
                 match i % 2 {
-                    0 => *b = b.restored(&combined, k),
+                    0 => *b = b.restored(combined, k),
                     _ => {
                         state.merge(combined);
                         *b = Stage::new(node, spec, Role::Combine, worth.clone(), k);
                     }
                 }
             }
-            behind = behind.restored(&state, m);
+            behind = behind.restored(state, m);
         }
     }
     assert_eq!(behind.snapshot(), Snapshot::default(), "no state is left at the end");

@@ -298,7 +298,7 @@ impl Operator for Fragile {
         self.1.before_call();
         self.0.snapshot(into)
     }
-    fn restore(&mut self, from: &Snapshot) -> Result<(), OperatorError> {
+    fn restore(&mut self, from: Snapshot) -> Result<(), OperatorError> {
         self.0.restore(from)
     }
     fn state_bytes(&self) -> usize {
