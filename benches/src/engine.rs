@@ -7,6 +7,7 @@ use crate::workload::Workload;
 use anyhow::{Context, Result};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Decimal128Type, Int64Type, SchemaRef};
+use highwater_connectors::blackhole::Blackhole;
 use highwater_engine::builder::*;
 use highwater_engine::checkpoint::LocalStore;
 use highwater_engine::error::{BuildError, SinkError};
@@ -15,14 +16,14 @@ use highwater_engine::flow::{Control, Every, Keep, Report};
 use highwater_engine::graph::{JobGraph, MapSpec, Node, RunOptions, SinkSpec, SourceSpec, Step};
 use highwater_engine::operator::Operator;
 use highwater_engine::parts::{Parts, Role, RowProgram};
-use highwater_engine::sink::{Publication, Publisher, Roll, Sink, SinkTable};
+use highwater_engine::sink::{Publisher, Sink, SinkTable};
 use highwater_engine::source::Source;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The workload as a job.
-pub fn graph(workload: Workload) -> Result<JobGraph> {
+/// The workload as a job whose results go to `output`.
+pub fn graph(workload: Workload, output: Table) -> Result<JobGraph> {
     let job = Job::new(workload.name());
     let payments = job.source(table(workload));
     let results = match workload {
@@ -33,7 +34,7 @@ pub fn graph(workload: Workload) -> Result<JobGraph> {
         Workload::W3 => payments.key_by(["card"]).trailing([over(hours(1)).count(), over(hours(1)).sum("amount")]),
         Workload::W4 => velocity(payments),
     };
-    results.sink(Table::new("results", "check"));
+    results.sink(output);
     Ok(job.build()?)
 }
 
@@ -72,46 +73,38 @@ fn velocity(payments: Stream) -> Stream {
 /// Rows in memory, ready to be run over.
 pub struct Prepared {
     graph: JobGraph,
-    parts: Arc<MemoryParts>,
+    parts: Arc<BenchParts>,
 }
 
 impl Prepared {
     /// Turns the rows into the batches that the workload reads, in a partition for each worker.
-    pub fn new(workload: Workload, rows: &[Payment], workers: usize) -> Result<Self> {
-        let graph = graph(workload)?;
-        let Step::Source(spec) = &graph.nodes[0].step else { anyhow::bail!("the first node is the source") };
-        let source = Arc::new(Memory::new(rows, spec, workers)?);
-        Ok(Self { graph, parts: Arc::new(MemoryParts { source, written: Arc::default(), kept: 0 }) })
+    pub fn new(workload: Workload, rows: &[Payment], workers: usize, output: Table) -> Result<Self> {
+        let graph = graph(workload, output)?;
+        let source = Arc::new(Memory::new(rows, payments_of(&graph)?, workers)?);
+        Ok(Self { graph, parts: Arc::new(BenchParts::new(source)) })
     }
 
     /// Keeps some of the batches that are written, for [`Prepared::sample`].
     pub fn sampled(self) -> Self {
-        let MemoryParts { source, written, .. } = &*self.parts;
-        let parts = MemoryParts { source: source.clone(), written: written.clone(), kept: SAMPLE_BATCHES };
+        let BenchParts { source, written, .. } = &*self.parts;
+        let parts = BenchParts { source: source.clone(), written: written.clone(), kept: SAMPLE_BATCHES };
         Self { parts: Arc::new(parts), ..self }
     }
 
     /// Runs the job.
-    pub fn run(&self, workers: usize) -> Result<(Check, Report)> {
+    pub fn run(&self, workers: usize) -> Result<Check> {
         let options = RunOptions { workers, ..RunOptions::default() };
         let report = highwater_engine::flow::run(&self.graph, self.parts.clone(), &options, &Control::new())?;
         anyhow::ensure!(report.sources[0].late == 0, "{} rows came late", report.sources[0].late);
-        Ok((self.parts.written.lock().unwrap_or_else(PoisonError::into_inner).check, report))
+        let check = self.parts.written.lock().unwrap_or_else(PoisonError::into_inner).check;
+        // Only the sink that sums up knows more than the number of rows.
+        Ok(Check { rows: report.sinks[0].rows as i64, ..check })
     }
 
-    /// Runs the job with a checkpoint a second, kept in `folder`. Its rows become durable and are shown to nobody.
+    /// Runs the job with a checkpoint a second, kept in `folder`.
     pub fn run_kept(&self, workers: usize, folder: &Path) -> Result<Report> {
-        let options = RunOptions { workers, ..RunOptions::default() };
         let parts: Arc<dyn Parts> = self.parts.clone();
-        let keep = Keep {
-            store: Arc::new(LocalStore::open(folder)?),
-            key: None,
-            every: Every::Interval(Duration::from_secs(1)),
-            failures_max: 1,
-            backoff: Duration::ZERO,
-            allow: Allow::default(),
-        };
-        Ok(highwater_engine::flow::run_with_state(&self.graph, &parts, &options, &Control::new(), &keep)?)
+        run_kept(&self.graph, &parts, workers, folder, &Control::new())
     }
 
     /// Some of the batches that were written, with the sink's schema, if it is [`sampled`](Prepared::sampled).
@@ -120,6 +113,32 @@ impl Prepared {
         written.sample.first().context("nothing was written")?;
         Ok(written.sample.clone())
     }
+}
+
+/// The table that a workload reads.
+pub fn payments_of(graph: &JobGraph) -> Result<&SourceSpec> {
+    let Step::Source(spec) = &graph.nodes[0].step else { anyhow::bail!("the first node is the source") };
+    Ok(spec)
+}
+
+/// Runs a job with a checkpoint a second, kept in `folder`.
+pub fn run_kept(
+    graph: &JobGraph,
+    parts: &Arc<dyn Parts>,
+    workers: usize,
+    folder: &Path,
+    control: &Control,
+) -> Result<Report> {
+    let options = RunOptions { workers, ..RunOptions::default() };
+    let keep = Keep {
+        store: Arc::new(LocalStore::open(folder)?),
+        key: None,
+        every: Every::Interval(Duration::from_secs(1)),
+        failures_max: 1,
+        backoff: Duration::ZERO,
+        allow: Allow::default(),
+    };
+    Ok(highwater_engine::flow::run_with_state(graph, parts, &options, control, &keep)?)
 }
 
 /// Batches that are kept to be digested again.
@@ -131,23 +150,39 @@ struct Written {
     sample: Vec<RecordBatch>,
 }
 
-/// The operators of the product between a source in memory and a sink that sums up.
-struct MemoryParts {
-    source: Arc<Memory>,
+/// The connector of the sink that sums up.
+pub const SUMS: &str = "check";
+
+/// The operators and sinks of the product behind one source of our own; and a sink that sums up, which shows nothing.
+pub struct BenchParts {
+    source: Arc<dyn Source>,
     written: Arc<Mutex<Written>>,
     /// Batches that each worker keeps.
     kept: usize,
 }
 
-impl Parts for MemoryParts {
+impl BenchParts {
+    /// Every table of the job is this source.
+    pub fn new(source: Arc<dyn Source>) -> Self {
+        Self { source, written: Arc::default(), kept: 0 }
+    }
+}
+
+impl Parts for BenchParts {
     fn source(&self, _: &SourceSpec, _: &RunOptions) -> Result<Arc<dyn Source>, BuildError> {
         Ok(self.source.clone())
     }
-    fn sink(&self, _: &SinkSpec, schema: &SchemaRef) -> Result<Arc<dyn SinkTable>, BuildError> {
+    fn sink(&self, spec: &SinkSpec, schema: &SchemaRef) -> Result<Arc<dyn SinkTable>, BuildError> {
+        if spec.connector != SUMS {
+            return highwater_connectors::sink(spec, schema);
+        }
         Ok(Arc::new(Sums { columns: Columns::of(schema), written: self.written.clone(), kept: self.kept }))
     }
-    fn publisher(&self, _: &SinkSpec, _: &SchemaRef, _: bool) -> Result<Box<dyn Publisher>, BuildError> {
-        Ok(Box::new(Unseen))
+    fn publisher(&self, spec: &SinkSpec, schema: &SchemaRef, resumed: bool) -> Result<Box<dyn Publisher>, BuildError> {
+        match spec.connector.as_str() {
+            SUMS => Ok(Box::new(Blackhole)),
+            _ => highwater_connectors::publisher(spec, schema, resumed),
+        }
     }
     fn operator(&self, node: &Node, input: &SchemaRef, role: Role) -> Result<Box<dyn Operator>, BuildError> {
         highwater_operators::operator(node, input, role)
@@ -157,28 +192,6 @@ impl Parts for MemoryParts {
     }
     fn row_program(&self, map: &MapSpec, i: &SchemaRef, o: &SchemaRef) -> Result<Box<dyn RowProgram>, BuildError> {
         highwater_operators::row_program(map, i, o)
-    }
-}
-
-/// Takes publications and shows nothing.
-struct Unseen;
-
-impl Publisher for Unseen {
-    fn roll(&self) -> Roll {
-        Roll::EachCheckpoint
-    }
-    fn recover(&mut self) -> Result<Option<u64>, SinkError> {
-        Ok(None)
-    }
-    fn publish(
-        &mut self,
-        _: &Publication,
-        _: &mut dyn Iterator<Item = Result<RecordBatch, SinkError>>,
-    ) -> Result<(), SinkError> {
-        Ok(())
-    }
-    fn finish(&mut self) -> Result<(), SinkError> {
-        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! From measurements to figures: alternating runs, medians, the ratio to the limit.
 
-use crate::measure::{Checkpoints, Found, Side, Task};
+use crate::measure::{Checkpoints, Found, Output, Side, Task};
 use crate::workload::Workload;
 use anyhow::{Result, ensure};
 use comfy_table::{CellAlignment, Table};
@@ -13,6 +13,8 @@ pub struct Figure {
     pub workload: String,
     /// Worker threads.
     pub workers: usize,
+    /// Where results went.
+    pub output: Option<Output>,
     /// Rows of input.
     pub rows: u64,
     /// Input rows a second, by the clock.
@@ -32,13 +34,20 @@ pub struct Figure {
 }
 
 impl Figure {
-    fn new(workload: impl Into<String>, workers: usize, found: &[Found], limit: Option<&[Found]>) -> Self {
+    fn new(
+        workload: impl Into<String>,
+        workers: usize,
+        output: Option<Output>,
+        found: &[Found],
+        limit: Option<&[Found]>,
+    ) -> Self {
         let rows_per_s = median(found.iter().map(|f| f.rows as f64 / f.seconds));
         let cpu_ns = |found: &[Found]| median(found.iter().map(|f| f.cpu_seconds * 1e9 / f.rows as f64));
         let limit_rows_per_s = limit.map(|l| median(l.iter().map(|f| f.rows as f64 / f.seconds)));
         Self {
             workload: workload.into(),
             workers,
+            output,
             rows: found.first().map_or(0, |f| f.rows),
             rows_per_s,
             cpu_ns_per_row: cpu_ns(found),
@@ -75,26 +84,32 @@ impl Plan {
     pub fn against_limit(self, workload: Workload, workers: usize) -> Result<Figure> {
         let (mut engine, mut limit) = (Vec::new(), Vec::new());
         for _ in 0..self.runs {
-            let task = |side| Task { side, workload, workers, rows: self.rows };
+            let task = |side| Task { side, workload, workers, rows: self.rows, output: Output::Sums };
             let (e, l) = (task(Side::Engine).spawn()?, task(Side::Loop).spawn()?);
             ensure!(e.check == l.check, "{}: engine {:?}, loop {:?}", workload.name(), e.check, l.check);
             engine.push(e);
             limit.push(l);
         }
-        Ok(Figure::new(workload.name(), workers, &engine, Some(&limit)))
+        Ok(Figure::new(workload.name(), workers, Some(Output::Sums), &engine, Some(&limit)))
     }
 
-    /// The engine with a checkpoint a second; its limit is the engine without, in turn. Both must answer as many rows.
-    pub fn kept(self, workload: Workload, workers: usize) -> Result<Figure> {
+    /// The engine with a checkpoint a second; its limit is the engine without, in turn, with the same output. Both must
+    /// answer as many rows.
+    pub fn kept(self, workload: Workload, workers: usize, output: Output) -> Result<Figure> {
         let (mut kept, mut limit) = (Vec::new(), Vec::new());
         for _ in 0..self.runs {
-            let task = |side| Task { side, workload, workers, rows: self.rows };
+            let task = |side| Task { side, workload, workers, rows: self.rows, output };
             let (k, l) = (task(Side::Kept).spawn()?, task(Side::Engine).spawn()?);
             ensure!(k.check.rows == l.check.rows, "{}: {:?} kept, {:?} without", workload.name(), k.check, l.check);
             kept.push(k);
             limit.push(l);
         }
-        Ok(Figure::new(format!("{}_checkpoints", workload.name()), workers, &kept, Some(&limit)))
+        let name = match output {
+            Output::Sums => format!("{}_checkpoints", workload.name()),
+            Output::Csv => format!("{}_checkpoints_csv", workload.name()),
+            Output::Parquet => format!("{}_checkpoints_parquet", workload.name()),
+        };
+        Ok(Figure::new(name, workers, Some(output), &kept, Some(&limit)))
     }
 
     /// One reader and its limit in turn, over the same lines.
@@ -110,9 +125,9 @@ impl Plan {
 
     /// One side alone.
     pub fn alone(self, name: &str, side: Side, workload: Workload) -> Result<Figure> {
-        let task = Task { side, workload, workers: 1, rows: self.rows };
+        let task = Task { side, workload, workers: 1, rows: self.rows, output: Output::Sums };
         let found = (0..self.runs).map(|_| task.spawn()).collect::<Result<Vec<_>>>()?;
-        Ok(Figure::new(name, 1, &found, None))
+        Ok(Figure::new(name, 1, None, &found, None))
     }
 }
 

@@ -3,7 +3,8 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use highwater_benches::figures::{Figure, Plan, table};
-use highwater_benches::measure::{Side, Task};
+use highwater_benches::measure::{Output, Side, Task};
+use highwater_benches::restart::{self, Job};
 use highwater_benches::workload::Workload;
 
 /// Batches come and go by the megabyte: the system's allocator gives them back to the kernel and asks again.
@@ -34,6 +35,12 @@ struct Arguments {
     /// the first takes only its last checkpoint.
     #[arg(long)]
     checkpoints: bool,
+    /// With checkpoints: where results go. Each is compared with the same output without checkpoints.
+    #[arg(long, value_delimiter = ',', default_values = ["sums", "parquet"])]
+    outputs: Vec<Output>,
+    /// Instead of all this: a job with so many bytes of state is killed and started again.
+    #[arg(long, value_name = "STATE_BYTES")]
+    restart: Option<u64>,
 }
 
 #[derive(Subcommand)]
@@ -41,12 +48,25 @@ enum Child {
     /// One measurement, in a process of its own: what this program starts itself as.
     #[command(hide = true)]
     Child(Task),
+    /// A job with much state, in a process of its own.
+    #[command(hide = true)]
+    Job(Job),
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if let Some(Child::Child(task)) = arguments.child {
-        println!("{}", serde_json::to_string(&task.measure()?)?);
+    match arguments.child {
+        Some(Child::Child(task)) => {
+            println!("{}", serde_json::to_string(&task.measure()?)?);
+            return Ok(());
+        }
+        Some(Child::Job(job)) => return job.run(),
+        None => {}
+    }
+    if let Some(state_bytes) = arguments.restart {
+        for workers in arguments.workers {
+            println!("{}", serde_json::to_string(&restart::measure(workers, state_bytes)?)?);
+        }
         return Ok(());
     }
     let plan = Plan { rows: arguments.rows, runs: arguments.runs.max(1) };
@@ -65,8 +85,8 @@ fn main() -> Result<()> {
     for workload in workloads {
         for workers in &arguments.workers {
             add(plan.against_limit(workload, *workers)?)?;
-            if arguments.checkpoints {
-                add(plan.kept(workload, *workers)?)?;
+            for output in arguments.outputs.iter().filter(|_| arguments.checkpoints) {
+                add(plan.kept(workload, *workers, *output)?)?;
             }
         }
     }

@@ -5,8 +5,10 @@ use crate::workload::Workload;
 use crate::{decode, engine, loops, payments};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use highwater_engine::builder::Table;
 use highwater_engine::digest::DigestBuilder;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -31,6 +33,33 @@ pub enum Side {
     Parquet,
 }
 
+/// Where results go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Output {
+    /// They are summed up, counted and digested; nobody sees them.
+    Sums,
+    /// CSV files in a folder.
+    Csv,
+    /// Parquet files in a folder.
+    Parquet,
+}
+
+impl Output {
+    /// The table, if it is one of files in `folder`.
+    fn table(self, folder: &Path) -> Table {
+        let files = |format| {
+            let table = Table::new("results", "filesystem");
+            table.option("path", folder.join("results").display()).option("format", format)
+        };
+        match self {
+            Self::Sums => Table::new("results", engine::SUMS),
+            Self::Csv => files("csv"),
+            Self::Parquet => files("parquet"),
+        }
+    }
+}
+
 /// What one process measures.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Task {
@@ -46,6 +75,9 @@ pub struct Task {
     /// Rows of input.
     #[arg(long)]
     pub rows: usize,
+    /// Where its results go.
+    #[arg(long, default_value = "sums")]
+    pub output: Output,
 }
 
 /// What it found.
@@ -85,27 +117,23 @@ impl Task {
             Side::Engine | Side::Kept | Side::Loop => {}
         }
         let rows = payments::payments(self.rows, self.workload.pace_us());
+        if self.side == Side::Loop {
+            return timed(self.rows as u64, || Ok(loops::run(self.workload, &rows, self.workers)));
+        }
+        let folder = tempfile::tempdir()?;
+        let prepared = engine::Prepared::new(self.workload, &rows, self.workers, self.output.table(folder.path()))?;
+        drop(rows);
         match self.side {
-            Side::Engine => {
-                let prepared = engine::Prepared::new(self.workload, &rows, self.workers)?;
-                drop(rows);
-                timed(self.rows as u64, || Ok(prepared.run(self.workers)?.0))
-            }
-            Side::Kept => {
-                let prepared = engine::Prepared::new(self.workload, &rows, self.workers)?;
-                drop(rows);
-                self.kept(&prepared)
-            }
-            _ => timed(self.rows as u64, || Ok(loops::run(self.workload, &rows, self.workers))),
+            Side::Kept => self.kept(&prepared, folder.path()),
+            _ => timed(self.rows as u64, || prepared.run(self.workers)),
         }
     }
 
-    /// The engine with state in a folder of its own.
-    fn kept(self, prepared: &engine::Prepared) -> Result<Found> {
-        let folder = tempfile::tempdir()?;
+    /// The engine with its state in a folder below this one.
+    fn kept(self, prepared: &engine::Prepared, folder: &Path) -> Result<Found> {
         let mut checkpoints = None;
         let mut found = timed(self.rows as u64, || {
-            let report = prepared.run_kept(self.workers, folder.path())?;
+            let report = prepared.run_kept(self.workers, &folder.join("state"))?;
             checkpoints = report.checkpoints.map(|c| Checkpoints {
                 taken: c.taken,
                 state_bytes_max: c.state_bytes_max,
@@ -120,7 +148,7 @@ impl Task {
     /// Digests rows as the engine wrote them: a sample, again and again.
     fn digest(self) -> Result<Found> {
         let rows = payments::payments(self.rows.min(1_000_000), self.workload.pace_us());
-        let prepared = engine::Prepared::new(self.workload, &rows, 1)?.sampled();
+        let prepared = engine::Prepared::new(self.workload, &rows, 1, Table::new("results", engine::SUMS))?.sampled();
         prepared.run(1)?;
         let sample = prepared.sample()?;
         let in_sample: usize = sample.iter().map(|b| b.num_rows()).sum();
@@ -145,6 +173,7 @@ impl Task {
             .args(["--side", &name(&|| self.side.to_possible_value())?])
             .args(["--workload", &name(&|| self.workload.to_possible_value())?])
             .args(["--workers", &self.workers.to_string(), "--rows", &self.rows.to_string()])
+            .args(["--output", &name(&|| self.output.to_possible_value())?])
             .stderr(std::process::Stdio::inherit())
             .output()?;
         anyhow::ensure!(output.status.success(), "{self:?} failed: {}", output.status);
@@ -174,7 +203,12 @@ fn cpu_seconds() -> Result<f64> {
 }
 
 fn peak_rss_bytes() -> Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
+    peak_rss_bytes_of("self")
+}
+
+/// The most memory that a process ever held, by its number.
+pub(crate) fn peak_rss_bytes_of(process: &str) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).context("no VmHWM")?;
     let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kib * 1_024)

@@ -45,7 +45,8 @@ impl Memory {
     }
 }
 
-fn batch(rows: &[Payment], schema: &SchemaRef) -> Result<RecordBatch, BuildError> {
+/// Payments as columns of these names: `ts, card, merchant, device, amount`.
+pub fn batch(rows: &[Payment], schema: &SchemaRef) -> Result<RecordBatch, BuildError> {
     let bigint = |f: fn(&Payment) -> u32| -> ArrayRef {
         Arc::new(Int64Array::from_iter_values(rows.iter().map(|p| i64::from(f(p)))))
     };

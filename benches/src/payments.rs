@@ -22,6 +22,7 @@ pub struct Payment {
 
 /// How far a row may be behind the largest event time.
 pub const DELAY_MS: i64 = 5_000;
+const SEED: u64 = 42;
 const START_MS: i64 = 1_767_225_600_000;
 const CARDS: usize = 1_000_000;
 const MERCHANTS: usize = 50_000;
@@ -29,22 +30,41 @@ const DEVICES: u64 = 1_300_000;
 
 /// `rows` payments, one every `pace_us` microseconds of event time.
 pub fn payments(rows: usize, pace_us: i64) -> Vec<Payment> {
-    let cards = Zipf::new(CARDS, 50.0);
-    let merchants = Zipf::new(MERCHANTS, 0.0);
-    let mut r = Random(42);
-    let row = |i: usize| {
+    let (payments, mut r) = (Payments::new(pace_us), Random(SEED));
+    (0..rows).map(|i| payments.row(i, &mut r)).collect()
+}
+
+/// Payments of which any part can be made by itself.
+pub struct Payments {
+    cards: Zipf,
+    merchants: Zipf,
+    pace_us: i64,
+}
+
+impl Payments {
+    /// One every `pace_us` microseconds of event time.
+    pub fn new(pace_us: i64) -> Self {
+        Self { cards: Zipf::new(CARDS, 50.0), merchants: Zipf::new(MERCHANTS, 0.0), pace_us }
+    }
+
+    /// `rows` of them from row `first` on: the same whenever these two are.
+    pub fn chunk(&self, first: usize, rows: usize) -> Vec<Payment> {
+        let mut r = Random(SEED ^ (first as u64).wrapping_mul(0xD6E8_FEB8_6659_FD93));
+        (first..first + rows).map(|i| self.row(i, &mut r)).collect()
+    }
+
+    fn row(&self, i: usize, r: &mut Random) -> Payment {
         let late = if r.below(10) == 0 { r.below(DELAY_MS as u64) } else { r.below(200) };
-        let card = scatter(cards.draw(&mut r), CARDS);
+        let card = scatter(self.cards.draw(r), CARDS);
         let device = if r.below(20) == 0 { r.below(DEVICES) } else { Random(u64::from(card)).below(DEVICES) };
         Payment {
-            ts: START_MS + DELAY_MS + i as i64 * pace_us / 1_000 - late as i64,
+            ts: START_MS + DELAY_MS + i as i64 * self.pace_us / 1_000 - late as i64,
             amount: ((3_500f64.ln() + r.normal()).exp() as i64).clamp(1, 5_000_000),
             card,
-            merchant: scatter(merchants.draw(&mut r), MERCHANTS),
+            merchant: scatter(self.merchants.draw(r), MERCHANTS),
             device: device as u32,
         }
-    };
-    (0..rows).map(row).collect()
+    }
 }
 
 /// Ranks to identifiers, so that popular keys are not neighbours.
