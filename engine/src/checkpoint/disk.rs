@@ -9,8 +9,8 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// Bytes that are read or written at once.
-const BUFFER_BYTES: usize = 1 << 20;
+/// Bytes that small pieces are collected to before they are read or written; larger ones go straight.
+const BUFFER_BYTES: usize = 128 << 10;
 /// The file that is locked while a store is open. No file of a store can have this name.
 const LOCK: &str = ".lock";
 

@@ -135,8 +135,8 @@ impl Ledger {
         Ok(segment::write(&*self.store, &name, checkpoint, parts)?)
     }
 
-    /// Writes the rows of one worker for a sink (its index in [`Manifest::sinks`]) for a checkpoint to come. Durable when it
-    /// returns. All batches have one schema.
+    /// Writes the rows of one worker for a sink (its index in [`Manifest::sinks`]) for a checkpoint to come. Durable with the
+    /// commit. All batches have one schema.
     pub fn put_outbox(
         &self,
         checkpoint: u64,
@@ -158,6 +158,8 @@ impl Ledger {
         let (name, copy) = (names::manifest(checkpoint), names::copy(checkpoint));
         let sealed = seal(&manifest, self.key.as_ref());
         let (text, sha256) = sealed.map_err(|reason| LedgerError::refused(&*self.store, &name, reason))?;
+        // The files that the manifest names, before it.
+        self.store.settle()?;
         let ours = match self.store.create(&name, &text)? {
             Created::New => true,
             // An earlier attempt at this very commit may have come so far.
@@ -167,7 +169,8 @@ impl Ledger {
             return Ok(Committed::Superseded);
         }
         fail::point("manifest.created");
-        self.store.put(&copy, &[&text])?;
+        // Its name may come with the next checkpoint's: a crash that leaves one copy loses nothing.
+        self.store.write(&copy, &[&text])?;
         // The name can have been free because a successor went past it and collected it.
         if walk::numbers(&*self.store)?.last().is_some_and(|highest| *highest > checkpoint) {
             self.store.delete(&[&name, &copy])?;
@@ -196,7 +199,7 @@ impl Ledger {
         manifest.segments.sort_unstable();
         manifest.segments.dedup();
         let files: HashSet<&str> = manifest.segments.iter().map(|f| f.name.as_str()).collect();
-        let homeless = manifest.operators.iter().flat_map(|o| &o.parts).find(|p| !files.contains(p.file.as_str()));
+        let homeless = manifest.operators.iter().flat_map(|o| &o.parts).find(|p| !files.contains(&*p.file));
         assert_eq!(homeless, None, "checkpoint {next} names a part in a file that neither it nor the one before has");
         manifest
     }
@@ -238,7 +241,8 @@ impl Ledger {
         let old = |checkpoint: u64| unreadable.is_none_or(|u| checkpoint > u) && checkpoint <= newest;
         let files = present.iter().filter(|(name, c, kind)| !is_manifest(*kind) && old(*c) && !named.contains(*name));
         let files: Vec<&str> = files.map(|(name, ..)| *name).collect();
-        self.store.delete(&files)?;
+        // One that a power loss brings back is named by nobody, and goes with a later collection.
+        self.store.discard(&files)?;
         Ok(manifests.len() + files.len())
     }
 
@@ -305,6 +309,6 @@ impl Ledger {
 
 /// The files of the manifest before that this one still names parts in.
 fn older_segments(manifest: &Manifest, before: &Manifest) -> Vec<FileRef> {
-    let named: HashSet<&str> = manifest.operators.iter().flat_map(|o| &o.parts).map(|p| p.file.as_str()).collect();
+    let named: HashSet<&str> = manifest.operators.iter().flat_map(|o| &o.parts).map(|p| &*p.file).collect();
     before.segments.iter().filter(|f| named.contains(f.name.as_str())).cloned().collect()
 }

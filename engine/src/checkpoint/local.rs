@@ -3,15 +3,17 @@
 //! | call | file operations |
 //! |---|---|
 //! | `put` | write `.7.tmp`, sync it, rename it to `name`, sync the folder |
+//! | `write` | the same without the last: `settle` syncs the folder for all of them |
 //! | `create` | write `.7.tmp`, sync it, link it to `name` (fails if there is one), unlink `.7.tmp`, sync the folder |
-//! | `delete` | unlink each, sync the folder |
+//! | `delete` | unlink each, sync the folder; `discard` without the last |
 //!
-//! So a name is never seen before its bytes are durable, and no call returns before the name is. No two calls share a
-//! temporary name; what a crash leaves under one goes when the folder is opened again. A second process can't open it meanwhile.
+//! So a name is never seen before its bytes are durable, and no call but `write` and `discard` returns before the name is
+//! (or is gone). No two calls share a temporary name; what a crash leaves under one goes when the folder is opened again. A
+//! second process can't open it meanwhile.
 //! The folder must be on a file system that has hard links and keeps what it synced: any of Linux's own has and does.
 
 use super::disk::{Disk, Folder};
-use super::store::{Created, Store, StoreError, checked};
+use super::store::{Created, Fill, Store, StoreError, checked};
 use crate::fail;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -58,18 +60,19 @@ impl LocalStore {
     fn stage<T>(
         &self,
         name: &str,
-        parts: &[&[u8]],
+        fill: Fill<'_>,
         show: impl FnOnce(&str) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         checked(name)?;
         let temporary = format!(".{}.tmp", self.begun.fetch_add(1, Relaxed));
-        let written = self.disk.create(&temporary).and_then(|mut file| {
-            parts.iter().try_for_each(|part| file.write(part))?;
-            file.sync()?;
+        let failed = |e: std::io::Error| self.error("write", name, &e);
+        let written = self.disk.create(&temporary).map_err(failed).and_then(|mut file| {
+            fill(&mut |piece| file.write(piece).map_err(failed))?;
+            file.sync().map_err(failed)?;
             fail::point("file.synced");
             Ok(())
         });
-        let shown = written.map_err(|e| self.error("write", name, &e)).and_then(|()| show(&temporary));
+        let shown = written.and_then(|()| show(&temporary));
         if shown.is_err() {
             // A full disk needs the room back; if this fails too, opening the folder removes it.
             let _ = self.disk.unlink(&temporary);
@@ -88,15 +91,28 @@ fn is_temporary(name: &str) -> bool {
 
 impl Store for LocalStore {
     fn put(&self, name: &str, parts: &[&[u8]]) -> Result<(), StoreError> {
-        self.stage(name, parts, |temporary| {
+        self.write(name, parts)?;
+        self.sync_names()
+    }
+
+    fn write(&self, name: &str, parts: &[&[u8]]) -> Result<(), StoreError> {
+        self.write_pieces(name, &mut |take| parts.iter().try_for_each(|part| take(part)))
+    }
+
+    fn write_pieces(&self, name: &str, fill: Fill<'_>) -> Result<(), StoreError> {
+        self.stage(name, fill, |temporary| {
             self.disk.rename(temporary, name).map_err(|e| self.error("write", name, &e))
         })?;
         fail::point("file.named");
+        Ok(())
+    }
+
+    fn settle(&self) -> Result<(), StoreError> {
         self.sync_names()
     }
 
     fn create(&self, name: &str, bytes: &[u8]) -> Result<Created, StoreError> {
-        let created = self.stage(name, &[bytes], |temporary| {
+        let created = self.stage(name, &mut |take| take(bytes), |temporary| {
             let created = match self.disk.link(temporary, name) {
                 Ok(()) => Created::New,
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => Created::Exists,
@@ -140,6 +156,11 @@ impl Store for LocalStore {
         if names.is_empty() {
             return Ok(());
         }
+        self.discard(names)?;
+        self.sync_names()
+    }
+
+    fn discard(&self, names: &[&str]) -> Result<(), StoreError> {
         for name in names {
             match self.disk.unlink(checked(name)?) {
                 Ok(()) => (),
@@ -147,7 +168,7 @@ impl Store for LocalStore {
                 Err(e) => return Err(self.error("delete", name, &e)),
             }
         }
-        self.sync_names()
+        Ok(())
     }
 
     fn place(&self, name: &str) -> String {

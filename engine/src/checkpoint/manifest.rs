@@ -8,6 +8,7 @@ use crate::graph::JobGraph;
 use crate::sink::Publication;
 use crate::source::Position;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Version of the state format: manifests, state files and outboxes. One number, because they are read together.
 pub const FORMAT: u32 = 1;
@@ -71,7 +72,7 @@ pub struct FileRef {
     /// Length.
     pub bytes: u64,
     /// Hash (hex) of all its bytes.
-    pub sha256: String,
+    pub blake3: String,
 }
 
 /// Where a source stood.
@@ -122,12 +123,15 @@ pub struct OperatorState {
     pub version: u32,
     /// Fingerprint of its inputs and specification.
     pub schema: String,
-    /// Everything needed to restore, also parts in files of older checkpoints.
+    /// Everything needed to restore, also parts in files of older checkpoints. In JSON by file: `[checkpoint, file, [[group,
+    /// full, at, bytes], …]]`, for there may be thousands.
+    #[serde(with = "by_file")]
     pub parts: Vec<PartRef>,
 }
 
-/// One part of a key group's state: a full one stands alone, deltas follow the newest full one in order of checkpoints.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One part of a key group's state: a full one stands alone; a delta goes on from the parts of older checkpoints, or from
+/// nothing if the group had no state.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartRef {
     /// The key group.
     pub group: u8,
@@ -135,8 +139,8 @@ pub struct PartRef {
     pub full: bool,
     /// The checkpoint that wrote it.
     pub checkpoint: u64,
-    /// The state file it is in.
-    pub file: String,
+    /// The state file it is in. Shared: there may be thousands of parts.
+    pub file: Arc<str>,
     /// Where its frame begins in the file.
     pub at: u64,
     /// Bytes of the part itself.
@@ -176,4 +180,37 @@ pub struct OutboxRef {
     pub file: FileRef,
     /// How many rows.
     pub rows: u64,
+}
+
+/// Parts in JSON: those of one file that follow each other together.
+mod by_file {
+    use super::PartRef;
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::sync::Arc;
+
+    type Places = Vec<(u8, bool, u64, u64)>;
+
+    pub fn serialize<S: Serializer>(parts: &[PartRef], to: S) -> Result<S::Ok, S::Error> {
+        let files = parts.chunk_by(|a, b| (a.checkpoint, &a.file) == (b.checkpoint, &b.file));
+        to.collect_seq(files.map(|parts| {
+            let places: Places = parts.iter().map(|p| (p.group, p.full, p.at, p.bytes)).collect();
+            (parts[0].checkpoint, &*parts[0].file, places)
+        }))
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Vec<PartRef>, D::Error> {
+        let files: Vec<(u64, String, Places)> = Vec::deserialize(from)?;
+        let parts = files.into_iter().flat_map(|(checkpoint, file, places)| {
+            let file: Arc<str> = file.into();
+            places.into_iter().map(move |(group, full, at, bytes)| PartRef {
+                group,
+                full,
+                checkpoint,
+                file: file.clone(),
+                at,
+                bytes,
+            })
+        });
+        Ok(parts.collect())
+    }
 }

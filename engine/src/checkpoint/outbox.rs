@@ -14,8 +14,8 @@
 
 use super::error::LedgerError;
 use super::manifest::{FORMAT, FileRef, OutboxRef};
-use super::seal::sha256;
-use super::store::Store;
+use super::seal::hex;
+use super::store::{Store, StoreError, StoreErrorKind, Take};
 use super::stream::HashedFile;
 use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
@@ -27,32 +27,59 @@ const MAGIC: &[u8; 8] = b"hwoutbx\n";
 const HEADER_BYTES: usize = 16;
 const HEAD_BYTES: usize = 16;
 
-/// Writes an outbox.
+/// Writes an outbox: each frame is encoded, hashed and written while it is in the cache.
 pub(super) fn write(store: &dyn Store, name: &str, batches: &[RecordBatch]) -> Result<OutboxRef, LedgerError> {
-    let failed = |e: ArrowError| LedgerError::refused(store, name, format!("its rows can't be written: {e}"));
-    let frames = messages(batches).map_err(failed)?;
-    let header = header();
-    let heads: Vec<_> = frames.iter().map(|f| head(f)).collect();
-    let mut slices: Vec<&[u8]> = vec![&header];
-    for (head, frame) in heads.iter().zip(&frames) {
-        slices.extend([head.as_slice(), frame]);
+    let mut refused = None;
+    let mut file = FileRef { name: name.to_owned(), bytes: 0, blake3: String::new() };
+    let written = store.write_pieces(name, &mut |take| {
+        let (mut bytes, mut hasher) = (0, blake3::Hasher::new());
+        let mut put = |piece: &[u8]| {
+            bytes += piece.len() as u64;
+            hasher.update(piece);
+            take(piece)
+        };
+        put(&header())?;
+        encode(batches, &mut |frame| {
+            put(&head(frame))?;
+            put(frame)
+        })
+        .map_err(|unwritten| match unwritten {
+            Unwritten::Rows(error) => {
+                let reason = format!("its rows can't be written: {error}");
+                refused = Some(reason.clone());
+                StoreError::new(StoreErrorKind::Other, reason)
+            }
+            Unwritten::File(error) => error,
+        })?;
+        (file.bytes, file.blake3) = (bytes, hex(hasher.finalize().as_bytes()));
+        Ok(())
+    });
+    if let Some(reason) = refused {
+        return Err(LedgerError::refused(store, name, reason));
     }
-    let bytes = slices.iter().map(|s| s.len() as u64).sum();
-    let file = FileRef { name: name.to_owned(), bytes, sha256: sha256(&slices) };
-    store.put(name, &slices)?;
+    written?;
     Ok(OutboxRef { file, rows: batches.iter().map(|b| b.num_rows() as u64).sum() })
 }
 
+/// Why an outbox was not written.
+enum Unwritten {
+    /// Its rows are not what can be written.
+    Rows(ArrowError),
+    /// The store did not take it.
+    File(StoreError),
+}
+
 /// The messages of an Arrow stream: first the schema, then those of each batch.
-fn messages(batches: &[RecordBatch]) -> Result<Vec<Vec<u8>>, ArrowError> {
-    let Some(first) = batches.first() else { return Ok(Vec::new()) };
-    let mut writer = StreamWriter::try_new(Vec::new(), &first.schema())?;
-    let mut frames = vec![std::mem::take(writer.get_mut())];
+fn encode(batches: &[RecordBatch], put: Take<'_>) -> Result<(), Unwritten> {
+    let Some(first) = batches.first() else { return Ok(()) };
+    let mut writer = StreamWriter::try_new(Vec::new(), &first.schema()).map_err(Unwritten::Rows)?;
+    put(writer.get_ref()).map_err(Unwritten::File)?;
     for batch in batches {
-        writer.write(batch)?;
-        frames.push(std::mem::take(writer.get_mut()));
+        writer.get_mut().clear();
+        writer.write(batch).map_err(Unwritten::Rows)?;
+        put(writer.get_ref()).map_err(Unwritten::File)?;
     }
-    Ok(frames)
+    Ok(())
 }
 
 fn header() -> [u8; HEADER_BYTES] {

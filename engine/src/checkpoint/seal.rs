@@ -170,6 +170,16 @@ fn nesting(json: &[u8]) -> usize {
     deepest
 }
 
+/// Hash of the content of a file, its parts one after the other, in hexadecimal digits. Files are large: BLAKE3 takes them
+/// at the speed of memory.
+pub fn blake3(parts: &[&[u8]]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    hex(hasher.finalize().as_bytes())
+}
+
 /// Hash of the parts one after the other, in hexadecimal digits.
 pub fn sha256(parts: &[&[u8]]) -> String {
     let mut hasher = Sha256::new();

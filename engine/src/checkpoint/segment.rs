@@ -16,10 +16,11 @@
 
 use super::error::LedgerError;
 use super::manifest::{FORMAT, FileRef, PartRef};
-use super::seal::sha256;
+use super::seal::blake3;
 use super::store::{Store, StoreError};
 use super::stream::HashedFile;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"hwstate\n";
 const HEADER_BYTES: usize = 16;
@@ -56,7 +57,7 @@ pub(super) fn write(
     checkpoint: u64,
     parts: &[StatePart],
 ) -> Result<Segment, StoreError> {
-    let mut at = HEADER_BYTES as u64;
+    let (mut at, shared) = (HEADER_BYTES as u64, Arc::<str>::from(name));
     let mut index: BTreeMap<String, Vec<PartRef>> = BTreeMap::new();
     let mut entries = (parts.len() as u32).to_le_bytes().to_vec();
     let mut around = Vec::with_capacity(parts.len());
@@ -68,7 +69,7 @@ pub(super) fn write(
             group: part.group,
             full: part.full,
             checkpoint,
-            file: name.to_owned(),
+            file: shared.clone(),
             at,
             bytes,
         });
@@ -85,8 +86,8 @@ pub(super) fn write(
         slices.extend([head.as_slice(), &part.bytes, crc.as_slice()]);
     }
     slices.push(&end);
-    let file = FileRef { name: name.to_owned(), bytes: at + end.len() as u64, sha256: sha256(&slices) };
-    store.put(name, &slices)?;
+    let file = FileRef { name: name.to_owned(), bytes: at + end.len() as u64, blake3: blake3(&slices) };
+    store.write(name, &slices)?;
     Ok(Segment { file, index })
 }
 
@@ -184,6 +185,6 @@ fn entry(entries: &mut &[u8], name: &str, checkpoint: u64) -> Option<(String, Pa
     let head = take(HEAD_BYTES)?;
     let bytes = u64::from_le_bytes(head[4..].try_into().ok()?);
     let node = take(usize::from(u16::from_le_bytes([head[0], head[1]])))?;
-    let part = PartRef { group: head[2], full: head[3] != 0, checkpoint, file: name.to_owned(), at, bytes };
+    let part = PartRef { group: head[2], full: head[3] != 0, checkpoint, file: name.into(), at, bytes };
     Some((String::from_utf8(node.to_vec()).ok()?, part))
 }

@@ -43,7 +43,7 @@ impl<'m> StateParts<'m> {
         let mut wanted: BTreeMap<(u64, &str), Wanted> = BTreeMap::new();
         for operator in &manifest.operators {
             for part in &operator.parts {
-                let Some(file) = files.get(part.file.as_str()) else {
+                let Some(file) = files.get(&*part.file) else {
                     let reason = format!("its manifest {} has parts in it, but not its hash", manifest.checkpoint);
                     return Err(LedgerError::damaged(store, &part.file, reason));
                 };

@@ -10,11 +10,35 @@ use thiserror::Error;
 /// Longest name of a file.
 pub const NAME_BYTES_MAX: usize = 128;
 
+/// Takes the next piece of a file.
+pub type Take<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), StoreError>;
+/// Hands over a file piece by piece; an error ends it.
+pub type Fill<'a> = &'a mut dyn FnMut(Take<'_>) -> Result<(), StoreError>;
+
 /// Where checkpoints live. Calls may come from several threads.
 pub trait Store: Send + Sync + Debug {
     /// Writes a whole file, the parts one after the other, and replaces one that is there. Durable when it returns; on an
     /// error the old file or the new one is there, whole.
     fn put(&self, name: &str, parts: &[&[u8]]) -> Result<(), StoreError>;
+    /// As [`put`](Store::put), but of the name: the bytes are durable when it returns, and the file is found by every
+    /// reader; that it is still found after a power loss is certain only once [`settle`](Store::settle) returns.
+    fn write(&self, name: &str, parts: &[&[u8]]) -> Result<(), StoreError> {
+        self.put(name, parts)
+    }
+    /// As [`write`](Store::write), of a file that `fill` hands over piece by piece, so that it is never held whole. If
+    /// `fill` fails there is no file.
+    fn write_pieces(&self, name: &str, fill: Fill<'_>) -> Result<(), StoreError> {
+        let mut whole = Vec::new();
+        fill(&mut |piece| {
+            whole.extend_from_slice(piece);
+            Ok(())
+        })?;
+        self.write(name, &[&whole])
+    }
+    /// Makes the names of all files that were written durable: one wait for many files.
+    fn settle(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// Creates a file if there is none of this name, atomically. Durable when it returns, also when it says
     /// [`Created::Exists`]. After an error the file may be there or not, but never a part of it.
     fn create(&self, name: &str, bytes: &[u8]) -> Result<Created, StoreError>;
@@ -27,6 +51,10 @@ pub trait Store: Send + Sync + Debug {
     /// Deletes files; one that is not there is fine. All are durably gone when it returns; after an error or a power loss
     /// any of them may still be there.
     fn delete(&self, names: &[&str]) -> Result<(), StoreError>;
+    /// As [`delete`](Store::delete), for files that may come back with a power loss: nobody waits for that.
+    fn discard(&self, names: &[&str]) -> Result<(), StoreError> {
+        self.delete(names)
+    }
     /// Where a file is, for messages: `/state/000000000041.manifest`.
     fn place(&self, name: &str) -> String;
 }

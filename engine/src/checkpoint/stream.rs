@@ -4,7 +4,6 @@ use super::error::LedgerError;
 use super::manifest::FileRef;
 use super::seal::hex;
 use super::store::{Store, StoreError};
-use sha2::{Digest, Sha256};
 use std::io::{self, ErrorKind, Read};
 
 /// Bytes skipped at once.
@@ -15,7 +14,7 @@ pub(super) struct HashedFile {
     place: String,
     expected: FileRef,
     reader: Box<dyn Read + Send>,
-    hasher: Sha256,
+    hasher: blake3::Hasher,
     at: u64,
 }
 
@@ -26,7 +25,7 @@ impl HashedFile {
             return Err(LedgerError::damaged(store, &file.name, "it is missing"));
         };
         let place = store.place(&file.name);
-        Ok(Self { place, expected: file.clone(), reader, hasher: Sha256::new(), at: 0 })
+        Ok(Self { place, expected: file.clone(), reader, hasher: blake3::Hasher::new(), at: 0 })
     }
 
     /// The next so many bytes. Checked against the length in the manifest before memory is taken.
@@ -69,7 +68,7 @@ impl HashedFile {
                 Err(e) => return Err(self.unreadable(e)),
             }
         }
-        match hex(&self.hasher.finalize_reset()) == self.expected.sha256 {
+        match hex(self.hasher.finalize().as_bytes()) == self.expected.blake3 {
             true => Ok(()),
             false => Err(self.damaged("its bytes do not have the hash that its manifest says")),
         }

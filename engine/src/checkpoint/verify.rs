@@ -142,7 +142,7 @@ fn want<'m>(manifest: &'m Manifest, with_state: bool, wanted: &mut BTreeMap<&'m 
     }
     for operator in &manifest.operators {
         for part in &operator.parts {
-            if let Some(wanted) = wanted.get_mut(part.file.as_str()) {
+            if let Some(wanted) = wanted.get_mut(&*part.file) {
                 wanted.parts.insert(part.at, (&operator.node, part));
             }
         }

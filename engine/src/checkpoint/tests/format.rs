@@ -3,7 +3,7 @@
 use super::history::{JOB, NODES, batches, content, incarnation, write};
 use super::simulated::Random;
 use crate::checkpoint::manifest::FORMAT;
-use crate::checkpoint::seal::{Flaw, NESTING_MAX, seal, sha256, unseal};
+use crate::checkpoint::seal::{Flaw, NESTING_MAX, blake3, seal, sha256, unseal};
 use crate::checkpoint::segment::read_index;
 use crate::checkpoint::{Ledger, Manifest, MemoryStore, StatePart, Store};
 use crate::expr::{Expr, Literal};
@@ -22,7 +22,8 @@ fn manifest() -> Manifest {
 
 #[test]
 fn hashes_are_the_published_ones() {
-    // FIPS 180-4 and RFC 3720.
+    // FIPS 180-4, RFC 3720 and BLAKE3's test vectors (test_vectors.json, input_len 3: the bytes 0, 1, 2).
+    assert_eq!(blake3(&[&[0], &[1, 2]]), "e1be4d7a8ab5560aa4199eea339849ba8e293d55ca0a81006726d184519e647f");
     assert_eq!(sha256(&[b"a", b"bc"]), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     assert_eq!(crc32c::crc32c(&[0; 32]), 0x8a91_36aa);
 }
@@ -47,7 +48,7 @@ fn a_state_file_byte_by_byte() {
     ]
     .concat();
     assert_eq!(store.get(&segment.file.name).unwrap().unwrap(), expected);
-    assert_eq!((segment.file.bytes, &segment.file.sha256), (91, &sha256(&[&expected])));
+    assert_eq!((segment.file.bytes, &segment.file.blake3), (91, &blake3(&[&expected])));
     let found = read_index(&expected, &segment.file.name, 1).unwrap();
     assert_eq!(found, [("ab".to_owned(), segment.index["ab"][0].clone())]);
 }
