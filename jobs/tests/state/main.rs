@@ -192,7 +192,7 @@ fn waits_for_room(bench: &Bench, bytes_max: u64) -> String {
 fn a_full_disk_is_waited_out() {
     let (digests_true, rows_true) = truth();
     let bench = Bench::new();
-    let out = waits_for_room(&bench, 120_000);
+    let out = waits_for_room(&bench, 40_000);
     assert_eq!((digests(&out), bench.rows()), (digests_true, rows_true));
 }
 
@@ -202,16 +202,22 @@ fn a_full_disk_of_an_output_is_waited_out() {
     let large = JOB.replace("'2 kB'", "'1 GB'").replace("INTERVAL '10' SECOND", "INTERVAL '1' SECOND");
     let one_output = &large[..large.find("INSERT INTO velocity").unwrap()];
     let one_output = one_output.replace("'rows-per-second' = '4000'", "'rows-per-second' = '10000'");
-    let [bench, whole] = [(); 2].map(|()| {
+    let bench = || {
         let bench = Bench::new();
         bench.write("job.sql", &one_output);
         bench
+    };
+    let whole = bench();
+    let expected = (digests(&whole.ends(&["run", "job.sql"])), whole.rows());
+    // On a busy machine checkpoints are rare and an outbox may be the first to have no room: then once more.
+    let output_was_full = (0..5).any(|_| {
+        let bench = bench();
+        let out = waits_for_room(&bench, 150_000);
+        assert_eq!((digests(&out), bench.rows()), expected);
+        assert_eq!(bench.files("out", ".csv").len(), 1);
+        fs::read_to_string(bench.path("err")).unwrap().contains("sink busy")
     });
-    let expected = digests(&whole.ends(&["run", "job.sql"]));
-    let out = waits_for_room(&bench, 150_000);
-    assert_eq!((digests(&out), bench.rows()), (expected, whole.rows()));
-    assert_eq!(bench.files("out", ".csv").len(), 1);
-    assert!(fs::read_to_string(bench.path("err")).unwrap().contains("sink busy"));
+    assert!(output_was_full);
 }
 
 #[test]
