@@ -116,11 +116,11 @@ impl Plan {
     pub fn decoding(self, name: &str, side: Side, limit: Side) -> Result<Figure> {
         let (mut found, mut limits) = (Vec::new(), Vec::new());
         for _ in 0..self.runs {
-            let task = |side| Task { side, workload: Workload::W4, workers: 1, rows: self.rows };
+            let task = |side| Task { side, workload: Workload::W4, workers: 1, rows: self.rows, output: Output::Sums };
             found.push(task(side).spawn()?);
             limits.push(task(limit).spawn()?);
         }
-        Ok(Figure::new(name, 1, &found, Some(&limits)))
+        Ok(Figure::new(name, 1, None, &found, Some(&limits)))
     }
 
     /// One side alone.

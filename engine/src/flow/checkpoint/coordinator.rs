@@ -69,10 +69,13 @@ pub(super) struct Collected {
     pub(super) digests: BTreeMap<usize, DigestBuilder>,
 }
 
+/// What one worker has read of each table, and what it has promised of its rows and of its bad rows.
+type ReadOf = (Vec<ReadTally>, Vec<[Progress; 2]>);
+
 /// A checkpoint on its way.
 struct Open {
     /// By worker: what it had read, with its promises.
-    reads: Vec<Option<(Vec<ReadTally>, Vec<[Progress; 2]>)>>,
+    reads: Vec<Option<ReadOf>>,
     /// Pieces beside those.
     pieces: usize,
     collected: Collected,

@@ -256,7 +256,7 @@ impl Keeper {
                 outboxes.extend(decided.outboxes.clone());
                 continue;
             }
-            let damaged = |error: LedgerError| failed(&table, SinkError::new(error.to_string()));
+            let damaged = |error: LedgerError| failed(table, SinkError::new(error.to_string()));
             let manifest = || self.ledger.manifest(checkpoint);
             let manifest = patiently(plan, "", LedgerError::may_pass, manifest).map_err(damaged)?;
             outboxes.extend(manifest.sinks.into_iter().filter(|s| s.table == table).flat_map(|s| s.outboxes));
