@@ -27,6 +27,21 @@ fn seen(bench: &Bench, out: &str) -> (Vec<String>, Vec<String>, Vec<String>) {
     (digests(out), out.lines().take(7).map(str::to_owned).collect(), bench.rows())
 }
 
+/// Runs the job. If it was killed between showing a file and noting that, and the rows of that file are lost, they are made
+/// again in another order: then the job says to remove the file, and that is done.
+fn made_good(bench: &Bench, run: &[&str]) -> (i32, String, String) {
+    let (code, out, err) = bench.run(run);
+    let says = err.lines().find(|l| l.contains("remove it, and it is written again"));
+    let file = says.and_then(|l| l.split("sink busy: ").nth(1)?.split(": it holds").next());
+    match file.filter(|_| code != 0) {
+        None => (code, out, err),
+        Some(file) => {
+            fs::remove_file(file).unwrap();
+            bench.run(run)
+        }
+    }
+}
+
 #[test]
 fn any_damaged_file_of_the_newest_checkpoint_is_made_good() {
     let table = ["-D", "busy.connector=table", "-D", "busy.max-rows=5"];
@@ -46,7 +61,7 @@ fn any_damaged_file_of_the_newest_checkpoint_is_made_good() {
                 let damaged = duplicate(&scene);
                 flip(&damaged.path("state").join(file));
                 let run = [&RUN[..], output, &FAST, &["--workers", if workers == "1" { "2" } else { "1" }]].concat();
-                let (code, out, err) = damaged.run(&run);
+                let (code, out, err) = made_good(&damaged, &run);
                 assert_eq!(code, 0, "{file}: {err}");
                 assert_eq!(seen(&damaged, &out), truth, "{file}: {err}");
                 let from = out.lines().find_map(|l| l.strip_prefix("went on from checkpoint ")?.split(',').next());
