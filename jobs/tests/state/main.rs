@@ -5,6 +5,7 @@
 
 mod bench;
 mod damage;
+mod job;
 
 use bench::{Bench, JOB, PATIENCE, RUN, digests, ended, truth};
 use highwater_engine::checkpoint::seal::sha256;

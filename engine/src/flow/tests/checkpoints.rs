@@ -29,14 +29,10 @@ impl Publisher for LogPublisher {
         publication: &Publication,
         rows: &mut dyn Iterator<Item = Result<RecordBatch, SinkError>>,
     ) -> Result<(), SinkError> {
-        let written = Arc::default();
-        let mut collect = Collect(Arc::clone(&written), Arc::default());
-        for batch in rows {
-            collect.write(&batch?)?;
-        }
+        let mut written = collected(rows)?;
         let mut shown = self.0.lock().unwrap();
         assert!(publication.first <= shown.marker + 1, "{publication:?} after {}", shown.marker);
-        shown.rows.extend(written.lock().unwrap().drain(..));
+        shown.rows.append(&mut written);
         shown.marker = publication.last;
         Ok(())
     }

@@ -12,16 +12,35 @@ use std::io::Read as IoRead;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Files, and how many manifests may still be made.
-#[derive(Debug)]
-pub(super) struct Plugged(pub(super) MemoryStore, pub(super) AtomicU64);
+/// Whether a manifest that is to be made finds the plug pulled.
+pub(super) trait Plug: std::fmt::Debug + Send + Sync {
+    fn pulled(&self) -> bool;
+}
 
-impl Store for Plugged {
+/// So many manifests may still be made.
+impl Plug for AtomicU64 {
+    fn pulled(&self) -> bool {
+        self.fetch_sub(1, Relaxed) == 0
+    }
+}
+
+/// The next manifest is not made, once.
+impl Plug for Arc<AtomicBool> {
+    fn pulled(&self) -> bool {
+        self.swap(false, Relaxed)
+    }
+}
+
+/// Files, and what keeps manifests from being made.
+#[derive(Debug)]
+pub(super) struct Plugged<P = AtomicU64>(pub(super) MemoryStore, pub(super) P);
+
+impl<P: Plug> Store for Plugged<P> {
     fn put(&self, name: &str, parts: &[&[u8]]) -> Result<(), StoreError> {
         self.0.put(name, parts)
     }
     fn create(&self, name: &str, bytes: &[u8]) -> Result<Created, StoreError> {
-        if self.1.fetch_sub(1, Relaxed) == 0 {
+        if self.1.pulled() {
             return Err(StoreError::new(StoreErrorKind::Other, "the plug is pulled"));
         }
         self.0.create(name, bytes)
@@ -59,12 +78,7 @@ impl Publisher for Table {
         _: &Publication,
         rows: &mut dyn Iterator<Item = Result<RecordBatch, SinkError>>,
     ) -> Result<(), SinkError> {
-        let written = Arc::default();
-        let mut collect = Collect(Arc::clone(&written), Arc::default());
-        for batch in rows {
-            collect.write(&batch?)?;
-        }
-        *self.0.lock().unwrap() = std::mem::take(&mut *written.lock().unwrap());
+        *self.0.lock().unwrap() = collected(rows)?;
         Ok(())
     }
     /// Once.

@@ -180,6 +180,18 @@ impl Operator for Count {
     }
 }
 
+/// The rows of a publication, as [`Collect`] reads them.
+fn collected(
+    rows: &mut dyn Iterator<Item = Result<RecordBatch, SinkError>>,
+) -> Result<Vec<(i64, i64, i64)>, SinkError> {
+    let mut collect = Collect(Arc::default(), Arc::default());
+    for batch in rows {
+        collect.write(&batch?)?;
+    }
+    let written = std::mem::take(&mut *collect.0.lock().unwrap());
+    Ok(written)
+}
+
 struct Collect(Arc<Mutex<Vec<(i64, i64, i64)>>>, Arc<Mutex<Vec<&'static str>>>);
 impl SinkTable for Collect {
     fn open(&self, _: usize) -> Result<Box<dyn Sink>, SinkError> {

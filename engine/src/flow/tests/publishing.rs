@@ -3,11 +3,10 @@
 use super::checkpoints::{Log, LogPublisher};
 use super::damage::Plugged;
 use super::*;
-use crate::checkpoint::{Created, Ledger, MemoryStore, Store, StoreError, StoreErrorKind};
+use crate::checkpoint::{Ledger, MemoryStore, Store};
 use crate::flow::evolution::Allow;
 use crate::flow::{Every, Keep, Report, run_with_state};
 use crate::sink::{Publication, Roll};
-use std::io::Read as IoRead;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -97,12 +96,7 @@ impl Publisher for Files {
         publication: &Publication,
         rows: &mut dyn Iterator<Item = Result<RecordBatch, SinkError>>,
     ) -> Result<(), SinkError> {
-        let written = Arc::default();
-        let mut collect = Collect(Arc::clone(&written), Arc::default());
-        for batch in rows {
-            collect.write(&batch?)?;
-        }
-        let mut written = std::mem::take(&mut *written.lock().unwrap());
+        let mut written = collected(rows)?;
         // Rows that were made again come in another order.
         written.sort_unstable();
         let name = (publication.first, publication.last);
@@ -146,41 +140,11 @@ fn a_file_of_many_checkpoints_has_the_rows_of_those_that_had_some() {
     assert_eq!(files.files.lock().unwrap().len(), 1);
 }
 
-/// Fails once, when the manifest behind a long publication is to be made.
-#[derive(Debug)]
-struct Interrupted(MemoryStore, Arc<AtomicBool>);
-
-impl Store for Interrupted {
-    fn put(&self, name: &str, parts: &[&[u8]]) -> Result<(), StoreError> {
-        self.0.put(name, parts)
-    }
-    fn create(&self, name: &str, bytes: &[u8]) -> Result<Created, StoreError> {
-        if self.1.swap(false, Relaxed) {
-            return Err(StoreError::new(StoreErrorKind::Other, "the plug is pulled"));
-        }
-        self.0.create(name, bytes)
-    }
-    fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.get(name)
-    }
-    fn read(&self, name: &str) -> Result<Option<Box<dyn IoRead + Send>>, StoreError> {
-        self.0.read(name)
-    }
-    fn list(&self) -> Result<Vec<String>, StoreError> {
-        self.0.list()
-    }
-    fn delete(&self, names: &[&str]) -> Result<(), StoreError> {
-        self.0.delete(names)
-    }
-    fn place(&self, name: &str) -> String {
-        self.0.place(name)
-    }
-}
-
 #[test]
 fn rows_are_kept_until_a_manifest_says_that_they_were_shown() {
     let files = Files::rolling_at(8_000);
-    let store = Arc::new(Interrupted(MemoryStore::new(), files.long.clone()));
+    // Fails once, when the manifest behind a long publication is to be made.
+    let store = Arc::new(Plugged(MemoryStore::new(), files.long.clone()));
     let sink = files.clone();
     let run = || {
         let sink = sink.clone();

@@ -261,12 +261,7 @@ impl Publisher for SimPublisher {
         publication: &Publication,
         rows: &mut dyn Iterator<Item = Result<RecordBatch, SinkError>>,
     ) -> Result<(), SinkError> {
-        let written = Arc::default();
-        let mut collect = Collect(Arc::clone(&written), Arc::default());
-        for batch in rows {
-            collect.write(&batch?)?;
-        }
-        let rows = std::mem::take(&mut *written.lock().unwrap());
+        let rows = collected(rows)?;
         let blow = self.door.before_publish();
         self.door.note(7 + 8 * publication.last + ((rows.len() as u64) << 20));
         self.meet(blow)?;
