@@ -210,11 +210,19 @@ fn a_bucket_out_of_reach_is_waited_for() {
 #[test]
 fn a_job_in_a_storm_comes_to_the_same() {
     let truth = truth();
-    let bench = Bench::new();
-    bench.server.storm(15, 7);
-    let out = bench.ends(&[&RUN[..], &["-D", "payments.rows-per-second=10000"]].concat());
-    assert_eq!((digests(&out), bench.rows()), truth);
-    assert!(bench.server.faults() > 5, "{} faults", bench.server.faults());
+    // On a busy machine a run makes few requests and meets few faults: then there are more runs.
+    let mut faults = 0;
+    for seed in 7..17 {
+        let bench = Bench::new();
+        bench.server.storm(15, seed);
+        let out = bench.ends(&[&RUN[..], &["-D", "payments.rows-per-second=10000"]].concat());
+        assert_eq!((digests(&out), bench.rows()), truth);
+        faults += bench.server.faults();
+        if faults > 5 {
+            return;
+        }
+    }
+    panic!("{faults} faults");
 }
 
 #[test]
