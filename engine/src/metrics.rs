@@ -64,7 +64,7 @@ impl OperatorMetrics {
             self.batch_busy_ns.record(ns, 1);
         }
         self.busy_ns.fetch_add(ns, Relaxed);
-        self.rows_out.fetch_add(out.batches.iter().map(|b| b.rows() as u64).sum(), Relaxed);
+        self.rows_out.fetch_add(out.rows, Relaxed);
         self.refused.fetch_add(out.refused, Relaxed);
         self.errors.fetch_add(out.bad.len() as u64, Relaxed);
     }

@@ -37,22 +37,40 @@ pub trait Operator: Send {
 }
 
 /// Where an operator puts what it produces.
-#[derive(Default, Debug)]
+#[derive(Default)]
 pub struct Output {
-    /// Result rows, in order.
+    /// Result rows, in order: those that `next` did not take.
     pub batches: Vec<Batch>,
     /// Rows that failed an expression: they become rows of `t$errors`.
     pub bad: Vec<BadRow>,
     /// Late rows that this operator refused, to be counted; the rows themselves are in `t$late`.
     pub refused: u64,
+    /// Result rows so far.
+    pub rows: u64,
+    /// Who takes result rows at once, while they are in the caches, if somebody does.
+    pub next: Option<Box<dyn FnMut(Batch)>>,
 }
 
 impl Output {
     /// Emits a batch; an empty one is dropped.
     pub fn push(&mut self, batch: Batch) {
-        if batch.rows() > 0 {
-            self.batches.push(batch);
+        if batch.rows() == 0 {
+            return;
         }
+        self.rows += batch.rows() as u64;
+        match &mut self.next {
+            Some(next) => next(batch),
+            None => self.batches.push(batch),
+        }
+    }
+}
+
+impl std::fmt::Debug for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { batches, bad, refused, rows, next } = self;
+        let mut f = f.debug_struct("Output");
+        f.field("batches", batches).field("bad", bad).field("refused", refused).field("rows", rows);
+        f.field("next", &next.is_some()).finish()
     }
 }
 

@@ -23,7 +23,7 @@ use arrow::buffer::NullBuffer;
 use arrow::datatypes::*;
 
 /// The bytes of a block of rows should stay in the first-level cache between writing and hashing.
-const BLOCK_BYTES: usize = 16 * 1024;
+const BLOCK_BYTES: usize = 4 * 1024;
 /// Rows of a block whose columns have no fixed width.
 const VARIABLE_BLOCK_ROWS: usize = 128;
 

@@ -9,6 +9,7 @@
 
 use super::checkpoint::{Piece, Station};
 use super::control::Control;
+use super::outlet::Outlet;
 use super::packet::{Mark, Packet, Payload};
 use super::tally::Tally;
 use crate::batch::Batch;
@@ -19,7 +20,9 @@ use crate::metrics::OperatorMetrics;
 use crate::operator::{Operator, Output};
 use crate::state::Snapshot;
 use crate::time::{Progress, Watermark};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 use timely::container::CapacityContainerBuilder;
@@ -45,12 +48,15 @@ pub(super) struct Unit {
     pub(super) node: NodeId,
     pub(super) station: Station<(Capability<u64>, Batch)>,
     pub(super) tally: Tally,
+    /// The sink that alone reads its rows: it takes them at once, and its time counts as the step's.
+    pub(super) outlet: Option<Rc<RefCell<Outlet>>>,
 }
 
 impl Unit {
     /// Calls the operator; `None` when the job is ending.
     fn call(
         &mut self,
+        epoch: u64,
         rows_in: usize,
         f: impl FnOnce(&mut dyn Operator, &mut Output) -> Result<(), OperatorError>,
     ) -> Option<Output> {
@@ -58,6 +64,10 @@ impl Unit {
             return None;
         }
         let (started, mut out) = (Instant::now(), Output::default());
+        if let Some(outlet) = &self.outlet {
+            let outlet = outlet.clone();
+            out.next = Some(Box::new(move |batch| outlet.borrow_mut().take(epoch, batch)));
+        }
         if let Err(error) = f(self.operator.as_mut(), &mut out) {
             self.control.fail(JobError::Operator { step: self.name.clone(), error });
             return None;
@@ -68,11 +78,11 @@ impl Unit {
         self.metrics.record_call(rows_in, &out, started.elapsed());
         Some(out)
     }
-    fn on_batch(&mut self, batch: Batch) -> Option<Output> {
-        self.call(batch.rows(), |operator, out| operator.on_batch(0, batch, out))
+    fn on_batch(&mut self, epoch: u64, batch: Batch) -> Option<Output> {
+        self.call(epoch, batch.rows(), |operator, out| operator.on_batch(0, batch, out))
     }
-    fn on_watermark(&mut self, progress: Progress) -> Option<Output> {
-        let out = self.call(0, |operator, out| operator.on_watermark(progress, out));
+    fn on_watermark(&mut self, epoch: u64, progress: Progress) -> Option<Output> {
+        let out = self.call(epoch, 0, |operator, out| operator.on_watermark(progress, out));
         self.metrics.note_state(progress.watermark.ms(), self.operator.state_bytes());
         out
     }
@@ -82,7 +92,7 @@ impl Unit {
         if self.station.repeats() {
             return self.station.pass(barrier, Piece::State { node: self.node, snapshot });
         }
-        if self.call(0, |operator, _| operator.snapshot(&mut snapshot)).is_none() {
+        if self.call(barrier, 0, |operator, _| operator.snapshot(&mut snapshot)).is_none() {
             return Vec::new();
         }
         let us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -106,8 +116,8 @@ pub(super) fn stateless<'s>(scope: Scope<'s, u64>, mut unit: Unit, input: Flow<'
         move |_| {
             let (mut rows, mut bad) = (rows.activate(), bad.activate());
             input.for_each(|capability, packet| {
-                let Payload::Rows(batch) = packet.take() else { return };
-                let Some(out) = unit.on_batch(batch) else { return };
+                let (Payload::Rows(batch), Some(&epoch)) = (packet.take(), capability.least()) else { return };
+                let Some(out) = unit.on_batch(epoch, batch) else { return };
                 let mut session = rows.session(&capability);
                 out.batches.into_iter().for_each(|b| session.give_container(&mut Packet::rows(b)));
                 if !out.bad.is_empty() {
@@ -141,14 +151,14 @@ where
         move |frontiers| {
             let mut rows = rows.activate();
             input.for_each(|capability, packet| {
-                let Payload::Rows(batch) = packet.take() else { return };
-                if unit.station.must_wait(capability.least().copied()) {
+                let (Payload::Rows(batch), Some(&epoch)) = (packet.take(), capability.least()) else { return };
+                if unit.station.must_wait(Some(epoch)) {
                     if let Some(capability) = capability.retain_least(0) {
                         unit.station.hold((capability, batch));
                     }
                     return;
                 }
-                let Some(out) = unit.on_batch(batch) else { return };
+                let Some(out) = unit.on_batch(epoch, batch) else { return };
                 let mut session = rows.session(&capability);
                 out.batches.into_iter().for_each(|b| session.give_container(&mut Packet::rows(b)));
             });
@@ -165,17 +175,17 @@ where
             };
             if let Some(barrier) = unit.station.reached(open) {
                 if let Some((capability, progress)) = state.complete(barrier + 1) {
-                    let Some(out) = unit.on_watermark(progress) else { return };
+                    let Some(out) = unit.on_watermark(*capability.time(), progress) else { return };
                     send(&capability, out);
                 }
                 for (capability, batch) in unit.pass(barrier) {
-                    let Some(out) = unit.on_batch(batch) else { return };
+                    let Some(out) = unit.on_batch(*capability.time(), batch) else { return };
                     send(&capability, out);
                 }
             }
             // Nothing beyond a barrier that is still ahead: its epoch is not complete, so `open` is not above it.
             if let Some((capability, progress)) = state.complete(open) {
-                let Some(out) = unit.on_watermark(progress) else { return };
+                let Some(out) = unit.on_watermark(*capability.time(), progress) else { return };
                 send(&capability, out);
             }
         }

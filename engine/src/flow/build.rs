@@ -244,13 +244,14 @@ impl<'s> Weaver<'s, '_> {
         Ok(())
     }
 
-    fn unit(&self, id: NodeId, node: &Node, role: Role, keeps_identity: bool) -> Result<Unit, JobError> {
+    fn unit(&mut self, id: NodeId, node: &Node, role: Role, keeps_identity: bool) -> Result<Unit, JobError> {
         let operator = self.plan.parts.operator(node, &self.input_schema(node), role)?;
         let name = if role == Role::Combine { format!("{} (combine)", node.name) } else { node.name.clone() };
         let metrics = self.plan.metrics.operator(id, self.scope.index());
         let (control, station) = (self.plan.control.clone(), self.plan.station(self.scope.index()));
         let tally = self.plan.tally.clone();
-        Ok(Unit { name, operator, control, metrics, keeps_identity, node: id, station, tally })
+        let outlet = if role == Role::Combine { None } else { self.only_reader(id)? };
+        Ok(Unit { name, operator, control, metrics, keeps_identity, node: id, station, tally, outlet })
     }
 
     /// A unit with state: it begins with what the checkpoint kept of its keys. A combiner begins empty, because what
@@ -308,13 +309,24 @@ impl<'s> Weaver<'s, '_> {
     }
 
     fn sink(&mut self, id: NodeId, node: &Node) -> Result<(), JobError> {
-        let Step::Sink(spec) = &node.step else { return Ok(()) };
-        let Some(position) = self.plan.sinks.iter().position(|(n, _)| *n == id) else { return Ok(()) };
+        if let Some(end) = self.outlet(id, node)? {
+            self.ends.push(outlet(self.input(node, 0), &node.name, end));
+        }
+        Ok(())
+    }
+
+    /// This worker's end of a sink, if the node is one that the job runs; made when it is first asked for.
+    fn outlet(&mut self, id: NodeId, node: &Node) -> Result<Option<Rc<RefCell<Outlet>>>, JobError> {
+        let Step::Sink(spec) = &node.step else { return Ok(None) };
+        let Some(position) = self.plan.sinks.iter().position(|(n, _)| *n == id) else { return Ok(None) };
+        if let Some((_, made)) = self.outlets.iter().find(|(p, _)| *p == position) {
+            return Ok(Some(made.clone()));
+        }
         let worker = self.scope.index();
         let target = self.plan.sinks[position].1.target(worker);
         let target = target.map_err(|error| JobError::Sink { table: spec.table.clone(), error })?;
         self.pieces += 1;
-        let end = Rc::new(RefCell::new(Outlet {
+        let outlet = Rc::new(RefCell::new(Outlet {
             table: spec.table.clone(),
             sink: position,
             target,
@@ -325,9 +337,18 @@ impl<'s> Weaver<'s, '_> {
             control: self.plan.control.clone(),
             metrics: self.plan.metrics.operator(id, worker),
         }));
-        self.ends.push(outlet(self.input(node, 0), &node.name, end.clone()));
-        self.outlets.push((position, end));
-        Ok(())
+        self.outlets.push((position, outlet.clone()));
+        Ok(Some(outlet))
+    }
+
+    /// The end of the sink that alone reads a node's rows: they need not wait in between, where they would leave the caches.
+    fn only_reader(&mut self, id: NodeId) -> Result<Option<Rc<RefCell<Outlet>>>, JobError> {
+        let plan = self.plan;
+        let mut readers = plan.graph.nodes.iter().enumerate().filter(|(_, n)| n.inputs.contains(&id));
+        match (readers.next(), readers.next()) {
+            (Some((reader, node)), None) => self.outlet(reader, node),
+            _ => Ok(None),
+        }
     }
 
     /// The bad rows of one table, as rows.

@@ -93,6 +93,13 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
+    /// Takes rows: those from behind a barrier are held.
+    pub(super) fn take(&mut self, epoch: u64, batch: Batch) {
+        match self.station.must_wait(Some(epoch)) {
+            true => self.station.hold((epoch, batch)),
+            false => self.write(epoch, &batch),
+        }
+    }
     fn write(&mut self, epoch: u64, batch: &Batch) {
         if self.control.stopped() {
             return;
@@ -138,7 +145,9 @@ impl Outlet {
     }
 }
 
-/// Writes a stream to a sink. The stream that comes back carries nothing: its frontier says how far the sink is.
+/// Writes a stream to a sink. A step that has no other reader gives its rows to the [`Outlet`] itself, at once, while they
+/// are in the caches: then the stream carries none, and tells how far the step is. The stream that comes back carries
+/// nothing: its frontier says how far the sink is.
 pub(super) fn outlet<'s>(input: Flow<'s>, name: &str, outlet: Rc<RefCell<Outlet>>) -> Flow<'s> {
     input.unary_frontier::<Builder, _, _, _>(Pipeline, name, move |capability, _| {
         drop(capability);
@@ -146,11 +155,7 @@ pub(super) fn outlet<'s>(input: Flow<'s>, name: &str, outlet: Rc<RefCell<Outlet>
             let mut outlet = outlet.borrow_mut();
             input.for_each(|capability, packet| {
                 if let (Payload::Rows(batch), Some(&epoch)) = (packet.take(), capability.least()) {
-                    if outlet.station.must_wait(Some(epoch)) {
-                        outlet.station.hold((epoch, batch));
-                    } else {
-                        outlet.write(epoch, &batch);
-                    }
+                    outlet.take(epoch, batch);
                 }
             });
             let open = frontier.frontier().first().copied().unwrap_or(u64::MAX);
