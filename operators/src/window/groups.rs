@@ -3,7 +3,7 @@
 //! Slots are dense and in order of arrival until one is removed; a removed slot is given to the next new key. The hash of
 //! every key is kept: growing, routing and snapshots never hash again.
 
-use super::index::{Cell, Index};
+use super::index::{Cell, Index, Keyed, Short};
 use super::keys::{Four, KeyBatch, Packing, Piece, Two, column_of_words, unpack_bytes, unpack_words};
 use arrow::array::ArrayRef;
 use arrow::buffer::NullBuffer;
@@ -56,19 +56,19 @@ impl<'a> Slots<'a> {
     }
 }
 
+/// The keys by slot, and how they are found.
 #[derive(Debug)]
 enum Keys {
     Unit,
-    One { words: Vec<i64>, null: Option<u32> },
-    Two(Vec<Two>),
-    Four(Vec<Four>),
-    Bytes { arena: Vec<u8>, pieces: Vec<Piece>, dead: usize },
+    One { words: Vec<i64>, index: Index<Keyed>, null: Option<u32> },
+    Two(Vec<Two>, Index<Short>),
+    Four(Vec<Four>, Index<Short>),
+    Bytes { arena: Vec<u8>, pieces: Vec<Piece>, dead: usize, index: Index<Short> },
 }
 
 /// Packed keys with their slots.
 #[derive(Debug)]
 pub struct Groups {
-    index: Index,
     hashes: Vec<u64>,
     keys: Keys,
     free: Vec<u32>,
@@ -79,12 +79,12 @@ impl Groups {
     pub fn new(packing: Packing) -> Self {
         let keys = match packing {
             Packing::Unit => Keys::Unit,
-            Packing::One => Keys::One { words: vec![], null: None },
-            Packing::Two => Keys::Two(vec![]),
-            Packing::Four => Keys::Four(vec![]),
-            Packing::Bytes => Keys::Bytes { arena: vec![], pieces: vec![], dead: 0 },
+            Packing::One => Keys::One { words: vec![], index: Index::default(), null: None },
+            Packing::Two => Keys::Two(vec![], Index::default()),
+            Packing::Four => Keys::Four(vec![], Index::default()),
+            Packing::Bytes => Keys::Bytes { arena: vec![], pieces: vec![], dead: 0, index: Index::default() },
         };
-        Self { index: Index::default(), hashes: vec![], keys, free: vec![] }
+        Self { hashes: vec![], keys, free: vec![] }
     }
 
     /// Slots in use or free: every slot is below this.
@@ -109,8 +109,8 @@ impl Groups {
         let n = hashes.len();
         slots.clear();
         slots.reserve(n);
-        let Self { index, hashes: known, keys, free } = self;
-        let mut t = Table { index, known, free };
+        let Self { hashes: known, keys, free } = self;
+        let mut t = Table { known, free };
         match (keys, batch) {
             (Keys::Unit, KeyBatch::Unit) => {
                 if let (true, Some(h)) = (t.known.is_empty(), hashes.first()) {
@@ -118,30 +118,34 @@ impl Groups {
                 }
                 slots.resize(n, 0);
             }
-            (Keys::One { words, .. }, KeyBatch::One(batch, None)) => t.words(words, &batch[at..at + n], hashes, slots),
-            (Keys::One { words, null }, KeyBatch::One(batch, Some(nulls))) => {
+            (Keys::One { words, index, .. }, KeyBatch::One(batch, None)) => {
+                t.words(index, words, &batch[at..at + n], hashes, slots);
+            }
+            (Keys::One { words, index, null }, KeyBatch::One(batch, Some(nulls))) => {
                 for i in 0..n {
                     if nulls.is_valid(at + i) {
-                        t.words(words, &batch[at + i..=at + i], &hashes[i..=i], slots);
+                        t.words(index, words, &batch[at + i..=at + i], &hashes[i..=i], slots);
                         continue;
                     }
                     slots.push(*null.get_or_insert_with(|| t.place(words, 0, hashes[i])));
                 }
             }
-            (Keys::Two(words), KeyBatch::Two(batch)) => t.words(words, &batch[at..at + n], hashes, slots),
-            (Keys::Four(words), KeyBatch::Four(batch)) => t.words(words, &batch[at..at + n], hashes, slots),
-            (Keys::Bytes { arena, pieces, .. }, KeyBatch::Bytes(bytes, batch)) => {
+            (Keys::Two(words, index), KeyBatch::Two(batch)) => t.words(index, words, &batch[at..at + n], hashes, slots),
+            (Keys::Four(words, index), KeyBatch::Four(batch)) => {
+                t.words(index, words, &batch[at..at + n], hashes, slots)
+            }
+            (Keys::Bytes { arena, pieces, index, .. }, KeyBatch::Bytes(bytes, batch)) => {
                 for ((start, len), h) in batch[at..at + n].iter().zip(hashes) {
                     let key = &bytes[*start..*start + *len as usize];
-                    let equal = |s: u32| {
-                        let (start, len) = pieces[s as usize];
+                    let equal = |c: Short| {
+                        let (start, len) = pieces[c.slot() as usize];
                         &arena[start..start + len as usize] == key
                     };
-                    let slot = t.index.find(table_hash(*h), equal).unwrap_or_else(|| {
+                    let slot = index.find(table_hash(*h), equal).unwrap_or_else(|| {
                         let piece = (arena.len(), *len);
                         arena.extend_from_slice(key);
                         let slot = t.place(pieces, piece, *h);
-                        t.index.insert(table_hash(*h), slot);
+                        index.insert(Short::new(table_hash(*h), slot));
                         slot
                     });
                     slots.push(slot);
@@ -156,12 +160,12 @@ impl Groups {
         debug_assert!(self.free.is_empty(), "{} slots are free", self.free.len());
         match &self.keys {
             Keys::Unit => KeyBatch::Unit,
-            Keys::One { words, null } => {
+            Keys::One { words, null, .. } => {
                 let valid = |null: u32| (0..words.len()).map(|i| i != null as usize).collect::<Vec<_>>();
                 KeyBatch::One(Cow::Borrowed(words), null.map(|n| NullBuffer::from(valid(n))))
             }
-            Keys::Two(words) => KeyBatch::Two(Cow::Borrowed(words)),
-            Keys::Four(words) => KeyBatch::Four(Cow::Borrowed(words)),
+            Keys::Two(words, _) => KeyBatch::Two(Cow::Borrowed(words)),
+            Keys::Four(words, _) => KeyBatch::Four(Cow::Borrowed(words)),
             Keys::Bytes { arena, pieces, .. } => KeyBatch::Bytes(Cow::Borrowed(arena), Cow::Borrowed(pieces)),
         }
     }
@@ -170,13 +174,13 @@ impl Groups {
     pub fn columns(&self, slots: Slots, fields: &[Arc<Field>]) -> Vec<ArrayRef> {
         match &self.keys {
             Keys::Unit => vec![],
-            Keys::One { words, null } => {
+            Keys::One { words, null, .. } => {
                 let null = null.filter(|n| slots.iter().any(|s| s == *n as usize));
                 let nulls = null.map(|n| slots.iter().map(|s| s != n as usize).collect::<Vec<_>>().into());
                 vec![column_of_words(slots.of(words), nulls, fields[0].data_type())]
             }
-            Keys::Two(words) => unpack_words(&slots.of(words), fields),
-            Keys::Four(words) => unpack_words(&slots.of(words), fields),
+            Keys::Two(words, _) => unpack_words(&slots.of(words), fields),
+            Keys::Four(words, _) => unpack_words(&slots.of(words), fields),
             Keys::Bytes { arena, pieces, .. } => {
                 let piece = |s: usize| &arena[pieces[s].0..pieces[s].0 + pieces[s].1 as usize];
                 unpack_bytes(slots.iter().map(piece), fields)
@@ -190,21 +194,20 @@ impl Groups {
             self.hashes.truncate(1 - slots.len());
             return;
         }
-        for chunk in slots.chunks(CHUNK) {
-            let mut cells = [Cell::NONE; CHUNK];
-            let hash = |s: &u32| table_hash(self.hashes[*s as usize]);
-            self.index.peek(chunk.iter().map(hash), &mut cells);
-            std::hint::black_box(&cells);
-            for slot in chunk {
-                match &mut self.keys {
-                    Keys::One { null, .. } if *null == Some(*slot) => {
-                        *null = None;
-                        continue;
-                    }
-                    Keys::Bytes { pieces, dead, .. } => *dead += pieces[*slot as usize].1 as usize,
-                    _ => {}
+        let known = &self.hashes;
+        match &mut self.keys {
+            Keys::Unit => {}
+            Keys::One { index, null, .. } => match null.filter(|n| slots.contains(n)) {
+                None => unindex(index, known, slots),
+                Some(n) => {
+                    *null = None;
+                    slots.split(|s| *s == n).for_each(|slots| unindex(index, known, slots));
                 }
-                self.index.remove(table_hash(self.hashes[*slot as usize]), *slot);
+            },
+            Keys::Two(_, index) | Keys::Four(_, index) => unindex(index, known, slots),
+            Keys::Bytes { pieces, dead, index, .. } => {
+                *dead += slots.iter().map(|s| pieces[*s as usize].1 as usize).sum::<usize>();
+                unindex(index, known, slots);
             }
         }
         self.free.extend_from_slice(slots);
@@ -216,28 +219,24 @@ impl Groups {
         let list = Slots::List(slots);
         self.hashes = list.of(&self.hashes);
         self.free = vec![];
-        let mut skip = None;
         match &mut self.keys {
-            Keys::Unit => return,
-            Keys::One { words, null } => {
+            Keys::Unit => {}
+            Keys::One { words, index, null } => {
                 *words = list.of(words);
                 *null = null.and_then(|n| slots.iter().position(|s| *s == n)).map(|at| at as u32);
-                skip = *null;
+                let indexed = (0u32..).zip(&self.hashes).zip(&*words).filter(|((slot, _), _)| Some(*slot) != *null);
+                *index = of_cells(slots.len(), indexed.map(|((slot, h), key)| Keyed::new(*key, table_hash(*h), slot)));
             }
-            Keys::Two(words) => *words = list.of(words),
-            Keys::Four(words) => *words = list.of(words),
-            Keys::Bytes { pieces, .. } => *pieces = list.of(pieces),
+            Keys::Two(words, index) => (*words, *index) = (list.of(words), of_hashes(&self.hashes)),
+            Keys::Four(words, index) => (*words, *index) = (list.of(words), of_hashes(&self.hashes)),
+            Keys::Bytes { pieces, index, .. } => (*pieces, *index) = (list.of(pieces), of_hashes(&self.hashes)),
         }
         self.sweep();
-        self.index = Index::default();
-        self.index.reserve(slots.len());
-        let indexed = (0u32..).zip(&self.hashes).filter(|(s, _)| Some(*s) != skip);
-        indexed.for_each(|(slot, h)| self.index.insert(table_hash(*h), slot));
     }
 
     /// Gives the bytes of removed keys back once they are the larger part.
     pub fn sweep(&mut self) {
-        let Keys::Bytes { arena, pieces, dead } = &mut self.keys else { return };
+        let Keys::Bytes { arena, pieces, dead, .. } = &mut self.keys else { return };
         if *dead < 1 << 16 || *dead < arena.len() / 2 {
             return;
         }
@@ -262,19 +261,26 @@ impl Groups {
     /// Forgets everything and keeps the memory.
     pub fn clear(&mut self) {
         self.free.clear();
-        self.index.clear();
         self.hashes.clear();
         match &mut self.keys {
             Keys::Unit => {}
-            Keys::One { words, null } => {
+            Keys::One { words, index, null } => {
                 words.clear();
+                index.clear();
                 *null = None;
             }
-            Keys::Two(words) => words.clear(),
-            Keys::Four(words) => words.clear(),
-            Keys::Bytes { arena, pieces, dead } => {
+            Keys::Two(words, index) => {
+                words.clear();
+                index.clear();
+            }
+            Keys::Four(words, index) => {
+                words.clear();
+                index.clear();
+            }
+            Keys::Bytes { arena, pieces, dead, index } => {
                 arena.clear();
                 pieces.clear();
+                index.clear();
                 *dead = 0;
             }
         }
@@ -284,37 +290,111 @@ impl Groups {
     pub fn bytes(&self) -> usize {
         let keys = match &self.keys {
             Keys::Unit => 0,
-            Keys::One { words, .. } => words.capacity() * 8,
-            Keys::Two(words) => words.capacity() * size_of::<Two>(),
-            Keys::Four(words) => words.capacity() * size_of::<Four>(),
-            Keys::Bytes { arena, pieces, .. } => arena.capacity() + pieces.capacity() * size_of::<Piece>(),
+            Keys::One { words, index, .. } => words.capacity() * 8 + index.bytes(),
+            Keys::Two(words, index) => words.capacity() * size_of::<Two>() + index.bytes(),
+            Keys::Four(words, index) => words.capacity() * size_of::<Four>() + index.bytes(),
+            Keys::Bytes { arena, pieces, index, .. } => {
+                arena.capacity() + pieces.capacity() * size_of::<Piece>() + index.bytes()
+            }
         };
-        keys + self.index.bytes() + self.hashes.capacity() * 8 + self.free.capacity() * 4
+        keys + self.hashes.capacity() * 8 + self.free.capacity() * 4
+    }
+}
+
+/// An index of these cells.
+fn of_cells<C: Cell>(n: usize, cells: impl Iterator<Item = C>) -> Index<C> {
+    let mut index = Index::default();
+    index.reserve(n);
+    cells.for_each(|c| index.insert(c));
+    index
+}
+
+/// An index of keys that are kept elsewhere, by the hash of each slot.
+fn of_hashes(hashes: &[u64]) -> Index<Short> {
+    of_cells(hashes.len(), (0u32..).zip(hashes).map(|(slot, h)| Short::new(table_hash(*h), slot)))
+}
+
+/// Removes slots from an index; `known` has the hash of each.
+fn unindex<C: Cell>(index: &mut Index<C>, known: &[u64], slots: &[u32]) {
+    for chunk in slots.chunks(CHUNK) {
+        let hashes = chunk.iter().map(|s| table_hash(known[*s as usize]));
+        hashes.clone().for_each(|h| index.prefetch(h));
+        hashes.zip(chunk).for_each(|(h, slot)| index.remove(h, *slot));
+    }
+}
+
+/// A packed key of words.
+trait Words: Copy + PartialEq {
+    /// What the index keeps of it.
+    type Cell: Cell;
+    /// Its cell.
+    fn cell(self, hash: u64, slot: u32) -> Self::Cell;
+    /// Whether a cell with the same hash is this key's; `known` are the keys by slot.
+    fn is_in(self, cell: Self::Cell, known: &[Self]) -> bool;
+    /// [`Words::is_in`] for any cell, without a branch; `known` is not empty.
+    fn hits(self, cell: Self::Cell, hash: u64, known: &[Self]) -> bool;
+}
+
+impl Words for i64 {
+    type Cell = Keyed;
+    #[inline(always)]
+    fn cell(self, hash: u64, slot: u32) -> Keyed {
+        Keyed::new(self, hash, slot)
+    }
+    #[inline(always)]
+    fn is_in(self, cell: Keyed, _: &[Self]) -> bool {
+        cell.key == self
+    }
+    #[inline(always)]
+    fn hits(self, cell: Keyed, _: u64, _: &[Self]) -> bool {
+        (cell.key == self) & (cell.slot() != Keyed::EMPTY.slot())
+    }
+}
+
+impl<const N: usize> Words for [i64; N] {
+    type Cell = Short;
+    #[inline(always)]
+    fn cell(self, hash: u64, slot: u32) -> Short {
+        Short::new(hash, slot)
+    }
+    #[inline(always)]
+    fn is_in(self, cell: Short, known: &[Self]) -> bool {
+        known[cell.slot() as usize] == self
+    }
+    #[inline(always)]
+    fn hits(self, cell: Short, hash: u64, known: &[Self]) -> bool {
+        let (slot, end) = (cell.slot() as usize, known.len() - 1);
+        (known[slot.min(end)] == self) & (cell.hash() == hash as u32) & (slot <= end)
     }
 }
 
 /// A table without its keys, which have many types.
 struct Table<'a> {
-    index: &'a mut Index,
     known: &'a mut Vec<u64>,
     free: &'a mut Vec<u32>,
 }
 
 impl Table<'_> {
     #[inline(always)]
-    fn words<K: Copy + PartialEq>(&mut self, known: &mut Vec<K>, batch: &[K], hashes: &[u64], slots: &mut Vec<u32>) {
+    fn words<K: Words>(
+        &mut self,
+        index: &mut Index<K::Cell>,
+        known: &mut Vec<K>,
+        batch: &[K],
+        hashes: &[u64],
+        slots: &mut Vec<u32>,
+    ) {
         let mut ahead = hashes.chunks(CHUNK).skip(1);
         for (batch, hashes) in batch.chunks(CHUNK).zip(hashes.chunks(CHUNK)) {
             // the cache misses of a chunk overlap: first the cells, then the keys they name, then the answers
-            ahead.next().unwrap_or_default().iter().for_each(|h| self.index.prefetch(table_hash(*h)));
-            self.index.reserve(batch.len());
-            let mut cells = [Cell::NONE; CHUNK];
-            self.index.peek(hashes.iter().map(|h| table_hash(*h)), &mut cells);
+            ahead.next().unwrap_or_default().iter().for_each(|h| index.prefetch(table_hash(*h)));
+            index.reserve(batch.len());
+            let mut cells = [K::Cell::EMPTY; CHUNK];
+            index.peek(hashes.iter().map(|h| table_hash(*h)), &mut cells);
             let mut hits = [false; CHUNK];
-            if let Some(end) = known.len().checked_sub(1) {
+            if !known.is_empty() {
                 for (((hit, cell), key), h) in hits.iter_mut().zip(&cells).zip(batch).zip(hashes) {
-                    let same = known[(cell.slot() as usize).min(end)] == *key;
-                    *hit = same & cell.matches(table_hash(*h)) & (cell.slot() as usize <= end);
+                    *hit = key.hits(*cell, table_hash(*h), known);
                 }
             }
             let at = slots.len();
@@ -326,17 +406,17 @@ impl Table<'_> {
                 n += usize::from(!hit);
             }
             for i in missed[..n].iter().map(|i| usize::from(*i)) {
-                slots[at + i] = self.search(known, batch[i], hashes[i]);
+                slots[at + i] = self.search(index, known, batch[i], hashes[i]);
             }
         }
     }
 
     /// Finds a key past its first cell, or adds it. Room in the index must have been made.
     #[inline(always)]
-    fn search<K: Copy + PartialEq>(&mut self, known: &mut Vec<K>, key: K, h: u64) -> u32 {
-        let new = self.vacant();
-        let found = self.index.find_or_add(table_hash(h), new, |s| known[s as usize] == key);
-        found.unwrap_or_else(|| self.place(known, key, h))
+    fn search<K: Words>(&mut self, index: &mut Index<K::Cell>, known: &mut Vec<K>, key: K, hash: u64) -> u32 {
+        let new = key.cell(table_hash(hash), self.vacant());
+        let found = index.find_or_add(new, |c| key.is_in(c, known));
+        found.unwrap_or_else(|| self.place(known, key, hash))
     }
 
     /// The slot that the next new key is put into.

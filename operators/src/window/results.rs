@@ -19,7 +19,7 @@ use highwater_engine::operator::Output;
 use std::sync::Arc;
 
 /// Rows of a result batch.
-pub const BATCH_ROWS: usize = 8192;
+pub const BATCH_ROWS: usize = 2048;
 /// Rows from which a batch is sent alone.
 const ALONE_ROWS: usize = BATCH_ROWS / 4;
 

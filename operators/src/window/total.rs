@@ -185,8 +185,17 @@ impl Total {
 
     /// The slots in use, if not all of `0 .. slots` are.
     pub fn live(&self) -> Option<Vec<u32>> {
-        let holes = self.groups.free() > 0;
-        holes.then(|| (0..self.groups.slots() as u32).filter(|s| self.rows[*s as usize] > 0).collect())
+        if self.groups.free() == 0 {
+            return None;
+        }
+        // no branch for each slot: which are free can't be predicted
+        let (mut live, mut n) = (vec![0; self.rows.len() + 1], 0);
+        for (slot, rows) in (0u32..).zip(&self.rows) {
+            live[n] = slot;
+            n += usize::from(*rows > 0);
+        }
+        live.truncate(n);
+        Some(live)
     }
 
     /// The slices inside: for snapshots.
