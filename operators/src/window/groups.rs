@@ -331,7 +331,7 @@ trait Words: Copy + PartialEq {
     fn cell(self, hash: u64, slot: u32) -> Self::Cell;
     /// Whether a cell with the same hash is this key's; `known` are the keys by slot.
     fn is_in(self, cell: Self::Cell, known: &[Self]) -> bool;
-    /// [`Words::is_in`] for any cell, without a branch; `known` is not empty.
+    /// Whether any cell is this key's, without a branch for it.
     fn hits(self, cell: Self::Cell, hash: u64, known: &[Self]) -> bool;
 }
 
@@ -363,7 +363,8 @@ impl<const N: usize> Words for [i64; N] {
     }
     #[inline(always)]
     fn hits(self, cell: Short, hash: u64, known: &[Self]) -> bool {
-        let (slot, end) = (cell.slot() as usize, known.len() - 1);
+        let Some(end) = known.len().checked_sub(1) else { return false };
+        let slot = cell.slot() as usize;
         (known[slot.min(end)] == self) & (cell.hash() == hash as u32) & (slot <= end)
     }
 }
@@ -386,25 +387,18 @@ impl Table<'_> {
     ) {
         let mut ahead = hashes.chunks(CHUNK).skip(1);
         for (batch, hashes) in batch.chunks(CHUNK).zip(hashes.chunks(CHUNK)) {
-            // the cache misses of a chunk overlap: first the cells, then the keys they name, then the answers
+            // the cache misses of a chunk overlap: cells are asked for before, and there is no branch for each key, because
+            // whether one is new can't be predicted
             ahead.next().unwrap_or_default().iter().for_each(|h| index.prefetch(table_hash(*h)));
             index.reserve(batch.len());
-            let mut cells = [K::Cell::EMPTY; CHUNK];
-            index.peek(hashes.iter().map(|h| table_hash(*h)), &mut cells);
-            let mut hits = [false; CHUNK];
-            if !known.is_empty() {
-                for (((hit, cell), key), h) in hits.iter_mut().zip(&cells).zip(batch).zip(hashes) {
-                    *hit = key.hits(*cell, table_hash(*h), known);
-                }
-            }
             let at = slots.len();
-            slots.extend(cells[..batch.len()].iter().map(|c| c.slot()));
-            // no branch for each key: whether one is new can't be predicted
             let (mut missed, mut n) = ([0u8; CHUNK], 0);
-            for (i, hit) in hits[..batch.len()].iter().enumerate() {
-                missed[n] = i as u8;
-                n += usize::from(!hit);
-            }
+            slots.extend((0u8..).zip(batch).zip(hashes).map(|((i, key), h)| {
+                let cell = index.home(table_hash(*h));
+                missed[n] = i;
+                n += usize::from(!key.hits(cell, table_hash(*h), known));
+                cell.slot()
+            }));
             for i in missed[..n].iter().map(|i| usize::from(*i)) {
                 slots[at + i] = self.search(index, known, batch[i], hashes[i]);
             }

@@ -151,12 +151,10 @@ impl<C: Cell> Index<C> {
         prefetch(&self.cells, hash as u32 as usize & self.cells.len().wrapping_sub(1));
     }
 
-    /// The cells at which look-ups of these hashes start. Reading many at once lets their cache misses overlap.
+    /// The cell at which a look-up of this hash starts. Room must have been made.
     #[inline(always)]
-    pub fn peek(&self, hashes: impl Iterator<Item = u64>, cells: &mut [C]) {
-        if let Some(mask) = self.cells.len().checked_sub(1) {
-            cells.iter_mut().zip(hashes).for_each(|(c, h)| *c = self.cells[h as u32 as usize & mask]);
-        }
+    pub fn home(&self, hash: u64) -> C {
+        self.cells[hash as u32 as usize & (self.cells.len() - 1)]
     }
 
     /// Adds a key that is not there.
