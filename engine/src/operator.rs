@@ -19,7 +19,7 @@ use crate::error::OperatorError;
 use crate::state::Snapshot;
 use crate::time::Progress;
 
-/// One step of the dataflow on one worker. No default bodies: a stateless operator writes an empty `snapshot`, visibly.
+/// One step of the dataflow on one worker. No default bodies: a step without state says so.
 pub trait Operator: Send {
     /// Takes rows of input `input` (0 but for unions and joins).
     fn on_batch(&mut self, input: usize, batch: Batch, out: &mut Output) -> Result<(), OperatorError>;

@@ -8,6 +8,7 @@
 //! windows of a row ascend. Stateless.
 
 use crate::expression::calendar::Zone;
+use crate::stateless::{self, Stateless};
 use crate::window::borders::{Borders, Bounds};
 use arrow::array::{RecordBatch, TimestampMillisecondArray, UInt32Array};
 use arrow::buffer::ScalarBuffer;
@@ -18,8 +19,6 @@ use highwater_engine::batch::{Batch, ON_TIME};
 use highwater_engine::error::{BuildError, OperatorError};
 use highwater_engine::graph::{Node, WindowKind};
 use highwater_engine::operator::{Operator, Output};
-use highwater_engine::state::Snapshot;
-use highwater_engine::time::Progress;
 
 /// The operator of `node`.
 pub fn operator(node: &Node, kind: &WindowKind, input: &SchemaRef) -> Result<Box<dyn Operator>, BuildError> {
@@ -31,7 +30,7 @@ pub fn operator(node: &Node, kind: &WindowKind, input: &SchemaRef) -> Result<Box
     }
     // over a TIMESTAMP_LTZ, start and end show local time
     let zone = Zone::of(node.schema.field(added + 2).data_type()).map_err(|f| fail(f.0))?;
-    Ok(Box::new(AssignWindow { borders, zone, schema: node.schema.clone() }))
+    Ok(stateless::operator(AssignWindow { borders, zone, schema: node.schema.clone() }))
 }
 
 struct AssignWindow {
@@ -93,23 +92,11 @@ impl AssignWindow {
     }
 }
 
-impl Operator for AssignWindow {
-    fn on_batch(&mut self, _input: usize, batch: Batch, out: &mut Output) -> Result<(), OperatorError> {
+impl Stateless for AssignWindow {
+    fn on_batch(&mut self, batch: Batch, out: &mut Output) -> Result<(), OperatorError> {
         let assigned = self.assign(batch.times())?;
         out.push(self.rows(&batch, assigned).map_err(|e| OperatorError::new(e.to_string()))?);
         Ok(())
-    }
-    fn on_watermark(&mut self, _progress: Progress, _out: &mut Output) -> Result<(), OperatorError> {
-        Ok(())
-    }
-    fn snapshot(&mut self, _into: &mut Snapshot) -> Result<(), OperatorError> {
-        Ok(())
-    }
-    fn restore(&mut self, _from: Snapshot) -> Result<(), OperatorError> {
-        Ok(())
-    }
-    fn state_bytes(&self) -> usize {
-        0
     }
 }
 

@@ -5,6 +5,7 @@
 //! row's new event time, and by it the row is on time: the job's watermark is the minimum over partitions, never above W
 //! when the row is read. Its tag is dropped; its identity stays. Stateless.
 
+use crate::stateless::{self, Stateless};
 use arrow::array::{Int64Array, RecordBatch, TimestampMillisecondArray, UInt32Array};
 use arrow::buffer::ScalarBuffer;
 use arrow::compute::{cast, take};
@@ -14,8 +15,6 @@ use highwater_engine::error::{BuildError, OperatorError};
 use highwater_engine::graph::Node;
 use highwater_engine::graph::types::late_schema;
 use highwater_engine::operator::{Operator, Output};
-use highwater_engine::state::Snapshot;
-use highwater_engine::time::Progress;
 use std::sync::Arc;
 
 /// The operator of `node`, whose input is the table.
@@ -23,7 +22,7 @@ pub fn operator(node: &Node, input: &SchemaRef) -> Result<Box<dyn Operator>, Bui
     if node.schema.fields().len() != late_schema(input).fields().len() {
         return Err(BuildError::new(format!("{}: late rows have two columns more than their table", node.name)));
     }
-    Ok(Box::new(Late { schema: node.schema.clone() }))
+    Ok(stateless::operator(Late { schema: node.schema.clone() }))
 }
 
 struct Late {
@@ -56,24 +55,12 @@ impl Late {
     }
 }
 
-impl Operator for Late {
-    fn on_batch(&mut self, _input: usize, batch: Batch, out: &mut Output) -> Result<(), OperatorError> {
+impl Stateless for Late {
+    fn on_batch(&mut self, batch: Batch, out: &mut Output) -> Result<(), OperatorError> {
         if let Some(late) = self.rows(&batch).map_err(|e| OperatorError::new(e.to_string()))? {
             out.push(late);
         }
         Ok(())
-    }
-    fn on_watermark(&mut self, _progress: Progress, _out: &mut Output) -> Result<(), OperatorError> {
-        Ok(())
-    }
-    fn snapshot(&mut self, _into: &mut Snapshot) -> Result<(), OperatorError> {
-        Ok(())
-    }
-    fn restore(&mut self, _from: Snapshot) -> Result<(), OperatorError> {
-        Ok(())
-    }
-    fn state_bytes(&self) -> usize {
-        0
     }
 }
 

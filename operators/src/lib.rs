@@ -2,9 +2,10 @@
 //!
 //! | module | its business |
 //! |---|---|
-//! | [`stateless`], [`expression`] | fused filter and projection; own expressions evaluated, bad rows found |
+//! | [`map`], [`expression`] | fused filter and projection; own expressions evaluated, bad rows found |
 //! | [`time_range`] | the part of history that a replay emits |
 //! | [`assign_window`], [`late`] | windows as columns; the rows of `t$late` |
+//! | [`stateless`] | what steps that keep nothing share |
 //! | [`window`] | keyed windowed aggregation: TUMBLE, HOP, CUMULATE |
 //! | [`session`] | keyed aggregation over sessions |
 //! | [`over`] | keyed trailing frames, `final` and `arrival` |
@@ -19,6 +20,7 @@ pub mod assign_window;
 pub mod check;
 pub mod expression;
 pub mod late;
+pub mod map;
 pub mod over;
 mod prefetch;
 pub mod session;
@@ -39,8 +41,8 @@ pub fn operator(node: &Node, input: &SchemaRef, role: Role) -> Result<Box<dyn Op
         return Err(BuildError::new(format!("{} cannot be split before the exchange", node.name)));
     }
     match &node.step {
-        Step::Map(spec) => stateless::operator(node, spec, input),
-        Step::TimeRange(range) => Ok(Box::new(time_range::KeepRange(*range))),
+        Step::Map(spec) => map::operator(node, spec, input),
+        Step::TimeRange(range) => Ok(stateless::operator(time_range::KeepRange(*range))),
         Step::AssignWindow(kind) => assign_window::operator(node, kind, input),
         Step::Late => late::operator(node, input),
         Step::Window(spec @ WindowSpec { window: WindowKind::Session { gap_ms }, .. }) => {
@@ -66,5 +68,5 @@ pub fn partials(node: &Node, input: &SchemaRef) -> Option<SchemaRef> {
 
 /// Compiles a filter and projection over bare columns: see [`highwater_engine::parts::Parts::row_program`].
 pub fn row_program(map: &MapSpec, input: &SchemaRef, output: &SchemaRef) -> Result<Box<dyn RowProgram>, BuildError> {
-    Ok(Box::new(stateless::MapProgram::new(map, input, output)?))
+    Ok(Box::new(map::MapProgram::new(map, input, output)?))
 }

@@ -130,6 +130,11 @@ const fn promises_of(source: usize) -> (usize, usize) {
     (2 * source, 2 * source + 1)
 }
 
+/// The source that a promise of [`promises_of`] is about.
+const fn source_of(promise: usize) -> usize {
+    promise / 2
+}
+
 fn is_arrival(node: &Node) -> bool {
     matches!(&node.step, Step::Over(o) if matches!(o.emission, Emission::Arrival { .. }))
 }
@@ -303,7 +308,7 @@ impl<'s> Weaver<'s, '_> {
         if !self.plan.shape.behind_arrival[id] {
             return sessions;
         }
-        let delay = |&p: &usize| self.plan.intakes[p / 2].spec.watermark_delay_ms;
+        let delay = |&p: &usize| self.plan.intakes[source_of(p)].spec.watermark_delay_ms;
         let delay_ms = self.plan.shape.promises[id].iter().map(delay).max().unwrap_or(0);
         self.plan.options.arrival_quantum_ms.saturating_add(delay_ms.max(0)).saturating_add(sessions)
     }
