@@ -20,11 +20,11 @@ use crate::metrics::OperatorMetrics;
 use crate::operator::{Operator, Output};
 use crate::state::Snapshot;
 use crate::time::{Progress, Watermark};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::{ParallelizationContract, Pipeline};
 use timely::dataflow::operators::Capability;
@@ -48,8 +48,44 @@ pub(super) struct Unit {
     pub(super) node: NodeId,
     pub(super) station: Station<(Capability<u64>, Batch)>,
     pub(super) tally: Tally,
-    /// The sink that alone reads its rows: it takes them at once, and its time counts as the step's.
-    pub(super) outlet: Option<Rc<RefCell<Outlet>>>,
+    /// What alone reads its rows and takes them at once, while they are in the caches.
+    pub(super) next: Option<Rc<Next>>,
+}
+
+/// What takes a step's rows on the same worker, batch by batch.
+pub(super) struct Next {
+    reader: Reader,
+    /// What has become of the rows since it was asked last; nothing if a sink has them.
+    out: RefCell<Output>,
+    /// How long it took.
+    busy: Cell<Duration>,
+}
+
+/// Who reads a step's rows alone.
+pub(super) enum Reader {
+    Sink(Rc<RefCell<Outlet>>),
+    /// A step without state.
+    Step(Box<RefCell<Unit>>),
+}
+
+impl Next {
+    pub(super) fn new(reader: Reader) -> Rc<Self> {
+        Rc::new(Self { reader, out: RefCell::default(), busy: Cell::default() })
+    }
+    fn take(&self, epoch: u64, batch: Batch) {
+        let started = Instant::now();
+        match &self.reader {
+            Reader::Sink(outlet) => outlet.borrow_mut().take(epoch, batch),
+            Reader::Step(unit) => {
+                if let Some(mut made) = unit.borrow_mut().on_batch(epoch, batch) {
+                    let mut out = self.out.borrow_mut();
+                    out.batches.append(&mut made.batches);
+                    out.bad.append(&mut made.bad);
+                }
+            }
+        }
+        self.busy.set(self.busy.get() + started.elapsed());
+    }
 }
 
 impl Unit {
@@ -64,9 +100,10 @@ impl Unit {
             return None;
         }
         let (started, mut out) = (Instant::now(), Output::default());
-        if let Some(outlet) = &self.outlet {
-            let outlet = outlet.clone();
-            out.next = Some(Box::new(move |batch| outlet.borrow_mut().take(epoch, batch)));
+        if let Some(next) = self.next.clone() {
+            let keeps_identity = self.keeps_identity;
+            let own = move |b: Batch| if keeps_identity { b } else { b.with_identity(None) };
+            out.next = Some(Box::new(move |batch| next.take(epoch, own(batch))));
         }
         if let Err(error) = f(self.operator.as_mut(), &mut out) {
             self.control.fail(JobError::Operator { step: self.name.clone(), error });
@@ -75,7 +112,13 @@ impl Unit {
         if !self.keeps_identity {
             out.batches = out.batches.into_iter().map(|b| b.with_identity(None)).collect();
         }
-        self.metrics.record_call(rows_in, &out, started.elapsed());
+        let elsewhere = self.next.as_ref().map_or(Duration::ZERO, |next| next.busy.take());
+        self.metrics.record_call(rows_in, &out, started.elapsed().saturating_sub(elsewhere));
+        if let Some(next) = &self.next {
+            let mut made = next.out.take();
+            out.batches.append(&mut made.batches);
+            out.bad.append(&mut made.bad);
+        }
         Some(out)
     }
     fn on_batch(&mut self, epoch: u64, batch: Batch) -> Option<Output> {
@@ -170,6 +213,10 @@ where
             });
             let open = frontiers.iter().filter_map(|f| f.frontier().first().copied()).min().unwrap_or(u64::MAX);
             let mut send = |capability: &Capability<u64>, out: Output| {
+                debug_assert!(
+                    out.bad.is_empty(),
+                    "behind a step with state rows have no identity: bad ones end the job"
+                );
                 let mut session = rows.session(capability);
                 out.batches.into_iter().for_each(|b| session.give_container(&mut Packet::rows(b)));
             };

@@ -5,7 +5,7 @@
 //! twice when there are several workers: before the exchange and behind it. Bad rows of all stateless steps meet in one
 //! stream; `t$errors` of a table is what of it belongs to that table. Steps that read `t$errors` are built last.
 
-use super::adapter::{Flow, Marks, Unit, stateful, stateless};
+use super::adapter::{Flow, Marks, Next, Reader, Unit, stateful, stateless};
 use super::checkpoint::{Barriers, Piece, Restored, Station};
 use super::control::Control;
 use super::exchange::{ByAddress, ByKey};
@@ -135,6 +135,10 @@ const fn source_of(promise: usize) -> usize {
     promise / 2
 }
 
+fn is_stateless(node: &Node) -> bool {
+    matches!(node.step, Step::Map(_) | Step::TimeRange(_) | Step::AssignWindow(_) | Step::Late)
+}
+
 fn is_arrival(node: &Node) -> bool {
     matches!(&node.step, Step::Over(o) if matches!(o.emission, Emission::Arrival { .. }))
 }
@@ -177,6 +181,7 @@ pub(super) fn build(scope: Scope<'_, u64>, plan: &Plan) -> Result<Built, JobErro
         plan,
         marks,
         flows: vec![None; plan.graph.nodes.len()],
+        taken: vec![false; plan.graph.nodes.len()],
         bad: vec![bad],
         errors: None,
         rows: Vec::new(),
@@ -208,6 +213,8 @@ struct Weaver<'s, 'p> {
     plan: &'p Plan,
     marks: Flow<'s>,
     flows: Vec<Option<Flow<'s>>>,
+    /// Steps that the step before them runs: its stream is theirs.
+    taken: Vec<bool>,
     bad: Vec<Flow<'s>>,
     errors: Option<Flow<'s>>,
     rows: Vec<Handle>,
@@ -231,6 +238,7 @@ impl<'s> Weaver<'s, '_> {
                 self.rows.push(handle);
                 flow
             }
+            _ if self.taken[id] => self.input(node, 0),
             Step::Map(_) | Step::TimeRange(_) | Step::AssignWindow(_) | Step::Late => {
                 let unit = self.unit(id, node, Role::Whole, true)?;
                 let (rows, bad) = stateless(self.scope, unit, self.input(node, 0));
@@ -255,8 +263,8 @@ impl<'s> Weaver<'s, '_> {
         let metrics = self.plan.metrics.operator(id, self.scope.index());
         let (control, station) = (self.plan.control.clone(), self.plan.station(self.scope.index()));
         let tally = self.plan.tally.clone();
-        let outlet = if role == Role::Combine { None } else { self.only_reader(id)? };
-        Ok(Unit { name, operator, control, metrics, keeps_identity, node: id, station, tally, outlet })
+        let next = if role == Role::Combine { None } else { self.next(id, node, keeps_identity)? };
+        Ok(Unit { name, operator, control, metrics, keeps_identity, node: id, station, tally, next })
     }
 
     /// A unit with state: it begins with what the checkpoint kept of its keys. A combiner begins empty, because what
@@ -346,14 +354,21 @@ impl<'s> Weaver<'s, '_> {
         Ok(Some(outlet))
     }
 
-    /// The end of the sink that alone reads a node's rows: they need not wait in between, where they would leave the caches.
-    fn only_reader(&mut self, id: NodeId) -> Result<Option<Rc<RefCell<Outlet>>>, JobError> {
+    /// What alone reads a node's rows and can take them at once: they need not wait in between, where they would leave the
+    /// caches. A step that may find bad rows takes them only from steps that can pass those on: not from one with state.
+    fn next(&mut self, id: NodeId, node: &Node, keeps_identity: bool) -> Result<Option<Rc<Next>>, JobError> {
         let plan = self.plan;
         let mut readers = plan.graph.nodes.iter().enumerate().filter(|(_, n)| n.inputs.contains(&id));
-        match (readers.next(), readers.next()) {
-            (Some((reader, node)), None) => self.outlet(reader, node),
-            _ => Ok(None),
-        }
+        let (Some((reader, read)), None) = (readers.next(), readers.next()) else { return Ok(None) };
+        Ok(match &read.step {
+            Step::Sink(_) => self.outlet(reader, read)?.map(|end| Next::new(Reader::Sink(end))),
+            Step::Map(_) | Step::TimeRange(_) | Step::AssignWindow(_) if is_stateless(node) || !keeps_identity => {
+                let unit = self.unit(reader, read, Role::Whole, true)?;
+                self.taken[reader] = true;
+                Some(Next::new(Reader::Step(Box::new(RefCell::new(unit)))))
+            }
+            _ => None,
+        })
     }
 
     /// The bad rows of one table, as rows.
