@@ -211,7 +211,8 @@ pub struct SavepointArgs {
 #[command(after_help = "\
 Examples:
   highwater explain jobs/fraud_velocity.sql
-  highwater explain jobs/fraud_velocity.sql --format json")]
+  highwater explain jobs/fraud_velocity.sql --format json
+  highwater explain jobs/fraud_velocity.sql --format dot | dot -Tsvg > job.svg")]
 pub struct ExplainArgs {
     /// The job.
     #[command(flatten)]
@@ -228,6 +229,8 @@ pub enum ExplainFormat {
     Text,
     /// The graph as data, with the same facts.
     Json,
+    /// A picture, for Graphviz: `| dot -Tsvg > job.svg`.
+    Dot,
 }
 
 /// `highwater generate`.

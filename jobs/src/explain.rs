@@ -6,7 +6,7 @@ use crate::{job, settings};
 use highwater_sql::PlannedJob;
 use serde_json::json;
 
-/// The graph, as text or as data.
+/// The graph, as text, as data or as a picture.
 ///
 /// # Errors
 /// Everything wrong with the job, each with its place.
@@ -17,6 +17,7 @@ pub fn explain(args: &ExplainArgs) -> Result<String, Failure> {
     match args.format {
         ExplainFormat::Text => Ok(highwater_sql::explain(&job).trim_end().to_string()),
         ExplainFormat::Json => as_json(&job),
+        ExplainFormat::Dot => Ok(highwater_sql::dot(&job).trim_end().to_string()),
     }
 }
 

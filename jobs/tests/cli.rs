@@ -228,7 +228,12 @@ fn validate_and_explain_show_the_job() {
     let (code, out, err) = run(folder.path(), &["explain", "job.sql", "--format", "json"]);
     assert_eq!(code, 0, "{err}");
     let graph: serde_json::Value = serde_json::from_str(&out).unwrap();
-    assert!(graph["nodes"].as_array().unwrap().len() >= 5);
+    let nodes = graph["nodes"].as_array().unwrap();
+    assert!(nodes.len() >= 5);
+    let (code, dot, err) = run(folder.path(), &["explain", "job.sql", "--format", "dot"]);
+    assert_eq!(code, 0, "{err}");
+    let edges: usize = nodes.iter().map(|n| n["inputs"].as_array().unwrap().len()).sum();
+    assert_eq!((dot.matches("label=<<b>").count(), dot.matches(" -> ").count()), (nodes.len(), edges), "{dot}");
     for verb in ["run", "replay", "validate", "explain", "generate", "compare"] {
         let (code, out, _) = run(folder.path(), &[verb, "--help"]);
         assert!(code == 0 && out.contains("Example"), "{verb} --help has examples");

@@ -36,10 +36,20 @@ pub fn render(nodes: &[Node]) -> String {
 fn step(n: &Node, nodes: &[Node]) -> String {
     let inputs: Vec<&str> = n.inputs.iter().map(|i| nodes[*i].name.as_str()).collect();
     let from = if inputs.is_empty() { String::new() } else { format!(" <- {}", inputs.join(", ")) };
+    let (kind, lines) = described(n, nodes);
+    let mut out = format!("{}: {kind}{from}", n.name);
+    for line in lines {
+        let _ = write!(out, "\n  {line}");
+    }
+    out
+}
+
+/// What kind of step it is, and what there is to say of it.
+pub(crate) fn described(n: &Node, nodes: &[Node]) -> (String, Vec<String>) {
     let input = n.inputs.first().map(|i| nodes[*i].schema.as_ref());
     let empty = Schema::empty();
     let input = input.unwrap_or(&empty);
-    let (kind, lines) = match &n.step {
+    let (kind, mut lines) = match &n.step {
         Step::Source(s) => (format!("source {}", s.connector), source(n, s)),
         Step::Late => ("late rows".into(), vec![]),
         Step::Errors => ("bad rows".into(), vec![]),
@@ -51,15 +61,11 @@ fn step(n: &Node, nodes: &[Node]) -> String {
         Step::Union => ("union".into(), vec![]),
         Step::Sink(s) => (format!("sink {}{}", s.connector, if s.arrival { " at arrival" } else { "" }), vec![]),
     };
-    let mut out = format!("{}: {kind}{from}", n.name);
-    for line in lines {
-        let _ = write!(out, "\n  {line}");
-    }
     if matches!(n.step, Step::Sink(_)) {
         let columns: Vec<String> = n.schema.fields().iter().map(|f| typed(f)).collect();
-        let _ = write!(out, "\n  {}", columns.join(", "));
+        lines.push(columns.join(", "));
     }
-    out
+    (kind, lines)
 }
 
 fn typed(f: &arrow_schema::Field) -> String {

@@ -20,6 +20,7 @@ mod checks;
 mod ddl;
 mod diagnostic;
 mod dialect;
+mod dot;
 mod explain;
 mod frames;
 mod functions;
@@ -37,6 +38,7 @@ mod tvf;
 mod types;
 
 pub use diagnostic::{Diagnostic, Severity, Span};
+pub use dot::dot;
 pub use explain::{explain, render};
 pub use highwater_engine::graph::types::sql_type;
 use highwater_engine::graph::{JobGraph, NodeId};
