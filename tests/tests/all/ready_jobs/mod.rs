@@ -90,27 +90,31 @@ fn fraud_velocity_is_the_naive_model_at_any_setting() {
     assert_rows("bursts_by_day", &table(&first, "bursts_by_day"), model::bursts_by_day(&features));
     assert_rows("late_payments", &table(&first, "late_payments"), model::late_payments(&payments));
     assert!(table(&first, "alerts").len() > 500, "the rules must fire for the comparison to say something");
-
-    for setting in settings() {
-        let again = run_job("fraud_velocity.sql", &define, setting);
-        assert_eq!(digests(&again), digests(&first), "{setting:?}");
-    }
-    let mut files = define.clone();
-    files.retain(|(k, _)| !k.starts_with("payments."));
-    files.extend(from_files(&folder));
-    let from_files = run_job("fraud_velocity.sql", &files, Setting::of_workers(2));
-    assert_eq!(digests(&from_files), digests(&first), "from the files of the same payments");
+    assert_equal_everywhere("fraud_velocity.sql", &define, &folder, &first);
 }
 
-fn from_files(folder: &TempDir) -> Vec<(String, String)> {
+/// The job's digests at every setting, and from the files of the same payments, are those of its first run.
+fn assert_equal_everywhere(job: &str, define: &[(String, String)], folder: &TempDir, first: &Outcome) {
+    for setting in settings() {
+        let again = run_job(job, define, setting);
+        assert_eq!(digests(&again), digests(first), "{setting:?}");
+    }
+    let from_files = run_job(job, &from_files(define, folder), Setting::of_workers(2));
+    assert_eq!(digests(&from_files), digests(first), "from the files of the same payments");
+}
+
+/// The same definitions, but for payments that are read from the files of a folder.
+fn from_files(define: &[(String, String)], folder: &TempDir) -> Vec<(String, String)> {
     let pair = |k: &str, v: &str| (format!("payments.{k}"), v.to_string());
+    let others = define.iter().filter(|(k, _)| !k.starts_with("payments.")).cloned();
     // Without a header positions would count, and the job declares only the columns it needs.
-    vec![
+    let files = [
         pair("connector", "filesystem"),
         pair("path", &folder.path().display().to_string()),
         pair("format", "csv"),
         pair("csv.header", "true"),
-    ]
+    ];
+    others.chain(files).collect()
 }
 
 /// Few keys and much disorder: what a payment sees depends on when it came. Some are behind the shorter horizon.
@@ -153,29 +157,18 @@ fn fraud_velocity_on_arrival_is_the_naive_model_at_any_setting() {
         assert_rows(&format!("alerts, cuts of {quantum_ms} ms"), &table(&first, "alerts"), expected);
         assert_rows("bursts_by_day", &table(&first, "bursts_by_day"), model::bursts_by_day(&on_final));
         assert_rows("late_payments", &table(&first, "late_payments"), model::late_payments(&payments));
-        for setting in settings() {
-            let again = run_job("fraud_velocity.sql", &define, setting);
-            assert_eq!(digests(&again), digests(&first), "{setting:?}");
-        }
-        let mut files = define.clone();
-        files.retain(|(k, _)| !k.starts_with("payments."));
-        files.extend(from_files(&folder));
-        let from_files = run_job("fraud_velocity.sql", &files, Setting::of_workers(2));
-        assert_eq!(digests(&from_files), digests(&first), "from the files of the same payments");
+        assert_equal_everywhere("fraud_velocity.sql", &define, &folder, &first);
     }
 }
 
 #[test]
 fn merchant_throughput_is_the_naive_model_at_any_setting() {
-    let (_folder, payments) = payments();
+    let (folder, payments) = payments();
     let define = on_generator(&["merchant_minutes", "merchant_hours", "late_payments"]);
     let first = run_job("merchant_throughput.sql", &define, Setting::of_workers(1));
     assert_rows("minutes", &table(&first, "merchant_minutes"), model::merchants(&payments, 60_000));
     assert_rows("hours", &table(&first, "merchant_hours"), model::merchants(&payments, 3_600_000));
-    for setting in settings() {
-        let again = run_job("merchant_throughput.sql", &define, setting);
-        assert_eq!(digests(&again), digests(&first), "{setting:?}");
-    }
+    assert_equal_everywhere("merchant_throughput.sql", &define, &folder, &first);
 }
 
 const HISTORY: [&str; 5] = ["alerts", "bursts_by_hour", "merchant_minutes", "merchant_hours", "late_payments"];
@@ -203,9 +196,7 @@ fn replay_history_is_the_naive_model_whole_and_in_part() {
         (TimeRange { from_ms: start_ms + 91_234_567, to_ms: i64::MAX }, &settings()[3..4]),
     ];
     let on_generator = on_generator(&HISTORY);
-    let mut on_files = on_generator.clone();
-    on_files.retain(|(k, _)| !k.starts_with("payments."));
-    on_files.extend(from_files(&folder));
+    let on_files = from_files(&on_generator, &folder);
     for (range, settings) in parts {
         let first = run_history(range, &on_generator, Setting::of_workers(1));
         for (name, expected) in model::history::tables(&payments, &features, range) {
