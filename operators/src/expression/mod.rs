@@ -40,11 +40,6 @@ use highwater_engine::expr::Expr;
 use kernel::Failure;
 use std::sync::Arc;
 
-/// What the lowering needs of the functions' modules.
-mod functions_internal {
-    pub(super) use super::functions::{duration, like_pattern, plus_interval};
-}
-
 /// An expression compiled over an input schema.
 #[derive(Clone, Debug)]
 pub struct Expression {

@@ -8,6 +8,7 @@ mod casts;
 mod functions;
 mod hashes;
 mod rows;
+mod times;
 
 use super::cast::print;
 use super::*;

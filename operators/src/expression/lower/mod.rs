@@ -4,18 +4,17 @@
 //! IN, LIKE), everything else a kernel of ours. Where the graph's contract allows operands of different DECIMAL types they
 //! are brought to one here; every other difference of types is a build error that names both.
 
-use super::calendar;
+mod arithmetic;
+mod comparison;
+
 use super::cast;
-use super::decimal::{self, Digits, Operation};
 use super::functions::{Argument, function};
-use super::functions_internal as internal;
-use super::kernel::{Args, Compute, Failure, Kernel};
-use super::lazy::{FirstValue, Guarded};
+use super::kernel::Kernel;
+use super::lazy::FirstValue;
 use super::text;
-use arrow::array::{ArrayRef, AsArray, BooleanArray};
-use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Float32Type, Float64Type, IntervalMonthDayNano, IntervalUnit, Schema, TimeUnit,
-};
+use arithmetic::{arithmetic, negate};
+use arrow::datatypes::{DataType, IntervalMonthDayNano, Schema, TimeUnit};
+use comparison::{comparable, compare, like, logical, to_type};
 use datafusion_common::ScalarValue;
 use datafusion_expr::Operator;
 use datafusion_physical_expr::PhysicalExpr;
@@ -190,209 +189,6 @@ pub fn literal(l: &Literal) -> Result<ScalarValue, String> {
         }
     })
 }
-
-// ---- logic and comparison
-
-fn logical(op: BinaryOp, l: Lowered, r: Lowered) -> Result<Lowered, String> {
-    if l.data_type != DataType::Boolean || r.data_type != DataType::Boolean {
-        return Err("AND and OR take BOOLEAN".to_owned());
-    }
-    let and = op == BinaryOp::And;
-    let fallible = l.fallible || r.fallible;
-    let physical: Arc<dyn PhysicalExpr> = if r.fallible {
-        Arc::new(Guarded { and, left: l.physical, right: r.physical })
-    } else {
-        let op = if and { Operator::And } else { Operator::Or };
-        Arc::new(df::BinaryExpr::new(l.physical, op, r.physical))
-    };
-    Ok(Lowered::new(physical, DataType::Boolean, fallible))
-}
-
-/// The type in which two values compare: the same, or the DECIMAL that holds both.
-fn comparable(l: &DataType, r: &DataType) -> Result<DataType, String> {
-    if l == r {
-        return Ok(l.clone());
-    }
-    if let (Some(a), Some(b)) = (Digits::of(l), Digits::of(r))
-        && (l.is_decimal() || r.is_decimal())
-    {
-        let scale = a.scale.max(b.scale);
-        let precision = (a.precision - a.scale).max(b.precision - b.scale) + scale;
-        if precision <= 38 {
-            return Ok(Digits { precision, scale }.data_type());
-        }
-    }
-    Err(format!("{} cannot be compared with {}; write CAST(.. AS ..)", sql_type(l), sql_type(r)))
-}
-
-/// A cast where the types differ; a constant is cast now.
-fn to_type(x: Lowered, to: &DataType) -> Result<Lowered, String> {
-    if x.data_type == *to {
-        return Ok(x);
-    }
-    let cast = cast_to(x.clone(), to, false)?;
-    let Some(value) = &x.constant else { return Ok(cast) };
-    let array = value.to_array_of_size(1).map_err(|e| e.strip_backtrace())?;
-    let compute = cast::bind(&x.data_type, to)?;
-    let result = compute(&Args::new(&[array], &[true], 1)).map_err(|f| f.0)?;
-    Ok(Lowered::constant(ScalarValue::try_from_array(&result, 0).map_err(|e| e.strip_backtrace())?))
-}
-
-fn compare(op: BinaryOp, l: Lowered, r: Lowered) -> Result<Lowered, String> {
-    let common = comparable(&l.data_type, &r.data_type)?;
-    let (l, r) = (to_type(l, &common)?, to_type(r, &common)?);
-    let fallible = l.fallible || r.fallible;
-    let op = match op {
-        BinaryOp::Equal => Operator::Eq,
-        BinaryOp::NotEqual => Operator::NotEq,
-        BinaryOp::Less => Operator::Lt,
-        BinaryOp::LessOrEqual => Operator::LtEq,
-        BinaryOp::Greater => Operator::Gt,
-        BinaryOp::GreaterOrEqual => Operator::GtEq,
-        BinaryOp::IsDistinctFrom => Operator::IsDistinctFrom,
-        _ => Operator::IsNotDistinctFrom,
-    };
-    let distinct = matches!(op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom);
-    let physical: Arc<dyn PhysicalExpr> = match common {
-        DataType::Float64 if !distinct => ieee::<Float64Type>(op, l, r),
-        DataType::Float32 if !distinct => ieee::<Float32Type>(op, l, r),
-        _ => Arc::new(df::BinaryExpr::new(l.physical, op, r.physical)),
-    };
-    Ok(Lowered::new(physical, DataType::Boolean, fallible))
-}
-
-/// Comparison of DOUBLE by IEEE 754, as in Flink: −0 equals 0, NaN equals nothing. Arrow's kernels order totally.
-fn ieee<T: ArrowPrimitiveType>(op: Operator, l: Lowered, r: Lowered) -> Arc<dyn PhysicalExpr>
-where
-    T::Native: PartialOrd,
-{
-    let test: fn(T::Native, T::Native) -> bool = match op {
-        Operator::Eq => |a, b| a == b,
-        Operator::NotEq => |a, b| a != b,
-        Operator::Lt => |a, b| a < b,
-        Operator::LtEq => |a, b| a <= b,
-        Operator::Gt => |a, b| a > b,
-        _ => |a, b| a >= b,
-    };
-    let compute: Compute = Arc::new(move |args: &Args<'_>| {
-        let (l, r) = (args.values::<T>(0), args.values::<T>(1));
-        let out = match (l.constant(), r.constant()) {
-            (None, Some(b)) if !args.is_scalar(0) => BooleanArray::from_unary(l.array(), |a| test(a, b)),
-            (Some(a), None) if !args.is_scalar(1) => BooleanArray::from_unary(r.array(), |b| test(a, b)),
-            _ => (0..args.rows()).map(|i| Some(test(l.get(i)?, r.get(i)?))).collect(),
-        };
-        Ok(Arc::new(out) as ArrayRef)
-    });
-    Kernel::call(op.to_string(), vec![l.physical, r.physical], DataType::Boolean, compute)
-}
-
-fn like(x: Lowered, pattern: Lowered, escape: Option<char>, negated: bool) -> Result<Lowered, String> {
-    if x.data_type != DataType::Utf8 || pattern.data_type != DataType::Utf8 {
-        return Err("LIKE takes STRING".to_owned());
-    }
-    let pattern = match &pattern.constant {
-        Some(ScalarValue::Utf8(Some(p))) => {
-            Lowered::constant(ScalarValue::Utf8(Some(internal::like_pattern(p, escape).map_err(|f| f.0)?)))
-        }
-        Some(_) => pattern,
-        None => {
-            let translate: Compute = Arc::new(move |a: &Args<'_>| {
-                let texts = a.array(0).as_string::<i32>().iter();
-                let out: arrow::array::StringArray = texts
-                    .map(|p| p.map(|p| internal::like_pattern(p, escape)).transpose())
-                    .collect::<Result<_, Failure>>()?;
-                Ok(Arc::new(out) as ArrayRef)
-            });
-            let physical = Kernel::call("like_pattern", vec![pattern.physical], DataType::Utf8, translate);
-            Lowered::new(physical, DataType::Utf8, pattern.fallible || escape.is_some())
-        }
-    };
-    let fallible = x.fallible || pattern.fallible;
-    let physical = Arc::new(df::LikeExpr::new(negated, false, x.physical, pattern.physical));
-    Ok(Lowered::new(physical, DataType::Boolean, fallible))
-}
-
-// ---- arithmetic
-
-fn negate(x: Lowered) -> Result<Lowered, String> {
-    let t = x.data_type.clone();
-    // a DECIMAL's range is symmetric; an integer's is not, so 0 - x, checked
-    let physical: Arc<dyn PhysicalExpr> = match &t {
-        t if t.is_signed_integer() => {
-            let zero = ScalarValue::new_zero(t).map_err(|e| e.strip_backtrace())?;
-            let zero = Arc::new(df::Literal::new(zero));
-            Arc::new(df::BinaryExpr::new(zero, Operator::Minus, x.physical).with_fail_on_overflow(true))
-        }
-        DataType::Decimal128(..) | DataType::Float64 | DataType::Float32 => Arc::new(df::NegativeExpr::new(x.physical)),
-        t => return Err(format!("- takes a number, not {}", sql_type(t))),
-    };
-    let fallible = x.fallible || t.is_integer();
-    Ok(Lowered::new(physical, t, fallible))
-}
-
-fn arithmetic(op: BinaryOp, l: Lowered, r: Lowered) -> Result<Lowered, String> {
-    let interval = |t: &DataType| matches!(t, DataType::Interval(IntervalUnit::MonthDayNano));
-    let time = |t: &DataType| matches!(t, DataType::Timestamp(..) | DataType::Date32);
-    match (op, &l.data_type, &r.data_type) {
-        (BinaryOp::Add, t, i) if time(t) && interval(i) => shift(l, r, false),
-        (BinaryOp::Add, i, t) if time(t) && interval(i) => shift(r, l, false),
-        (BinaryOp::Subtract, t, i) if time(t) && interval(i) => shift(l, r, true),
-        (BinaryOp::Subtract, a @ DataType::Timestamp(..), b) if a == b => difference(l, r),
-        (_, a, b) if a.is_decimal() || b.is_decimal() => decimals(op, l, r),
-        (_, a, b) if a == b && (a.is_signed_integer() || a.is_floating()) => {
-            let t = a.clone();
-            let fallible = l.fallible || r.fallible || t.is_integer();
-            let op = match op {
-                BinaryOp::Add => Operator::Plus,
-                BinaryOp::Subtract => Operator::Minus,
-                BinaryOp::Multiply => Operator::Multiply,
-                BinaryOp::Divide => Operator::Divide,
-                _ => Operator::Modulo,
-            };
-            let physical = df::BinaryExpr::new(l.physical, op, r.physical).with_fail_on_overflow(true);
-            Ok(Lowered::new(Arc::new(physical), t, fallible))
-        }
-        (_, a, b) => Err(format!("no such operation on {} and {}", sql_type(a), sql_type(b))),
-    }
-}
-
-fn decimals(op: BinaryOp, l: Lowered, r: Lowered) -> Result<Lowered, String> {
-    let op = match op {
-        BinaryOp::Add => Operation::Add,
-        BinaryOp::Subtract => Operation::Subtract,
-        BinaryOp::Multiply => Operation::Multiply,
-        BinaryOp::Divide => Operation::Divide,
-        _ => Operation::Remainder,
-    };
-    let digits = |x: &Lowered| {
-        Digits::of(&x.data_type).ok_or_else(|| format!("no such operation on {} and DECIMAL", sql_type(&x.data_type)))
-    };
-    let (a, b) = (digits(&l)?, digits(&r)?);
-    let returns = decimal::result(op, a, b).data_type();
-    let (l, r) = (to_type(l, &a.data_type())?, to_type(r, &b.data_type())?);
-    let physical =
-        Kernel::call(format!("{op:?}"), vec![l.physical, r.physical], returns.clone(), decimal::bind(op, a, b));
-    Ok(Lowered::new(physical, returns, true))
-}
-
-fn shift(time: Lowered, interval: Lowered, negative: bool) -> Result<Lowered, String> {
-    let t = time.data_type.clone();
-    let compute = internal::plus_interval(&t, negative)?;
-    let physical = Kernel::call("plus_interval", vec![time.physical, interval.physical], t.clone(), compute);
-    Ok(Lowered::new(physical, t, true))
-}
-
-/// The time between two timestamps of one type, as a duration in milliseconds.
-fn difference(l: Lowered, r: Lowered) -> Result<Lowered, String> {
-    let DataType::Timestamp(unit, _) = l.data_type else { return Err("takes timestamps".to_owned()) };
-    let per = calendar::per_second(unit);
-    let compute: Compute = Arc::new(move |a: &Args<'_>| internal::duration(a, per));
-    let returns = DataType::Duration(TimeUnit::Millisecond);
-    let physical = Kernel::call("difference", vec![l.physical, r.physical], returns.clone(), compute);
-    Ok(Lowered::new(physical, returns, true))
-}
-
-// ---- CASE, casts, calls
 
 fn case(branches: Vec<(Lowered, Lowered)>, otherwise: Option<Lowered>) -> Result<Lowered, String> {
     let results = branches.iter().map(|(_, then)| then).chain(&otherwise);
