@@ -55,6 +55,8 @@ pub enum Step {
     Window(WindowSpec),
     /// Keyed trailing frames: appends one column per call.
     Over(OverSpec),
+    /// The first rows of each key and event time, numbered.
+    TopN(TopNSpec),
     /// All rows of all inputs, which have equal schemas.
     Union,
     /// Writes a table. The one kind of node without users.
@@ -195,6 +197,9 @@ pub struct Aggregate {
     pub function: AggregateFunction,
     /// Column of the argument; `None` for `COUNT(*)`.
     pub argument: Option<usize>,
+    /// What ARG_MIN and ARG_MAX compare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<usize>,
     /// Over distinct argument values.
     pub distinct: bool,
     /// A BOOLEAN column: only rows where it is true count.
@@ -205,7 +210,15 @@ pub struct Aggregate {
     pub label: String,
 }
 
-/// Aggregate functions. NULL arguments are ignored; over no value: COUNT is 0, all else NULL.
+impl Aggregate {
+    /// The columns that it reads.
+    pub fn columns(&self) -> impl Iterator<Item = usize> {
+        [self.argument, self.by, self.filter].into_iter().flatten()
+    }
+}
+
+/// Aggregate functions. NULL arguments are ignored, but for [`AggregateFunction::Lag`]; over no value: COUNT is 0, all
+/// else NULL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum AggregateFunction {
@@ -216,6 +229,61 @@ pub enum AggregateFunction {
     Max,
     /// Sample standard deviation (n − 1), NULL below two values.
     StddevSamp,
+    /// Standard deviation of the population (n).
+    StddevPop,
+    /// Sample variance (n − 1), NULL below two values.
+    VarSamp,
+    /// Variance of the population (n).
+    VarPop,
+    /// Whether all are true.
+    BoolAnd,
+    /// Whether one is true.
+    BoolOr,
+    /// The first value in the order of rows.
+    FirstValue,
+    /// The last value.
+    LastValue,
+    /// The value of the row where another column is least; the first of such rows. Over windows only.
+    ArgMin,
+    /// The value of the row where another column is greatest; the first of such rows. Over windows only.
+    ArgMax,
+    /// The `n`-th value, from 1. Over frames only, as LAG.
+    NthValue {
+        /// Which.
+        n: u32,
+    },
+    /// The argument, NULL or not, of the row `offset` places before the current one, if that lies in the frame.
+    Lag {
+        /// How far back.
+        offset: u32,
+    },
+}
+
+impl AggregateFunction {
+    /// Whether it is a variance or a standard deviation: what needs a sum of squares.
+    pub const fn is_dispersion(self) -> bool {
+        matches!(self, Self::StddevSamp | Self::StddevPop | Self::VarSamp | Self::VarPop)
+    }
+    /// Whether it adds its arguments up.
+    pub const fn adds(self) -> bool {
+        matches!(self, Self::Sum | Self::Avg) || self.is_dispersion()
+    }
+    /// Whether it is a value at a place in the order of rows.
+    pub const fn is_positional(self) -> bool {
+        matches!(self, Self::FirstValue | Self::LastValue) || self.needs_frame()
+    }
+    /// Whether it exists over frames only.
+    pub const fn needs_frame(self) -> bool {
+        matches!(self, Self::NthValue { .. } | Self::Lag { .. })
+    }
+    /// Whether it compares another column.
+    pub const fn compares(self) -> bool {
+        matches!(self, Self::ArgMin | Self::ArgMax)
+    }
+    /// Whether it depends on the order of rows.
+    pub const fn is_ordered(self) -> bool {
+        self.is_positional() || self.compares()
+    }
 }
 
 /// Keyed trailing frames. Output columns: those of the input, then one per call, in order.
@@ -234,13 +302,61 @@ pub struct OverSpec {
 }
 
 /// `RANGE BETWEEN start PRECEDING AND end PRECEDING`, both edges included: rows of the key whose event time lies in
-/// `[t − start, t − end]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// `[t − start, t − end]`. With `rows`, only those of them that stand in these places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Frame {
     /// Milliseconds; never below `end_ms`.
     pub start_ms: i64,
     /// Milliseconds; 0 is CURRENT ROW (with its peers under `final`).
     pub end_ms: i64,
+    /// `ROWS BETWEEN first PRECEDING AND last PRECEDING`; `start_ms` is then how long a row counts at most
+    /// (`table.exec.state.ttl`), and `end_ms` is 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<RowsBetween>,
+    /// `EXCLUDE CURRENT ROW`; only with `end_ms` of 0 and without `rows`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_current: bool,
+}
+
+/// Places before the current row, whose own is 0, in the order of rows: (event time, source, partition, offset); behind a
+/// step that makes new rows, (event time, all columns).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RowsBetween {
+    /// The furthest; never below `last`.
+    pub first: u32,
+    /// The nearest.
+    pub last: u32,
+}
+
+impl Frame {
+    /// `RANGE BETWEEN start PRECEDING AND end PRECEDING`, in milliseconds.
+    pub const fn range(start_ms: i64, end_ms: i64) -> Self {
+        Self { start_ms, end_ms, rows: None, without_current: false }
+    }
+    /// `ROWS BETWEEN first PRECEDING AND last PRECEDING` of rows no older than `ttl_ms`.
+    pub const fn rows(first: u32, last: u32, ttl_ms: i64) -> Self {
+        Self { start_ms: ttl_ms, end_ms: 0, rows: Some(RowsBetween { first, last }), without_current: false }
+    }
+    /// The frame with `EXCLUDE CURRENT ROW`.
+    pub const fn without_current(mut self) -> Self {
+        self.without_current = true;
+        self
+    }
+}
+
+impl WindowSpec {
+    /// Whether a result depends on the order of rows.
+    pub fn is_ordered(&self) -> bool {
+        self.aggregates.iter().any(|a| a.function.is_ordered())
+    }
+}
+
+impl OverSpec {
+    /// Whether a result depends on the order of rows of equal event time.
+    pub fn is_ordered(&self) -> bool {
+        self.calls.iter().any(|c| c.aggregate.function.is_positional())
+            || self.frames.iter().any(|f| f.rows.is_some() || f.without_current)
+    }
 }
 
 /// One aggregate over one frame.
@@ -250,6 +366,30 @@ pub struct OverCall {
     pub frame: usize,
     /// The aggregate.
     pub aggregate: Aggregate,
+}
+
+/// The first rows of each key and event time. Output columns: those of the input, then the row's number, a BIGINT from 1.
+/// Rows of one window have one event time, so keys that hold the window's columns make it a top-N of windows. It fires
+/// once, when the watermark has passed the event time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TopNSpec {
+    /// Key columns of the input (PARTITION BY).
+    pub keys: Vec<usize>,
+    /// What decides which rows are first; equal ones stand in the order of rows.
+    pub order: Vec<OrderBy>,
+    /// How many rows of a key come out at most; above 0.
+    pub limit: u64,
+}
+
+/// One column of ORDER BY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderBy {
+    /// Column of the input.
+    pub column: usize,
+    /// DESC.
+    pub descending: bool,
+    /// NULLS FIRST.
+    pub nulls_first: bool,
 }
 
 /// When a row is answered: the sink option `'emit'`.

@@ -69,6 +69,7 @@ fn own_reach(step: &Step) -> i64 {
         | Step::Errors
         | Step::Map(_)
         | Step::TimeRange(_)
+        | Step::TopN(_)
         | Step::Union
         | Step::Sink(_) => 0,
     }

@@ -8,6 +8,7 @@
 //! | [`stateless`] | what steps that keep nothing share |
 //! | [`window`] | keyed windowed aggregation: TUMBLE, HOP, CUMULATE |
 //! | [`session`] | keyed aggregation over sessions |
+//! | [`topn`] | the first rows of each key of a window |
 //! | [`over`] | keyed trailing frames, `final` and `arrival` |
 //! | [`aggregate`] | exact values shared by windows and frames: types, sums, means, deviations |
 //! | `prefetch` | asking for memory that will be read soon |
@@ -26,6 +27,7 @@ mod prefetch;
 pub mod session;
 pub mod stateless;
 pub mod time_range;
+pub mod topn;
 pub mod window;
 
 use arrow_schema::SchemaRef;
@@ -50,6 +52,7 @@ pub fn operator(node: &Node, input: &SchemaRef, role: Role) -> Result<Box<dyn Op
         }
         Step::Window(spec) => window::operator(node, spec, input, role),
         Step::Over(spec) => over::operator(node, spec, input),
+        Step::TopN(spec) => topn::operator(node, spec, input),
         Step::Source(_) | Step::Errors | Step::Union | Step::Sink(_) => {
             Err(BuildError::new(format!("{} is built by the runtime, not as an operator", node.name)))
         }

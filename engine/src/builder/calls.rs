@@ -48,7 +48,7 @@ impl Call {
         let name = self.name.clone().unwrap_or_else(|| format!("{}{suffix}", self.default_name()));
         let field = Field::new(name, returns.clone(), aggregate_is_nullable(self.function));
         let (function, distinct, label) = (self.function, self.distinct, self.label());
-        Ok((Aggregate { function, argument, distinct, filter, returns, label }, field))
+        Ok((Aggregate { function, argument, by: None, distinct, filter, returns, label }, field))
     }
     fn default_name(&self) -> String {
         let distinct = if self.distinct { "_distinct" } else { "" };
@@ -137,6 +137,6 @@ impl Trailing {
             0 => format!("_{}", length_name(start_ms)),
             _ => format!("_{}_to_{}", length_name(start_ms), length_name(end_ms)),
         };
-        Ok((Frame { start_ms, end_ms }, suffix))
+        Ok((Frame::range(start_ms, end_ms), suffix))
     }
 }

@@ -76,6 +76,8 @@ pub(super) struct Shape {
     pub(super) promises: Vec<Vec<usize>>,
     /// Whether the rows it emits need their arrival order.
     pub(super) arrival: Vec<bool>,
+    /// Whether a keyed step keeps the identity of its rows: it needs their order, or a step behind it does.
+    pub(super) identity: Vec<bool>,
     /// Whether its rows were held for their cut by an `arrival` step before it.
     pub(super) behind_arrival: Vec<bool>,
     /// Session windows before it on one path: the rows of each may lie 1 ms below the watermark that it was told.
@@ -91,6 +93,7 @@ impl Shape {
             source: vec![None; n],
             promises: vec![Vec::new(); n],
             arrival: vec![false; n],
+            identity: identities(graph),
             behind_arrival: vec![false; n],
             sessions: vec![0; n],
             behind_errors: vec![false; n],
@@ -123,6 +126,31 @@ impl Shape {
         }
         s
     }
+}
+
+/// [`Shape::identity`]. Only rows that come from a source on every path have an identity; windows make new rows.
+fn identities(graph: &JobGraph) -> Vec<bool> {
+    let mut has: Vec<bool> = Vec::new();
+    for node in &graph.nodes {
+        has.push(match &node.step {
+            Step::Source(_) => true,
+            Step::Window(_) | Step::TopN(_) | Step::Errors | Step::Sink(_) => false,
+            _ => node.inputs.iter().all(|i| has[*i]),
+        });
+    }
+    let (mut wanted, mut kept) = (vec![false; graph.nodes.len()], vec![false; graph.nodes.len()]);
+    for (i, node) in graph.nodes.iter().enumerate().rev() {
+        let reads = node.inputs.iter().all(|i| has[*i]);
+        let ordered = match &node.step {
+            Step::Over(o) => o.is_ordered(),
+            Step::Window(w) => w.is_ordered(),
+            Step::TopN(_) => true,
+            _ => false,
+        };
+        kept[i] = is_arrival(node) || (reads && ordered) || (has[i] && wanted[i]);
+        node.inputs.iter().for_each(|input| wanted[*input] |= kept[i]);
+    }
+    kept
 }
 
 /// Where a mark carries the promises of a source: for its rows, and for its rows in `t$errors`.
@@ -247,6 +275,7 @@ impl<'s> Weaver<'s, '_> {
             }
             Step::Window(spec) => self.keyed(id, node, &spec.keys)?,
             Step::Over(spec) => self.keyed(id, node, &spec.keys)?,
+            Step::TopN(spec) => self.keyed(id, node, &spec.keys)?,
             Step::Union => {
                 self.scope.concatenate((0..node.inputs.len()).map(|i| self.input(node, i)).collect::<Vec<_>>())
             }
@@ -286,16 +315,16 @@ impl<'s> Weaver<'s, '_> {
         let peers = self.scope.peers();
         let (promises, held_ms) = (self.plan.shape.promises[id].clone(), self.held_ms(id));
         let marks = || Marks::new(promises.clone(), peers, held_ms);
-        let arrival = is_arrival(node);
+        let identity = self.plan.shape.identity[id];
         let partials = self.plan.parts.partials(node, &self.input_schema(node)).filter(|_| peers > 1);
         if partials.is_none() {
             let keys = keys.to_vec();
-            let unit = self.unit_with_state(id, node, Role::Whole, arrival)?;
+            let unit = self.unit_with_state(id, node, Role::Whole, identity)?;
             return Ok(stateful(
                 self.scope,
                 unit,
                 self.input(node, 0),
-                DistributorPact(move |peers| ByKey::new(keys, arrival, peers)),
+                DistributorPact(move |peers| ByKey::new(keys, identity, peers)),
                 self.marks.clone(),
                 marks(),
             ));

@@ -18,8 +18,10 @@ pub const SCALE_KEPT: i8 = 6;
 /// |---|---|---|---|---|
 /// | COUNT | BIGINT | BIGINT | BIGINT | BIGINT |
 /// | SUM | the same | DECIMAL(38, s) | the same | |
-/// | AVG, STDDEV | the same | DECIMAL(38, max(s, 6)) | the same | |
+/// | AVG, STDDEV_…, VAR_… | the same | DECIMAL(38, max(s, 6)) | the same | |
 /// | MIN, MAX | the same | the same | the same | STRING and times: the same |
+/// | BOOL_AND, BOOL_OR | | | | BOOLEAN: the same |
+/// | FIRST_VALUE, LAST_VALUE, NTH_VALUE, LAG, ARG_MIN, ARG_MAX | the same | the same | the same | the same |
 ///
 /// # Errors
 /// A text that says which types the function takes.
@@ -34,11 +36,14 @@ pub fn aggregate_type(function: AggregateFunction, argument: Option<&DataType>) 
     match (function, t) {
         (Count, _) => Ok(DataType::Int64),
         (Sum, DataType::Decimal128(_, s)) => Ok(DataType::Decimal128(PRECISION_MAX, *s)),
-        (Avg | StddevSamp, DataType::Decimal128(_, s)) => Ok(DataType::Decimal128(PRECISION_MAX, (*s).max(SCALE_KEPT))),
-        (Sum | Avg | StddevSamp, t) if number => Ok(t.clone()),
-        (Sum | Avg | StddevSamp, t) => Err(format!("{name} takes a number, not {}", sql_type(t))),
-        (Min | Max, t) if ordered => Ok(t.clone()),
-        (Min | Max, t) => Err(format!("{name} of {} is not supported", sql_type(t))),
+        (f, DataType::Decimal128(_, s)) if f.adds() => Ok(DataType::Decimal128(PRECISION_MAX, (*s).max(SCALE_KEPT))),
+        (f, t) if f.adds() && number => Ok(t.clone()),
+        (f, t) if f.adds() => Err(format!("{name} takes a number, not {}", sql_type(t))),
+        (BoolAnd | BoolOr, DataType::Boolean) => Ok(DataType::Boolean),
+        (BoolAnd | BoolOr, t) => Err(format!("{name} takes a BOOLEAN, not {}", sql_type(t))),
+        (f, DataType::Boolean | DataType::Binary) if f.is_ordered() => Ok(t.clone()),
+        (_, t) if ordered => Ok(t.clone()),
+        (_, t) => Err(format!("{name} of {} is not supported", sql_type(t))),
     }
 }
 
@@ -56,15 +61,28 @@ pub fn function_name(function: AggregateFunction) -> &'static str {
         AggregateFunction::Min => "MIN",
         AggregateFunction::Max => "MAX",
         AggregateFunction::StddevSamp => "STDDEV",
+        AggregateFunction::StddevPop => "STDDEV_POP",
+        AggregateFunction::VarSamp => "VAR_SAMP",
+        AggregateFunction::VarPop => "VAR_POP",
+        AggregateFunction::BoolAnd => "BOOL_AND",
+        AggregateFunction::BoolOr => "BOOL_OR",
+        AggregateFunction::FirstValue => "FIRST_VALUE",
+        AggregateFunction::LastValue => "LAST_VALUE",
+        AggregateFunction::ArgMin => "ARG_MIN",
+        AggregateFunction::ArgMax => "ARG_MAX",
+        AggregateFunction::NthValue { .. } => "NTH_VALUE",
+        AggregateFunction::Lag { .. } => "LAG",
     }
 }
 
 /// Why a trailing frame can't hold this aggregate, if it can't: eviction subtracts, and for DOUBLE that would make a result
-/// depend on history.
+/// depend on history; what ARG_MIN and ARG_MAX compare is kept by windows only.
 pub fn refused_in_frames(a: &Aggregate, argument: Option<&DataType>) -> Option<String> {
-    use AggregateFunction::*;
+    if a.function.compares() {
+        return Some(format!("{} over a trailing frame is not supported; a window has it", a.label));
+    }
     let inexact = matches!(argument, Some(DataType::Float32 | DataType::Float64));
-    (inexact && matches!(a.function, Sum | Avg | StddevSamp)).then(|| {
+    (inexact && a.function.adds()).then(|| {
         let t = argument.map(sql_type).unwrap_or_default();
         format!("{} of {t} over a trailing frame depends on history; CAST its argument AS DECIMAL(p, s)", a.label)
     })
@@ -197,6 +215,12 @@ mod tests {
         is(Avg, Float64, Float64);
         is(Count, Utf8, Int64);
         is(Min, Utf8, Utf8);
+        is(VarPop, Decimal128(12, 2), Decimal128(38, 6));
+        is(StddevPop, Int32, Int32);
+        is(BoolAnd, DataType::Boolean, DataType::Boolean);
+        is(LastValue, DataType::Boolean, DataType::Boolean);
+        is(Lag { offset: 1 }, Utf8, Utf8);
+        assert_eq!(aggregate_type(BoolOr, Some(&Int64)).unwrap_err(), "BOOL_OR takes a BOOLEAN, not BIGINT");
         assert_eq!(aggregate_type(Count, None), Ok(Int64));
         assert_eq!(aggregate_type(Sum, Some(&Utf8)).unwrap_err(), "SUM takes a number, not STRING");
         assert_eq!(aggregate_type(Max, Some(&DataType::Boolean)).unwrap_err(), "MAX of BOOLEAN is not supported");

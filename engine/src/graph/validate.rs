@@ -51,7 +51,9 @@ impl JobGraph {
         let on_arrival = |n: &Node| matches!(&n.step, Step::Over(o) if matches!(o.emission, Emission::Arrival { .. }));
         let mut todo = if on_arrival(node) { self.nodes[id].inputs.clone() } else { Vec::new() };
         while let Some(n) = todo.pop().map(|i| &self.nodes[i]) {
-            if matches!(n.step, Step::Errors | Step::Window(_)) || (matches!(n.step, Step::Over(_)) && !on_arrival(n)) {
+            if matches!(n.step, Step::Errors | Step::Window(_) | Step::TopN(_))
+                || (matches!(n.step, Step::Over(_)) && !on_arrival(n))
+            {
                 let (to, from) = (&node.name, &n.name);
                 return Err(BuildError::new(format!(
                     "{to}: frames on arrival can't follow {from}, whose rows have no order of arrival; answer when final"
@@ -115,6 +117,7 @@ fn check_step(inputs: &[&Node], node: &Node) -> Check {
         }
         Step::Window(spec) => window(spec, &input.schema, schema),
         Step::Over(spec) => over(spec, &input.schema, schema),
+        Step::TopN(spec) => top_n(spec, &input.schema, schema),
         Step::Union => inputs
             .iter()
             .try_for_each(|i| same_types(schema, &i.schema).map_err(|e| format!("{e}, which {} emits", i.name))),
@@ -207,6 +210,9 @@ fn aggregate<'a>(a: &Aggregate, input: &'a Schema) -> Result<Option<&'a DataType
     let argument = a.argument.map(of).transpose().map_err(|e| format!("{}: {e}", a.label))?;
     let filter = a.filter.map(of).transpose().map_err(|e| format!("{}: {e}", a.label))?;
     ensure!(filter.is_none_or(|t| *t == DataType::Boolean), "the FILTER of {} is no BOOLEAN", a.label);
+    let by = a.by.map(of).transpose().map_err(|e| format!("{}: {e}", a.label))?;
+    ensure!(by.is_some() == a.function.compares(), "{}: what is compared is missing, or too much", a.label);
+    ensure!(by.is_none_or(hash::supports), "{}: its second argument can't be compared", a.label);
     ensure!(!a.distinct || a.argument.is_some(), "{}: DISTINCT of nothing", a.label);
     let returns = aggregate_type(a.function, argument)?;
     ensure!(a.returns == returns, "{} is {} instead of {}", a.label, sql_type(&a.returns), sql_type(&returns));
@@ -219,9 +225,19 @@ fn window(spec: &WindowSpec, input: &Schema, schema: &Schema) -> Check {
     fields.extend(window_fields());
     for a in &spec.aggregates {
         aggregate(a, input)?;
+        ensure!(!a.function.needs_frame(), "{} needs a trailing frame", a.label);
         fields.push(Field::new(&a.label, a.returns.clone(), true));
     }
     same_types(schema, &Schema::new(fields))
+}
+
+fn top_n(spec: &TopNSpec, input: &Schema, schema: &Schema) -> Check {
+    keys(&spec.keys, input)?;
+    ensure!(spec.limit > 0, "the first 0 rows are none");
+    let beyond = spec.order.iter().find(|o| o.column >= input.fields().len());
+    ensure!(beyond.is_none(), "a column of the order is missing");
+    let fields = input.fields().iter().map(|f| f.as_ref().clone());
+    same_types(schema, &Schema::new(fields.chain([Field::new("rank", DataType::Int64, false)]).collect::<Vec<_>>()))
 }
 
 fn over(spec: &OverSpec, input: &Schema, schema: &Schema) -> Check {
@@ -230,6 +246,12 @@ fn over(spec: &OverSpec, input: &Schema, schema: &Schema) -> Check {
         let (start, end) = (f.start_ms, f.end_ms);
         ensure!(end >= 0, "a frame ends {} ms behind the current row", -end);
         ensure!(start >= end, "a frame from {start} ms to {end} ms before the current row is empty");
+        if let Some(r) = f.rows {
+            ensure!(r.first >= r.last, "a frame from {} to {} rows before the current one is empty", r.first, r.last);
+        }
+        ensure!(f.rows.is_none() || end == 0, "a frame of rows ends {end} ms before the current row");
+        let excludes = f.without_current;
+        ensure!(!excludes || (end == 0 && f.rows.is_none()), "a frame without its row must reach up to that row");
     }
     let mut fields: Vec<Field> = input.fields().iter().map(|f| f.as_ref().clone()).collect();
     for call in &spec.calls {

@@ -3,7 +3,7 @@
 use crate::StateBound;
 use crate::intervals::show_ms;
 use highwater_engine::expr::Expr;
-use highwater_engine::graph::{Aggregate, Emission, Node, OverSpec, Step, WindowKind, WindowSpec};
+use highwater_engine::graph::{Aggregate, Emission, Node, OverSpec, Step, TopNSpec, WindowKind, WindowSpec};
 
 /// The bound of every stateful step.
 pub(crate) fn state(nodes: &[Node]) -> Vec<StateBound> {
@@ -11,6 +11,7 @@ pub(crate) fn state(nodes: &[Node]) -> Vec<StateBound> {
         let text = match &n.step {
             Step::Window(w) => window(n, w),
             Step::Over(o) => over(nodes, n, o),
+            Step::TopN(t) => top_n(nodes, n, t),
             _ => return None,
         };
         Some(StateBound { node: i, name: n.name.clone(), text })
@@ -35,6 +36,12 @@ fn window(n: &Node, w: &WindowSpec) -> String {
         return format!("per open session (gap {}): one row{per}{values}", show_ms(gap_ms));
     }
     format!("{windows} of {}: one row{per}{values}", show_ms(size_ms))
+}
+
+fn top_n(nodes: &[Node], n: &Node, t: &TopNSpec) -> String {
+    let input = &nodes[n.inputs[0]].schema;
+    let keys: Vec<&str> = t.keys.iter().map(|k| input.field(*k).name().as_str()).collect();
+    format!("per {} of an open window: at most {} rows", keys.join(", "), t.limit)
 }
 
 fn over(nodes: &[Node], n: &Node, o: &OverSpec) -> String {
@@ -80,7 +87,7 @@ fn of_node(n: &Node, all: &[Reach]) -> Reach {
         });
         max
     };
-    let reads = |a: &Aggregate| a.argument.iter().chain(&a.filter).map(|c| input.columns[*c]).max().unwrap_or(0);
+    let reads = |a: &Aggregate| a.columns().map(|c| input.columns[c]).max().unwrap_or(0);
     let keys = |k: &[usize]| k.iter().map(|c| input.columns[*c]).max().unwrap_or(0).max(input.rows);
     match &n.step {
         Step::Map(m) => {
@@ -95,6 +102,12 @@ fn of_node(n: &Node, all: &[Reach]) -> Reach {
             columns.extend(o.calls.iter().map(call));
             columns.resize(width, input.rows);
             Reach { columns, rows: input.rows }
+        }
+        Step::TopN(t) => {
+            let order = t.order.iter().map(|o| input.columns[o.column]).max().unwrap_or(0);
+            let rows = keys(&t.keys).max(order);
+            let columns = input.columns.iter().map(|c| rows.max(*c)).chain([rows]).collect();
+            Reach { columns, rows }
         }
         Step::Window(w) => {
             let reads = w.aggregates.iter().map(reads).max().unwrap_or(0);

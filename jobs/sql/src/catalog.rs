@@ -49,6 +49,7 @@ pub(crate) struct Catalog {
 impl Catalog {
     pub fn new() -> Self {
         let mut options = ConfigOptions::default();
+        options.sql_parser.default_null_ordering = "nulls_min".into();
         options.sql_parser.enable_ident_normalization = false;
         options.sql_parser.collect_spans = true;
         options.sql_parser.parse_float_as_decimal = true;

@@ -35,7 +35,7 @@ pub(crate) fn operands(plan: &LogicalPlan) -> Result<()> {
             e.apply(|e| {
                 match e {
                     Expr::BinaryExpr(b) => pair(b, &schema)?,
-                    Expr::WindowFunction(w) => {
+                    Expr::WindowFunction(w) if w.fun.name() != crate::functions::ROW_NUMBER => {
                         let order = w.params.order_by.first().map(|o| &o.expr);
                         let timeless = |o: &&Expr| o.get_type(&schema).is_ok_and(|t| !is_event_time(&t));
                         if let Some(o) = order.filter(timeless) {
@@ -55,7 +55,7 @@ pub(crate) fn operands(plan: &LogicalPlan) -> Result<()> {
 pub(crate) fn not_the_time(order: &Expr) -> Fault {
     let name = match order {
         Expr::Column(c) => c.name.clone(),
-        other => other.human_display().to_string(),
+        _ => "an expression".to_string(),
     };
     Fault::new(format!("OVER is ordered by the event time; {name} is not the time attribute of its rows"))
         .at(place(order))

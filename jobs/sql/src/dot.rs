@@ -31,7 +31,7 @@ fn look(step: &Step) -> &'static str {
     match step {
         Step::Source(_) => "shape=cylinder, fillcolor=\"#e8f1fb\", ",
         Step::Sink(_) => "shape=cds, fillcolor=\"#e9f7ec\", ",
-        Step::Window(_) | Step::Over(_) => "fillcolor=\"#fdf3e1\", ",
+        Step::Window(_) | Step::Over(_) | Step::TopN(_) => "fillcolor=\"#fdf3e1\", ",
         Step::Late | Step::Errors => "fillcolor=\"#fbeaea\", ",
         Step::Map(_) | Step::TimeRange(_) | Step::AssignWindow(_) | Step::Union => "",
     }
@@ -42,6 +42,7 @@ fn exchange(node: &Node, input: &Node) -> String {
     let keys = match &node.step {
         Step::Window(w) => &w.keys,
         Step::Over(o) => &o.keys,
+        Step::TopN(t) => &t.keys,
         _ => return String::new(),
     };
     let names: Vec<&str> = keys.iter().map(|k| input.schema.field(*k).name().as_str()).collect();

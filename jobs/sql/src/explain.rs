@@ -6,7 +6,7 @@ use arrow_schema::Schema;
 use highwater_engine::expr::Expr;
 use highwater_engine::graph::types::sql_type;
 use highwater_engine::graph::{
-    Emission, Frame, MapSpec, Node, OverSpec, PseudoColumn, SourceSpec, Step, WindowKind, WindowSpec,
+    Emission, Frame, MapSpec, Node, OverSpec, PseudoColumn, SourceSpec, Step, TopNSpec, WindowKind, WindowSpec,
 };
 use highwater_operators::expression::text::expression as text;
 use std::fmt::Write;
@@ -58,6 +58,7 @@ pub(crate) fn described(n: &Node, nodes: &[Node]) -> (String, Vec<String>) {
         Step::AssignWindow(w) => (format!("windows {}", window_kind(w)), vec![]),
         Step::Window(w) => (window_kind(&w.window), window(w, input)),
         Step::Over(o) => ("over".into(), over(o, input)),
+        Step::TopN(t) => (format!("first {}", t.limit), top_n(t, input)),
         Step::Union => ("union".into(), vec![]),
         Step::Sink(s) => (format!("sink {}{}", s.connector, if s.arrival { " at arrival" } else { "" }), vec![]),
     };
@@ -150,10 +151,30 @@ fn window(w: &WindowSpec, input: &Schema) -> Vec<String> {
     lines.into_iter().filter(|l| !l.is_empty()).collect()
 }
 
+fn top_n(t: &TopNSpec, input: &Schema) -> Vec<String> {
+    let one = |o: &highwater_engine::graph::OrderBy| {
+        let down = if o.descending { " DESC" } else { "" };
+        // Flink's NULL is the least value
+        let nulls = match (o.nulls_first, o.descending) {
+            (true, true) => " NULLS FIRST",
+            (false, false) => " NULLS LAST",
+            _ => "",
+        };
+        format!("{}{down}{nulls}", input.field(o.column).name())
+    };
+    let order: Vec<String> = t.order.iter().map(one).collect();
+    let fires = "fires once, when W >= window_end; W_out = W";
+    vec![exchange(&t.keys, input), format!("order {}", order.join(", ")), fires.into()]
+}
+
 fn frame(f: &Frame) -> String {
+    if let Some(r) = f.rows {
+        let end = if r.last == 0 { "current row".into() } else { format!("{} rows preceding", r.last) };
+        return format!("{} rows preceding to {end}, none older than {}", r.first, show_ms(f.start_ms));
+    }
     let end = if f.end_ms == 0 { "current row".into() } else { format!("{} preceding", show_ms(f.end_ms)) };
     let start = if f.start_ms == 0 { "current row".into() } else { format!("{} preceding", show_ms(f.start_ms)) };
-    format!("{start} to {end}")
+    format!("{start} to {end}{}", if f.without_current { ", without it" } else { "" })
 }
 
 fn over(o: &OverSpec, input: &Schema) -> Vec<String> {

@@ -1,17 +1,31 @@
 //! Window specifications of OVER, checked on the syntax tree where every part has its place.
 //!
 //! Accepted: `PARTITION BY …` `ORDER BY` the event time `RANGE BETWEEN INTERVAL … PRECEDING AND {CURRENT ROW | INTERVAL …
-//! PRECEDING}`. Everything else has no bound on its state, or looks into the future, or comes in a later version.
+//! PRECEDING}`, and `ROWS BETWEEN n PRECEDING AND {CURRENT ROW | m PRECEDING}`. Everything else has no bound on its state,
+//! or looks into the future, or comes in a later version.
+//!
+//! The parser knows no `EXCLUDE`. [`exclusion`] takes it out of the tokens: `EXCLUDE GROUP` behind `CURRENT ROW` is a frame
+//! that ends 1 ms before it, as event times are milliseconds; `EXCLUDE CURRENT ROW` leaves a bound of
+//! [`WITHOUT_CURRENT_NS`], which no text can say.
 
 use crate::ddl::place;
 use crate::diagnostic::{Fault, Result, Span};
 use crate::intervals::{Constant, evaluate_ms, normal};
-use sqlparser::ast::{Expr, WindowFrameBound, WindowFrameUnits, WindowSpec};
+use crate::tokens::is_word;
+use sqlparser::ast::{self, Expr, Value, WindowFrameBound, WindowFrameUnits, WindowSpec};
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+
+/// The upper bound of a frame that reaches up to the current row, but without it.
+pub(crate) const WITHOUT_CURRENT_NS: i64 = 1;
+/// What stands for it in the text.
+const WITHOUT_CURRENT: &str = "__without_current_row";
+/// Rows that a ROWS frame may span: they are scanned for every answer of a busy key.
+const ROWS_MAX: i64 = 10_000;
 
 const HINT: &str = "like RANGE BETWEEN INTERVAL '1' HOUR PRECEDING AND CURRENT ROW";
 
-/// The faults of a window; its bounds become plain intervals.
-pub(crate) fn check(spec: &mut WindowSpec, at: Option<Span>) -> Vec<Fault> {
+/// The faults of a window; its bounds become plain intervals. `unframed`: the function takes no frame.
+pub(crate) fn check(spec: &mut WindowSpec, unframed: bool, at: Option<Span>) -> Vec<Fault> {
     let mut faults = Vec::new();
     let inherits = spec.window_name.is_some();
     match spec.order_by.as_slice() {
@@ -29,7 +43,7 @@ pub(crate) fn check(spec: &mut WindowSpec, at: Option<Span>) -> Vec<Fault> {
         }
     }
     match &mut spec.window_frame {
-        None if inherits => {}
+        None if inherits || unframed => {}
         None => {
             let what = "the frame has no lower bound (the default is UNBOUNDED PRECEDING): state without bound";
             faults.push(Fault::new(what).at(at).hint(HINT));
@@ -53,16 +67,17 @@ pub(crate) fn check(spec: &mut WindowSpec, at: Option<Span>) -> Vec<Fault> {
     faults
 }
 
-/// Milliseconds before the current row.
+/// Milliseconds, or rows, before the current row.
 fn bound(units: WindowFrameUnits, b: &mut WindowFrameBound, at: Option<Span>) -> Result<i64> {
-    if units != WindowFrameUnits::Range {
-        let unbounded = matches!(b, WindowFrameBound::Preceding(None));
-        let what = if unbounded {
-            format!("{units} UNBOUNDED PRECEDING keeps every row: state without bound")
-        } else {
-            format!("{units} frames are not supported in this version")
-        };
-        return Err(Fault::new(what).at(at).hint(HINT));
+    match units {
+        WindowFrameUnits::Range => {}
+        WindowFrameUnits::Rows if !matches!(b, WindowFrameBound::Preceding(None) | WindowFrameBound::Following(_)) => {
+            return rows(b, at);
+        }
+        WindowFrameUnits::Groups => {
+            return Err(Fault::new("GROUPS frames are not supported; RANGE and ROWS are").at(at).hint(HINT));
+        }
+        WindowFrameUnits::Rows => {}
     }
     match b {
         WindowFrameBound::CurrentRow => Ok(0),
@@ -72,6 +87,17 @@ fn bound(units: WindowFrameUnits, b: &mut WindowFrameBound, at: Option<Span>) ->
         WindowFrameBound::Following(_) => {
             let hint = "frames end at the current row or before it";
             Err(Fault::new("FOLLOWING looks into the future").at(at).hint(hint))
+        }
+        WindowFrameBound::Preceding(Some(e)) if is_marker(e) => {
+            let value = Value::SingleQuotedString(format!("{WITHOUT_CURRENT_NS} nanoseconds")).into();
+            **e = Expr::Interval(ast::Interval {
+                value: Box::new(Expr::Value(value)),
+                leading_field: None,
+                leading_precision: None,
+                last_field: None,
+                fractional_seconds_precision: None,
+            });
+            Ok(0)
         }
         WindowFrameBound::Preceding(Some(e)) => {
             let ms = evaluate_ms(e).map_err(|f| unit_missing(f, e).at(at))?;
@@ -83,6 +109,84 @@ fn bound(units: WindowFrameUnits, b: &mut WindowFrameBound, at: Option<Span>) ->
             Ok(ms)
         }
     }
+}
+
+/// Rows before the current row.
+fn rows(b: &mut WindowFrameBound, at: Option<Span>) -> Result<i64> {
+    let WindowFrameBound::Preceding(Some(e)) = b else { return Ok(0) };
+    if is_marker(e) {
+        **e = Expr::Value(Value::Number("1".into(), false).into());
+    }
+    let number = match e.as_ref() {
+        Expr::Value(v) => match &v.value {
+            Value::Number(n, _) => n.parse::<i64>().ok(),
+            _ => None,
+        },
+        _ => None,
+    };
+    match number {
+        Some(n) if n <= ROWS_MAX => Ok(n),
+        Some(n) => {
+            let what = format!("a frame of {n} ROWS; the limit is {ROWS_MAX}");
+            Err(Fault::new(what).at(place(e.as_ref()).or(at)).hint("a RANGE frame may hold any number of rows"))
+        }
+        None => {
+            let what = format!("ROWS {e} PRECEDING: expected a number of rows");
+            Err(Fault::new(what).at(place(e.as_ref()).or(at)).hint("a length of time belongs to RANGE"))
+        }
+    }
+}
+
+fn is_marker(e: &Expr) -> bool {
+    matches!(e, Expr::Identifier(i) if i.value == WITHOUT_CURRENT)
+}
+
+/// Takes the `EXCLUDE` at token `i` out of its frame.
+pub(crate) fn exclusion(tokens: &mut Vec<TokenWithSpan>, i: usize) -> Result<()> {
+    let at = Span::of(tokens[i].span);
+    let word = |j: usize, w: &str| tokens.get(j).is_some_and(|t| is_word(&t.token, w));
+    let of_rows = (0..i).rev().find_map(|j| match () {
+        () if word(j, "RANGE") => Some(false),
+        () if word(j, "ROWS") => Some(true),
+        () => None,
+    });
+    let (what, length) = match () {
+        () if word(i + 1, "NO") && word(i + 2, "OTHERS") => ("NO OTHERS", 3),
+        () if word(i + 1, "CURRENT") && word(i + 2, "ROW") => ("CURRENT ROW", 3),
+        () if word(i + 1, "GROUP") => ("GROUP", 2),
+        () if word(i + 1, "TIES") => ("TIES", 2),
+        () => {
+            let what = "expected CURRENT ROW, GROUP or NO OTHERS behind EXCLUDE";
+            return Err(Fault::new(what).at(at));
+        }
+    };
+    let up_to_current = word(i - 2, "CURRENT") && word(i - 1, "ROW");
+    let bound = match what {
+        "NO OTHERS" => None,
+        "TIES" => {
+            let hint =
+                "EXCLUDE GROUP leaves the peers out, and the current row; EXCLUDE CURRENT ROW leaves out that alone";
+            return Err(Fault::new("EXCLUDE TIES is not supported").at(at).hint(hint));
+        }
+        _ if !up_to_current => {
+            let what = format!("the frame ends before the current row: EXCLUDE {what} excludes nothing");
+            return Err(Fault::new(what).at(at).hint("leave it out"));
+        }
+        "GROUP" if of_rows == Some(true) => {
+            let hint = "ROWS BETWEEN n PRECEDING AND 1 PRECEDING leaves the current row out";
+            return Err(Fault::new("EXCLUDE GROUP in a frame of ROWS is not supported").at(at).hint(hint));
+        }
+        "GROUP" => Some("INTERVAL '0.001' SECOND PRECEDING".to_string()),
+        _ => Some(format!("{WITHOUT_CURRENT} PRECEDING")),
+    };
+    let from = if bound.is_some() { i - 2 } else { i };
+    let place = tokens[i].span;
+    let bound = bound.unwrap_or_default();
+    let mut made = Tokenizer::new(&crate::dialect::Flink, &bound).tokenize().unwrap_or_default();
+    made.retain(|t| !matches!(t, Token::Whitespace(_)));
+    let made: Vec<TokenWithSpan> = made.into_iter().map(|t| TokenWithSpan::new(t, place)).collect();
+    tokens.splice(from..i + length, made);
+    Ok(())
 }
 
 fn unit_missing(fault: Fault, e: &Expr) -> Fault {

@@ -36,7 +36,7 @@ pub(crate) fn arithmetic(name: &str) -> Option<BinaryOp> {
 }
 
 /// Aggregates and their names.
-const AGGREGATES: [(&str, AggregateFunction); 8] = [
+const AGGREGATES: [(&str, AggregateFunction); 23] = [
     ("count", AggregateFunction::Count),
     ("sum", AggregateFunction::Sum),
     ("avg", AggregateFunction::Avg),
@@ -44,26 +44,32 @@ const AGGREGATES: [(&str, AggregateFunction); 8] = [
     ("max", AggregateFunction::Max),
     ("stddev", AggregateFunction::StddevSamp),
     ("stddev_samp", AggregateFunction::StddevSamp),
+    ("stddev_pop", AggregateFunction::StddevPop),
+    ("variance", AggregateFunction::VarSamp),
+    ("var_samp", AggregateFunction::VarSamp),
+    ("var_pop", AggregateFunction::VarPop),
+    ("bool_and", AggregateFunction::BoolAnd),
+    ("every", AggregateFunction::BoolAnd),
+    ("bool_or", AggregateFunction::BoolOr),
+    // in capitals: the planner takes these names for functions of its own
+    ("FIRST_VALUE", AggregateFunction::FirstValue),
+    ("LAST_VALUE", AggregateFunction::LastValue),
+    ("NTH_VALUE", AggregateFunction::NthValue { n: 1 }),
+    ("lag", AggregateFunction::Lag { offset: 1 }),
+    ("arg_min", AggregateFunction::ArgMin),
+    ("min_by", AggregateFunction::ArgMin),
+    ("arg_max", AggregateFunction::ArgMax),
+    ("max_by", AggregateFunction::ArgMax),
     ("mean", AggregateFunction::Avg),
 ];
 
 /// Window functions that Flink has and this version has not.
-pub(crate) const LATER: [&str; 20] = [
-    "row_number",
+pub(crate) const LATER: [&str; 10] = [
     "rank",
     "dense_rank",
-    "lag",
-    "lead",
-    "first_value",
-    "last_value",
-    "nth_value",
     "ntile",
     "percent_rank",
     "cume_dist",
-    "stddev_pop",
-    "var_pop",
-    "var_samp",
-    "variance",
     "listagg",
     "collect",
     "percentile",
@@ -101,15 +107,18 @@ impl Functions {
         scalars.push(Arc::new(ScalarUDF::from(Marker { signature: Signature::user_defined(Volatility::Volatile) })));
         let stub = |&(name, function): &(&'static str, AggregateFunction)| {
             let signature = Signature::user_defined(Volatility::Immutable);
-            Arc::new(AggregateUDF::new_from_impl(Aggregate { name, kind: function as u8, signature }))
+            Arc::new(AggregateUDF::new_from_impl(Aggregate { name, function, signature }))
         };
-        Self { scalars, aggregates: AGGREGATES.iter().filter(|(n, _)| *n != "mean").map(stub).collect() }
+        let mut aggregates: Vec<_> = AGGREGATES.iter().filter(|(n, _)| *n != "mean").map(stub).collect();
+        let signature = Signature::nullary(Volatility::Immutable);
+        aggregates.push(Arc::new(AggregateUDF::new_from_impl(RowNumber { signature })));
+        Self { scalars, aggregates }
     }
     pub fn scalar(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         self.scalars.iter().find(|u| u.name() == name || u.aliases().iter().any(|a| a == name)).cloned()
     }
     pub fn aggregate(&self, name: &str) -> Option<Arc<AggregateUDF>> {
-        self.aggregates.iter().find(|u| u.name() == name).cloned()
+        self.aggregates.iter().find(|u| u.name().eq_ignore_ascii_case(name)).cloned()
     }
     /// Names for "the nearest is".
     pub fn names(&self) -> impl Iterator<Item = &str> {
@@ -124,7 +133,7 @@ impl Functions {
 
 /// The aggregate of a planned call.
 pub(crate) fn aggregate_function(name: &str) -> Option<AggregateFunction> {
-    AGGREGATES.iter().find(|(n, _)| *n == name).map(|(_, f)| *f)
+    AGGREGATES.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, f)| *f)
 }
 
 /// Flink's result type of an aggregate.
@@ -140,7 +149,7 @@ fn aggregate_type(name: &str, arg: &DataType) -> Result<DataType> {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Aggregate {
     name: &'static str,
-    kind: u8,
+    function: AggregateFunction,
     signature: Signature,
 }
 
@@ -152,15 +161,28 @@ impl AggregateUDFImpl for Aggregate {
         &self.signature
     }
     fn coerce_types(&self, args: &[DataType]) -> Result<Vec<DataType>> {
-        match args {
-            [arg] => aggregate_type(self.name, arg).map(|_| args.to_vec()),
-            _ => plan_err!("{} takes one argument, not {}", self.name.to_uppercase(), args.len()),
-        }
+        self.return_type(args).map(|_| args.to_vec())
     }
     fn return_type(&self, args: &[DataType]) -> Result<DataType> {
-        match args {
-            [arg] => aggregate_type(self.name, arg),
-            _ => plan_err!("{} takes one argument, not {}", self.name.to_uppercase(), args.len()),
+        let name = self.name.to_uppercase();
+        match (self.function, args) {
+            (AggregateFunction::Lag { .. }, [arg] | [arg, _]) | (AggregateFunction::NthValue { .. }, [arg, _]) => {
+                aggregate_type(self.name, arg)
+            }
+            (AggregateFunction::Lag { .. }, [_, _, _]) => {
+                let what = "LAG with a default value is not supported";
+                Err(Fault::new(what).hint("COALESCE(LAG(x) OVER .., value), where x is never NULL").into())
+            }
+            (AggregateFunction::Lag { .. }, _) => plan_err!("{name} takes one or two arguments, not {}", args.len()),
+            (AggregateFunction::NthValue { .. }, _) => {
+                plan_err!("{name} takes two arguments, a value and a place, not {}", args.len())
+            }
+            (AggregateFunction::ArgMin | AggregateFunction::ArgMax, [arg, _]) => aggregate_type(self.name, arg),
+            (AggregateFunction::ArgMin | AggregateFunction::ArgMax, _) => {
+                plan_err!("{name} takes two arguments, a value and what is compared, not {}", args.len())
+            }
+            (_, [arg]) => aggregate_type(self.name, arg),
+            _ => plan_err!("{name} takes one argument, not {}", args.len()),
         }
     }
     fn is_nullable(&self) -> bool {
@@ -171,6 +193,30 @@ impl AggregateUDFImpl for Aggregate {
     }
     fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         plan_err!("{} is computed by the operators", self.name)
+    }
+}
+
+/// Name of the function that numbers the rows of a key.
+pub(crate) const ROW_NUMBER: &str = "row_number";
+
+/// `ROW_NUMBER()`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct RowNumber {
+    signature: Signature,
+}
+
+impl AggregateUDFImpl for RowNumber {
+    fn name(&self) -> &str {
+        ROW_NUMBER
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Int64)
+    }
+    fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        plan_err!("ROW_NUMBER is computed by the operators")
     }
 }
 

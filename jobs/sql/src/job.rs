@@ -211,7 +211,7 @@ impl Job {
     }
 
     fn graph(self, settings: &Settings, found: &mut Findings) -> Option<PlannedJob> {
-        let mut translator = Translator::new(&self.catalog);
+        let mut translator = Translator::new(&self.catalog, settings.state_ttl_ms);
         let mut sinks: Vec<(&str, Vec<NodeId>)> = Vec::new();
         let mut whole = true;
         for (insert, at) in &self.inserts {

@@ -5,7 +5,9 @@
 
 use crate::translate::schema_of;
 use highwater_engine::expr::Expr;
-use highwater_engine::graph::{Aggregate, MapSpec, Node, NodeId, OverSpec, SourceSpec, Step, WindowSpec};
+use highwater_engine::graph::{
+    Aggregate, MapSpec, Node, NodeId, OrderBy, OverSpec, SourceSpec, Step, TopNSpec, WindowSpec,
+};
 use std::collections::BTreeSet;
 
 type Needed = BTreeSet<usize>;
@@ -47,8 +49,13 @@ fn of_input(nodes: &[Node], i: usize, own: &Needed) -> Needed {
             let results = w.keys.len() + 3;
             for (k, a) in w.aggregates.iter().enumerate().filter(|(k, _)| own.contains(&(results + k))) {
                 let _ = k;
-                found.extend(a.argument.iter().chain(&a.filter));
+                found.extend(a.columns());
             }
+            found
+        }
+        Step::TopN(t) => {
+            let mut found: Needed = own.iter().copied().filter(|c| *c < width(0)).collect();
+            found.extend(t.keys.iter().copied().chain(t.order.iter().map(|o| o.column)));
             found
         }
         Step::Over(o) => {
@@ -56,7 +63,7 @@ fn of_input(nodes: &[Node], i: usize, own: &Needed) -> Needed {
             found.extend(&o.keys);
             for k in calls_kept(o, own, width(0)) {
                 let a = &o.calls[k].aggregate;
-                found.extend(a.argument.iter().chain(&a.filter));
+                found.extend(a.columns());
             }
             found
         }
@@ -103,7 +110,7 @@ impl Moved<'_> {
     }
     fn aggregate(&self, a: &Aggregate) -> Aggregate {
         let at = |c: Option<usize>| c.map(|c| self.at(c));
-        Aggregate { argument: at(a.argument), filter: at(a.filter), ..a.clone() }
+        Aggregate { argument: at(a.argument), by: at(a.by), filter: at(a.filter), ..a.clone() }
     }
 }
 
@@ -150,6 +157,7 @@ impl Pruner<'_> {
             }
             Step::Window(w) => self.window(i, w, own),
             Step::Over(o) => self.over(i, o, own),
+            Step::TopN(t) => self.top_n(i, t, own),
         };
         let schema = schema_of(keep.iter().map(field));
         let node = self.push(Node { name: old.name.clone(), inputs, step, schema });
@@ -169,6 +177,20 @@ impl Pruner<'_> {
             aggregates: calls.iter().map(|k| to.aggregate(&w.aggregates[*k])).collect(),
         };
         (Step::Window(spec), vec![input], (0..results).chain(calls.iter().map(|k| results + k)).collect())
+    }
+
+    fn top_n(&mut self, i: usize, t: &TopNSpec, own: &Needed) -> (Step, Vec<NodeId>, Vec<usize>) {
+        let old = &self.old[i];
+        let wanted: Vec<usize> = of_input(self.old, i, own).into_iter().collect();
+        let (input, left) = self.narrowed(old.inputs[0], &wanted, &old.name);
+        let to = Moved(&left);
+        let spec = TopNSpec {
+            keys: t.keys.iter().map(|k| to.at(*k)).collect(),
+            order: t.order.iter().map(|o| OrderBy { column: to.at(o.column), ..*o }).collect(),
+            limit: t.limit,
+        };
+        let rank = self.old[old.inputs[0]].schema.fields().len();
+        (Step::TopN(spec), vec![input], left.into_iter().chain([rank]).collect())
     }
 
     fn over(&mut self, i: usize, o: &OverSpec, own: &Needed) -> (Step, Vec<NodeId>, Vec<usize>) {

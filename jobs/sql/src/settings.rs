@@ -4,7 +4,7 @@ use crate::diagnostic::{Fault, Result, nearest_text};
 use std::collections::BTreeMap;
 
 /// The keys a job may `SET`.
-pub const KEYS: [&str; 9] = [
+pub const KEYS: [&str; 10] = [
     "arrival.late-horizon",
     "arrival.quantum",
     "execution.checkpointing.interval",
@@ -13,6 +13,7 @@ pub const KEYS: [&str; 9] = [
     "pipeline.name",
     "state.dir",
     "state.hmac-key-file",
+    "table.exec.state.ttl",
     "table.local-time-zone",
 ];
 
@@ -30,6 +31,8 @@ pub struct Settings {
     pub batch_size: Option<usize>,
     /// `table.local-time-zone`; only UTC in this version.
     pub time_zone: String,
+    /// `table.exec.state.ttl`: how long, in event time, a row counts where nothing else says so: in ROWS frames and LAG.
+    pub state_ttl_ms: Option<i64>,
     /// `arrival.quantum`: Δ of the content-defined cuts of a bounded `arrival` job.
     pub arrival_quantum_ms: i64,
     /// `arrival.late-horizon`: late rows back to this far behind the watermark are answered and enter the log.
@@ -51,6 +54,7 @@ impl Settings {
             parallelism: None,
             batch_size: None,
             time_zone: "UTC".into(),
+            state_ttl_ms: None,
             arrival_quantum_ms: 1_000,
             late_horizon_ms: 3_600_000,
             checkpoint_interval_ms: 1_000,
@@ -83,6 +87,13 @@ impl Settings {
                     return Err(Fault::new(format!("table.local-time-zone '{other}' is not supported; only UTC is"))
                         .hint("TIMESTAMP_LTZ columns are instants: windows over them are cut in UTC"));
                 }
+            },
+            "table.exec.state.ttl" => match duration_ms(key, value)? {
+                0 => {
+                    return Err(Fault::new("table.exec.state.ttl of 0 keeps rows for ever: state without bound")
+                        .hint("how long a row counts, like '30 d'"));
+                }
+                ms => self.state_ttl_ms = Some(ms),
             },
             "arrival.quantum" => {
                 self.arrival_quantum_ms = duration_ms(key, value)?;
@@ -119,6 +130,7 @@ impl Settings {
             ("arrival.late-horizon".into(), crate::intervals::show_ms(self.late_horizon_ms)),
         ]);
         map.extend(self.parallelism.map(|n| ("parallelism.default".into(), n.to_string())));
+        map.extend(self.state_ttl_ms.map(|ms| ("table.exec.state.ttl".into(), crate::intervals::show_ms(ms))));
         map.extend(self.batch_size.map(|n| ("pipeline.batch-size".into(), n.to_string())));
         map
     }

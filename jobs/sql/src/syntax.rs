@@ -8,7 +8,7 @@ use crate::catalog::Catalog;
 use crate::ddl::{name, place};
 use crate::diagnostic::{Fault, Span, nearest, nearest_text};
 use crate::dialect::Flink;
-use crate::functions::{LATER, NOT_REPLAYABLE, PSEUDO};
+use crate::functions::{LATER, NOT_REPLAYABLE, PSEUDO, ROW_NUMBER};
 use crate::{frames, intervals};
 use sqlparser::ast::{self, Expr, Query, Select, SelectItem, SetExpr, TableFactor, Value, VisitMut, VisitorMut};
 use sqlparser::parser::Parser;
@@ -113,9 +113,6 @@ impl Syntax<'_> {
         if let Some(ast::Distinct::On(_)) = &s.distinct {
             self.refuse("DISTINCT ON is not supported", here, "");
         }
-        if let Some(q) = &s.qualify {
-            self.refuse("QUALIFY is not supported in this version", place(q).or(here), "filter an outer query");
-        }
         if s.top.is_some() || s.into.is_some() || s.prewhere.is_some() || s.exclude.is_some() {
             self.refuse("a clause of SELECT that Flink has not", here, "");
         }
@@ -135,7 +132,7 @@ impl Syntax<'_> {
         for ast::NamedWindowDefinition(ident, window) in &mut s.named_window {
             let at = Span::of(ident.span);
             if let ast::NamedWindowExpr::WindowSpec(spec) = window {
-                self.faults.extend(frames::check(spec, at));
+                self.faults.extend(frames::check(spec, false, at));
             }
             named.push(&ident.value);
         }
@@ -164,11 +161,6 @@ impl Syntax<'_> {
                     self.refuse("WITH ROLLUP, CUBE or TOTALS is not supported", here, "");
                 }
                 for key in keys {
-                    let grouping = matches!(key, Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_));
-                    if grouping {
-                        let hint = "write one INSERT per set of keys; they share the source";
-                        self.refuse("GROUPING SETS are not supported in this version", place(key).or(here), hint);
-                    }
                     if let Expr::Function(f) = key
                         && ["tumble", "hop", "session"].contains(&f.name.to_string().to_lowercase().as_str())
                     {
@@ -250,6 +242,8 @@ impl Syntax<'_> {
         if NOT_REPLAYABLE.contains(&lower.as_str()) && !of_a_text {
             let hint = "use the event time; results are a function of the input";
             self.refuse(format!("{upper} makes a replay differ"), at, hint);
+        } else if lower == "lead" {
+            self.refuse("LEAD looks into the future", at, "LAG looks back");
         } else if LATER.contains(&lower.as_str()) {
             self.refuse(format!("{upper} is not supported in this version"), at, "");
         } else if GROUP_WINDOWS.contains(&lower.as_str()) {
@@ -268,12 +262,51 @@ impl Syntax<'_> {
         } else if f.filter.is_some() && !aggregate {
             self.refuse(format!("{upper} is no aggregate: it takes no FILTER"), at, "");
         }
+        self.nulls(f, &lower, at);
+        if f.over.is_none() && ["nth_value", "lag"].contains(&lower.as_str()) {
+            let hint = "OVER (PARTITION BY card ORDER BY ts RANGE BETWEEN INTERVAL '30' DAY PRECEDING AND CURRENT ROW)";
+            self.refuse(format!("{upper} goes by the order of rows: it needs OVER"), at, hint);
+        }
         let clauses = matches!(&f.args, ast::FunctionArguments::List(l) if !l.clauses.is_empty());
         if clauses || !f.within_group.is_empty() || f.null_treatment.is_some() {
             self.refuse(format!("{upper}: this clause of the call is not supported"), at, "");
         }
-        if let Some(ast::WindowType::WindowSpec(spec)) = &mut f.over {
-            self.faults.extend(frames::check(spec, at));
+        if lower == ROW_NUMBER {
+            self.row_number(f, at);
+        } else if let Some(ast::WindowType::WindowSpec(spec)) = f.over.as_mut().filter(|_| aggregate) {
+            self.faults.extend(frames::check(spec, lower == "lag", at));
+        }
+    }
+
+    /// `ROW_NUMBER()` numbers the rows of a key in any order.
+    fn row_number(&mut self, f: &ast::Function, at: Option<Span>) {
+        let hint = "ROW_NUMBER() OVER (PARTITION BY window_start, window_end, .. ORDER BY price DESC)";
+        match &f.over {
+            Some(ast::WindowType::WindowSpec(spec)) if spec.window_name.is_none() => {
+                if spec.order_by.is_empty() {
+                    self.refuse("ROW_NUMBER needs ORDER BY: without an order any row is the first", at, hint);
+                }
+                if spec.window_frame.is_some() {
+                    self.refuse("ROW_NUMBER takes no frame: it numbers all rows of a key", at, "");
+                }
+            }
+            Some(_) => self.refuse("ROW_NUMBER takes its window where it stands, not by name", at, hint),
+            None => self.refuse("ROW_NUMBER needs OVER", at, hint),
+        }
+        if has_arguments(f) {
+            self.refuse("ROW_NUMBER takes no argument", at, "");
+        }
+    }
+
+    /// `IGNORE NULLS` and `RESPECT NULLS`, where they say what the function does anyway.
+    fn nulls(&mut self, f: &mut ast::Function, lower: &str, at: Option<Span>) {
+        let (own, does) = match lower {
+            "first_value" | "last_value" | "nth_value" => (ast::NullTreatment::IgnoreNulls, "skips NULL"),
+            "lag" => (ast::NullTreatment::RespectNulls, "sees every row, NULL or not"),
+            _ => return,
+        };
+        if let Some(said) = f.null_treatment.take().filter(|said| *said != own) {
+            self.refuse(format!("{} {does}: {said} is not supported", lower.to_uppercase()), at, "");
         }
     }
 

@@ -147,7 +147,7 @@ pub(crate) fn is_word(token: &Token, word: &str) -> bool {
     matches!(token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
 }
 
-/// `TIMESTAMP(p) WITH LOCAL TIME ZONE` becomes `TIMESTAMP_LTZ(p)`; `EXCLUDE` of a frame is refused.
+/// `TIMESTAMP(p) WITH LOCAL TIME ZONE` becomes `TIMESTAMP_LTZ(p)`; `EXCLUDE` of a frame becomes another bound.
 fn rewrite(tokens: &mut Vec<TokenWithSpan>) -> Result<()> {
     let mut i = 0;
     while i < tokens.len() {
@@ -159,7 +159,7 @@ fn rewrite(tokens: &mut Vec<TokenWithSpan>) -> Result<()> {
                 tokens[i].token = Token::make_word("TIMESTAMP_LTZ", None);
             }
         } else if word(i, "EXCLUDE") && i > 0 && ["ROW", "PRECEDING", "FOLLOWING"].iter().any(|w| word(i - 1, w)) {
-            return Err(Fault::new("EXCLUDE in a frame is not supported in this version").at(Span::of(tokens[i].span)));
+            crate::frames::exclusion(tokens, i)?;
         }
         i += 1;
     }

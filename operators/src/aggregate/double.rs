@@ -6,6 +6,7 @@
 //! beside the digits. Cost: some 10 ns per value.
 
 use highwater_engine::error::OperatorError;
+use highwater_engine::graph::AggregateFunction;
 use highwater_engine::state::codec::{Reader, Writer};
 
 /// Additions after which carries are settled: each adds less than 2^33 to a digit.
@@ -197,8 +198,9 @@ impl ExactSum {
         self.value() / n as f64
     }
 
-    /// STDDEV_SAMP of `n ≥ 2` values from their sum and the sum of their squares: n·Σx² − (Σx)² is exact.
-    pub fn stddev(n: u64, total: &ExactSum, squares: &ExactSum) -> f64 {
+    /// A variance or standard deviation of `n` values, enough for it, from their sum and the sum of their squares:
+    /// n·Σx² − (Σx)² is exact.
+    pub fn dispersion(function: AggregateFunction, n: u64, total: &ExactSum, squares: &ExactSum) -> f64 {
         if total.nans + total.positive_infinities + total.negative_infinities > 0 {
             return f64::NAN;
         }
@@ -207,7 +209,10 @@ impl ExactSum {
         let mut variance = product(&q, &count);
         variance.unmerge(&product(&t, &t));
         let n = n as f64;
-        (variance.value() / (n * (n - 1.0))).sqrt()
+        use AggregateFunction::{StddevPop, StddevSamp, VarPop};
+        let population = matches!(function, VarPop | StddevPop);
+        let variance = variance.value() / (n * if population { n } else { n - 1.0 });
+        if matches!(function, StddevSamp | StddevPop) { variance.sqrt() } else { variance }
     }
 
     /// Appends the sum to a snapshot.
@@ -318,7 +323,10 @@ mod tests {
             t.add(*v);
             q.add_square(*v);
         });
-        assert_eq!(ExactSum::stddev(8, &t, &q), (32.0f64 / 7.0).sqrt());
+        let of = |f| ExactSum::dispersion(f, 8, &t, &q);
+        assert_eq!(of(AggregateFunction::StddevSamp), (32.0f64 / 7.0).sqrt());
+        assert_eq!(of(AggregateFunction::VarSamp), 32.0 / 7.0);
+        assert_eq!((of(AggregateFunction::VarPop), of(AggregateFunction::StddevPop)), (4.0, 2.0));
     }
 
     proptest! {

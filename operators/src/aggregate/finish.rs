@@ -1,9 +1,9 @@
 //! From exact moments to the value of an aggregate's type, rounded once.
 //!
 //! Types are Flink's. `SUM` keeps integer types and gives DECIMAL(38, s). `AVG` of an integer type is that type,
-//! truncated toward zero; of DECIMAL(p, s) it is DECIMAL(38, max(s, 6)), half up (ties away from zero). `STDDEV` of
-//! DECIMAL is DECIMAL(38, 6), half up; "as AVG for integers": the integer type, truncated. It is computed from
-//! n·Σx² − (Σx)² by an exact integer square root, so that it is rounded once. What does not fit the result's type is
+//! truncated toward zero; of DECIMAL(p, s) it is DECIMAL(38, max(s, 6)), half up (ties away from zero). `VAR_…` and
+//! `STDDEV_…` have the types and roundings of `AVG`. They are computed from n·Σx² − (Σx)², a deviation by an exact integer
+//! square root, so that they are rounded once. What does not fit the result's type is
 //! [`Overflow`], never wrapped; so is a variance whose n·Σx², scaled, is beyond 255 bits (values of some 30 digits).
 
 use arrow::array::ArrayRef;
@@ -17,7 +17,7 @@ use highwater_engine::graph::{Aggregate, AggregateFunction};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overflow;
 
-/// Makes results of one SUM, AVG or STDDEV over integers or DECIMAL: unscaled values of the result's type.
+/// Makes results of one SUM, AVG, variance or standard deviation over integers or DECIMAL: unscaled values of the result's type.
 #[derive(Clone, Debug)]
 pub struct Finish {
     label: String,
@@ -29,8 +29,14 @@ pub struct Finish {
     shift: i32,
     /// 10^shift: what a sum is multiplied with before it is divided.
     up: u128,
-    /// Powers of ten above and below the fraction under the root.
-    under_root: Option<(u128, u128)>,
+    /// Whether a dispersion is a standard deviation, not a variance.
+    root: bool,
+    /// Whether a dispersion is divided by n, not by n − 1.
+    population: bool,
+    /// Scale of a dispersion's fraction less what n·Σx² has: the result's, twice that under a root.
+    lift: i32,
+    /// Powers of ten above and below that fraction.
+    lifted: Option<(u128, u128)>,
 }
 
 impl Finish {
@@ -47,8 +53,7 @@ impl Finish {
         let possible = match aggregate.function {
             AggregateFunction::Sum => shift == 0,
             AggregateFunction::Avg => (0..=38).contains(&shift),
-            AggregateFunction::StddevSamp => true,
-            _ => false,
+            f => f.is_dispersion(),
         };
         if !possible {
             return Err(refuse());
@@ -61,8 +66,10 @@ impl Finish {
             DataType::Decimal128(p, _) => 10i128.pow(u32::from(*p)) - 1,
             _ => return Err(refuse()),
         };
+        use AggregateFunction::{StddevPop, StddevSamp, VarPop};
+        let root = matches!(aggregate.function, StddevSamp | StddevPop);
+        let lift = if root { 2 * shift } else { i32::from(to) - 2 * i32::from(from) };
         let ten = |e: u32| 10u128.checked_pow(e);
-        let twice = 2 * shift.unsigned_abs();
         Ok(Self {
             label: aggregate.label.clone(),
             returns: returns.clone(),
@@ -70,7 +77,10 @@ impl Finish {
             integer,
             shift,
             up: ten(shift.unsigned_abs()).unwrap_or(0),
-            under_root: ten(twice).map(|p| if shift >= 0 { (p, 1) } else { (1, p) }),
+            root,
+            population: matches!(aggregate.function, StddevPop | VarPop),
+            lift,
+            lifted: ten(lift.unsigned_abs()).map(|p| if lift >= 0 { (p, 1) } else { (1, p) }),
         })
     }
 
@@ -138,48 +148,55 @@ impl Finish {
         self.fit(q.to_i128().ok_or(Overflow)?).map(Some)
     }
 
-    /// STDDEV_SAMP of `n` values from their exact sum and sum of squares; `None` (NULL) below two.
-    pub fn stddev(&self, n: u64, total: i128, squares: i256) -> Result<Option<i128>, Overflow> {
-        if n < 2 {
+    /// A variance or standard deviation of `n` values from their exact sum and sum of squares; `None` (NULL) of too few.
+    pub fn dispersion(&self, n: u64, total: i128, squares: i256) -> Result<Option<i128>, Overflow> {
+        if n < self.values_min() {
             return Ok(None);
         }
-        match self.stddev_short(n, total, squares) {
+        match self.dispersion_short(n, total, squares) {
             Some(r) => self.fit(r).map(Some),
-            None => self.stddev_wide(n, i256::from_i128(total), squares),
+            None => self.dispersion_wide(n, i256::from_i128(total), squares),
         }
     }
 
-    /// The deviation if everything fits 128 bits: the common case.
-    fn stddev_short(&self, n: u64, total: i128, squares: i256) -> Option<i128> {
+    /// Values from which a dispersion is known.
+    fn values_min(&self) -> u64 {
+        if self.population { 1 } else { 2 }
+    }
+
+    /// The dispersion if everything fits 128 bits: the common case.
+    fn dispersion_short(&self, n: u64, total: i128, squares: i256) -> Option<i128> {
         let n = u128::from(n);
         let squares = squares.to_i128()?.unsigned_abs();
         let total = total.unsigned_abs();
         let variance = n.checked_mul(squares)?.checked_sub(total.checked_mul(total)?)?;
-        let below = n.checked_mul(n - 1)?;
+        let below = n.checked_mul(if self.population { n } else { n - 1 })?;
         if self.integer && self.shift == 0 {
-            return i128::try_from((variance / below).isqrt()).ok();
+            let whole = variance / below;
+            return i128::try_from(if self.root { whole.isqrt() } else { whole }).ok();
         }
-        let (up, down) = self.under_root?;
-        let above = variance.checked_mul(4)?.checked_mul(up)?;
-        let twice = (above / below.checked_mul(down)?).isqrt();
-        i128::try_from(self.half(twice)).ok()
+        let (up, down) = self.lifted?;
+        let above = variance.checked_mul(if self.root { 4 } else { 2 })?.checked_mul(up)?;
+        let twice = above / below.checked_mul(down)?;
+        i128::try_from(self.half(if self.root { twice.isqrt() } else { twice })).ok()
     }
 
-    /// [`Finish::stddev`] in 256 bits.
-    pub fn stddev_wide(&self, n: u64, total: i256, squares: i256) -> Result<Option<i128>, Overflow> {
-        if n < 2 {
+    /// [`Finish::dispersion`] in 256 bits.
+    pub fn dispersion_wide(&self, n: u64, total: i256, squares: i256) -> Result<Option<i128>, Overflow> {
+        if n < self.values_min() {
             return Ok(None);
         }
         let attempt = || -> Option<i128> {
             let n = i256::from_i128(i128::from(n));
             let variance = n.checked_mul(squares)?.checked_sub(total.checked_mul(total)?)?;
-            let below = n.checked_mul(n.wrapping_sub(i256::ONE))?;
-            let (up, down) = match self.shift {
-                s if s >= 0 => (ten_to(2 * s as u32).ok()?, i256::ONE),
-                s => (i256::ONE, ten_to(2 * s.unsigned_abs()).ok()?),
+            let below = n.checked_mul(if self.population { n } else { n.wrapping_sub(i256::ONE) })?;
+            let (up, down) = match self.lift {
+                s if s >= 0 => (ten_to(s as u32).ok()?, i256::ONE),
+                s => (i256::ONE, ten_to(s.unsigned_abs()).ok()?),
             };
-            let above = variance.checked_mul(i256::from_i128(4))?.checked_mul(up)?;
-            let twice = root(above.checked_div(below.checked_mul(down)?)?);
+            let above = variance.checked_mul(i256::from_i128(if self.root { 4 } else { 2 }))?.checked_mul(up)?;
+            let twice = above.checked_div(below.checked_mul(down)?)?;
+            let twice = if self.root { root(twice) } else { u128::try_from(twice.to_i128()?).ok()? };
             i128::try_from(self.half(twice)).ok()
         };
         self.fit(attempt().ok_or(Overflow)?).map(Some)
@@ -249,10 +266,10 @@ mod tests {
 
     fn finish(function: AggregateFunction, argument: DataType, returns: DataType) -> Finish {
         let label = "f(x)".to_owned();
-        let a = Aggregate { function, argument: Some(0), distinct: false, filter: None, returns, label };
+        let a = Aggregate { function, argument: Some(0), by: None, distinct: false, filter: None, returns, label };
         Finish::new(&a, &argument).unwrap()
     }
-    use AggregateFunction::{Avg, StddevSamp, Sum};
+    use AggregateFunction::{Avg, StddevPop, StddevSamp, Sum, VarPop, VarSamp};
     use DataType::{Decimal128, Int32, Int64};
 
     #[test]
@@ -282,14 +299,32 @@ mod tests {
         // 2, 4, 4, 4, 5, 5, 7, 9: variance 32/7; sqrt = 2.1380899…
         let (n, total, squares) = (8, 40, i256::from_i128(232));
         let dec = |s: i8| finish(StddevSamp, Decimal128(12, s), Decimal128(38, 6));
-        assert_eq!(dec(0).stddev(n, total, squares), Ok(Some(2_138_090)));
+        assert_eq!(dec(0).dispersion(n, total, squares), Ok(Some(2_138_090)));
         // the same series in cents is a hundredth of it
-        assert_eq!(dec(2).stddev(n, total, squares), Ok(Some(21_381)));
+        assert_eq!(dec(2).dispersion(n, total, squares), Ok(Some(21_381)));
         // with 8 decimals: 0.0000000213.. rounds to 0
-        assert_eq!(dec(8).stddev(n, total, squares), Ok(Some(0)));
-        assert_eq!(finish(StddevSamp, Int64, Int64).stddev(n, total, squares), Ok(Some(2)));
-        assert_eq!(dec(2).stddev(1, 5, i256::from_i128(25)), Ok(None));
-        assert_eq!(dec(2).stddev(2, 10, i256::from_i128(50)), Ok(Some(0)));
+        assert_eq!(dec(8).dispersion(n, total, squares), Ok(Some(0)));
+        assert_eq!(finish(StddevSamp, Int64, Int64).dispersion(n, total, squares), Ok(Some(2)));
+        assert_eq!(dec(2).dispersion(1, 5, i256::from_i128(25)), Ok(None));
+        assert_eq!(dec(2).dispersion(2, 10, i256::from_i128(50)), Ok(Some(0)));
+    }
+
+    #[test]
+    fn variances_of_known_series() {
+        // 2, 4, 4, 4, 5, 5, 7, 9: Σ(x − 5)² = 32; of the population 32/8 = 4, of the sample 32/7 = 4.571428…
+        let (n, total, squares) = (8, 40, i256::from_i128(232));
+        let of = |f, s: i8| finish(f, Decimal128(12, s), Decimal128(38, s.max(6)));
+        assert_eq!(of(VarPop, 0).dispersion(n, total, squares), Ok(Some(4_000_000)));
+        assert_eq!(of(StddevPop, 0).dispersion(n, total, squares), Ok(Some(2_000_000)));
+        assert_eq!(of(VarSamp, 0).dispersion(n, total, squares), Ok(Some(4_571_429)));
+        // in cents: 0.0004571428…
+        assert_eq!(of(VarSamp, 2).dispersion(n, total, squares), Ok(Some(457)));
+        // in units of 10^-8: 4.57 · 10^-16 rounds to 0 of 8 decimals
+        assert_eq!(of(VarSamp, 8).dispersion(n, total, squares), Ok(Some(0)));
+        assert_eq!(finish(VarSamp, Int64, Int64).dispersion(n, total, squares), Ok(Some(4)), "truncated");
+        assert_eq!(of(VarPop, 2).dispersion(1, 5, i256::from_i128(25)), Ok(Some(0)));
+        assert_eq!(of(VarSamp, 2).dispersion(1, 5, i256::from_i128(25)), Ok(None));
+        assert_eq!(of(StddevPop, 2).dispersion(0, 0, i256::ZERO), Ok(None));
     }
 
     #[test]
@@ -304,7 +339,15 @@ mod tests {
     #[test]
     fn types_that_do_not_meet_are_refused() {
         let label = "SUM(x)".to_owned();
-        let a = |r| Aggregate { function: Sum, argument: Some(0), distinct: false, filter: None, returns: r, label };
+        let a = |r| Aggregate {
+            function: Sum,
+            argument: Some(0),
+            by: None,
+            distinct: false,
+            filter: None,
+            returns: r,
+            label,
+        };
         assert!(Finish::new(&a(Decimal128(38, 3)), &Decimal128(12, 2)).is_err());
     }
 
@@ -315,8 +358,10 @@ mod tests {
             let total: i128 = values.iter().map(|v| i128::from(*v)).sum();
             let squares: i128 = values.iter().map(|v| i128::from(*v) * i128::from(*v)).sum();
             let (t, q) = (i256::from_i128(total), i256::from_i128(squares));
-            for f in [finish(StddevSamp, Decimal128(18, s), Decimal128(38, 6)), finish(StddevSamp, Int64, Int64)] {
-                prop_assert_eq!(f.stddev(n, total, q), f.stddev_wide(n, t, q));
+            for function in [StddevSamp, StddevPop, VarSamp, VarPop] {
+                for f in [finish(function, Decimal128(18, s), Decimal128(38, 6)), finish(function, Int64, Int64)] {
+                    prop_assert_eq!(f.dispersion(n, total, q), f.dispersion_wide(n, t, q));
+                }
             }
             let avg = finish(Avg, Decimal128(18, s), Decimal128(38, s.max(6)));
             prop_assert_eq!(avg.avg(n, total), avg.avg_wide(n, t));
@@ -329,7 +374,7 @@ mod tests {
             let total: i128 = values.iter().map(|v| i128::from(*v)).sum();
             let squares: i128 = values.iter().map(|v| i128::from(*v).pow(2)).sum();
             let f = finish(StddevSamp, Decimal128(18, 0), Decimal128(38, 6));
-            let r = f.stddev(n as u64, total, i256::from_i128(squares)).unwrap().unwrap();
+            let r = f.dispersion(n as u64, total, i256::from_i128(squares)).unwrap().unwrap();
             let (above, below) = (4 * (n * squares - total * total) * 10i128.pow(12), n * (n - 1));
             prop_assert!(r == 0 || (2 * r - 1).pow(2) * below <= above);
             prop_assert!((2 * r + 1).pow(2) * below > above);

@@ -41,7 +41,7 @@ impl Answers {
     /// No answers yet.
     pub fn new(plan: &Plan) -> Self {
         let column = |c: &Call| match (&c.result, Kind::of(&c.returns), &c.returns) {
-            (CallResult::Sum(_) | CallResult::Avg(_) | CallResult::Stddev(_), ..) | (_, Some(Kind::Wide), _) => {
+            (CallResult::Sum(_) | CallResult::Avg(_) | CallResult::Dispersion(_), ..) | (_, Some(Kind::Wide), _) => {
                 Column::Numbers(Vec::new(), NullBufferBuilder::new(0))
             }
             (_, _, DataType::Utf8) => Column::Text(StringBuilder::new()),
@@ -111,7 +111,7 @@ impl Column {
             }
             CallResult::Min => totals.min,
             CallResult::Max => totals.max,
-            CallResult::Sum(ref f) | CallResult::Avg(ref f) | CallResult::Stddev(ref f) => {
+            CallResult::Sum(ref f) | CallResult::Avg(ref f) | CallResult::Dispersion(ref f) => {
                 match moment(call, f, totals).map_err(|Overflow| CallOverflow(call, f))? {
                     Some(v) => self.push_number(v),
                     None => self.push_null(),
@@ -182,7 +182,7 @@ fn replace<T>(values: &mut Vec<T>) -> Vec<T> {
     std::mem::replace(values, room)
 }
 
-/// SUM, AVG or STDDEV of at least one value.
+/// SUM, AVG or a dispersion of at least one value.
 #[inline(always)]
 fn moment(call: &Call, f: &Finish, totals: &Totals) -> Result<Option<i128>, Overflow> {
     let (m, n) = (&totals.moments, totals.moments.n as u64);
@@ -191,8 +191,8 @@ fn moment(call: &Call, f: &Finish, totals: &Totals) -> Result<Option<i128>, Over
         (CallResult::Sum(_), true) => f.sum_wide(totals.wide.sum).map(Some),
         (CallResult::Avg(_), false) => f.avg(n, m.sum),
         (CallResult::Avg(_), true) => f.avg_wide(n, totals.wide.sum),
-        (CallResult::Stddev(_), false) => f.stddev(n, m.sum, totals.wide.squares),
-        (CallResult::Stddev(_), true) => f.stddev_wide(n, totals.wide.sum, totals.wide.squares),
+        (CallResult::Dispersion(_), false) => f.dispersion(n, m.sum, totals.wide.squares),
+        (CallResult::Dispersion(_), true) => f.dispersion_wide(n, totals.wide.sum, totals.wide.squares),
         _ => Ok(None),
     }
 }

@@ -10,6 +10,7 @@ use super::keys::{Head, Key, KeyTable, State};
 use super::lane::Kind;
 use super::long::LongLog;
 use super::measure::{Entries, SQUARED_MAX, Totals, scan, wide};
+use super::pick::{self, Turn};
 use super::plan::{Plan, TIME, Value};
 use super::small::{self, Small};
 use crate::prefetch::prefetch;
@@ -323,29 +324,36 @@ impl Logs {
         match self.squared.iter().find(too_large) {
             None => Ok(()),
             Some(w) => Err(OperatorError::new(format!(
-                "STDDEV of {} (unscaled): squares of such values do not add up exactly; CAST its argument to a DECIMAL \
+                "a variance of {} (unscaled): squares of such values do not add up exactly; CAST its argument to a DECIMAL \
                  of at most 35 digits",
                 wide(entry[*w], entry[*w + 1])
             ))),
         }
     }
 
-    /// Measures every frame of a row at `time` of the key at `place`.
+    /// Measures every frame of the row of the key at `place` whose turn it is.
     #[inline(always)]
-    pub fn measure(&mut self, place: usize, time: i64, to: &mut [Totals]) {
+    pub fn measure(&mut self, place: usize, turn: Turn, to: &mut [Totals]) {
         let head = self.table.head(place);
         if head.state() == State::Long {
             let log = self.longs[head.at as usize].as_mut().expect("a long log exists while its key does");
-            return log.measure(&self.plan, &self.names, time, to);
+            log.measure(&self.plan, &self.names, turn.time, to);
+            if self.plan.by_place {
+                pick::answer(&**log, &self.plan, &self.names, turn, to);
+            }
+            return;
         }
         let entries = Small::new(&self.arena, head);
         let times = entries.lane(TIME);
         for frame in &self.plan.frames {
-            let (lo, hi) = frame.edges(time);
+            let (lo, hi) = frame.edges(turn.time);
             let (from, end) = between(times, lo, hi);
             for (i, m) in frame.measures.iter().enumerate() {
                 scan(&self.plan, &self.names, &entries, m, from..end, &mut to[frame.first + i]);
             }
+        }
+        if self.plan.by_place {
+            pick::answer(&entries, &self.plan, &self.names, turn, to);
         }
     }
 

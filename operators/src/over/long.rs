@@ -12,6 +12,7 @@ use super::lasts::{Last, Lasts};
 use super::measure::{Entries, Moments, Totals, WideMoments};
 use super::plan::{Distinct, Plan, TIME};
 use crate::prefetch::{prefetch, prefetch_all};
+use std::ops::Range;
 
 /// The entries of a long log, entry by entry: the words of the plan, then for each distinct input the event times of the
 /// previous and the next occurrence. What was forgotten stays at the front until it is half of all.
@@ -67,7 +68,7 @@ impl Rows {
 
     /// Number of entries that are not later than `time`.
     #[inline(always)]
-    fn not_after(&self, time: i64) -> usize {
+    pub fn not_after(&self, time: i64) -> usize {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = (low + high) / 2;
@@ -202,9 +203,9 @@ impl LongLog {
         for (pyramid, e) in self.pyramids.iter_mut().zip(&plan.extrema) {
             let better = |a, b| e.better(names, a, b);
             if at == len {
-                pyramid.push(e.entry(rows, at), better);
+                pyramid.push(e.entry(rows, at, gone), better);
             } else {
-                let value = |i: u64| e.entry(rows, (i - gone) as usize);
+                let value = |i: u64| e.entry(rows, (i - gone) as usize, gone);
                 pyramid.rebuild(gone + at as u64, gone, gone + len as u64 + 1, value, better);
             }
         }
@@ -269,28 +270,38 @@ impl LongLog {
             return;
         }
         for (cursor, frame) in self.cursors.iter().zip(&plan.frames) {
-            let (rows, gone, range) = (&self.rows, self.gone, cursor.range());
+            let range = cursor.range();
             for (m, totals) in frame.measures.iter().zip(&mut to[frame.first..]) {
                 if let Some(w) = m.wide {
                     totals.wide = self.wides[w];
                 }
-                let best = |e: usize| {
-                    let extremum = &plan.extrema[e];
-                    let (from, to) = (gone + range.start as u64, gone + range.end as u64);
-                    let value = |i: u64| extremum.entry(rows, (i - gone) as usize);
-                    let better = |a, b| extremum.better(names, a, b);
-                    self.pyramids[e].best(from, to, extremum.neutral(), value, better)
-                };
+                let best = |e: usize| self.best(plan, names, e, range.clone());
                 totals.min = m.min.map_or(0, best);
                 totals.max = m.max.map_or(0, best);
             }
         }
     }
 
+    /// The best of the entries `range` for extremum `e`.
+    pub fn best(&self, plan: &Plan, names: &Interner, e: usize, range: Range<usize>) -> i128 {
+        let (extremum, rows, gone) = (&plan.extrema[e], &self.rows, self.gone);
+        let value = |i: u64| extremum.entry(rows, (i - gone) as usize, gone);
+        let better = |a, b| extremum.better(names, a, b);
+        let (from, to) = (gone + range.start as u64, gone + range.end as u64);
+        self.pyramids[e].best(from, to, extremum.neutral(), value, better)
+    }
+
+    /// The place that extremum `e`, one of [`Value::Place`](super::plan::Value::Place), finds in a range that is not empty.
+    pub fn place(&self, plan: &Plan, e: usize, range: Range<usize>) -> Option<usize> {
+        let nowhere = plan.extrema[e].neutral();
+        let found = self.best(plan, &Interner::default(), e, range);
+        (found != nowhere).then(|| (found - i128::from(self.gone)) as usize)
+    }
+
     /// Whether so many entries lie before `bound` and every frame that forgetting them is worth its cost.
     #[inline(always)]
     pub fn should_evict(&self, bound: i64) -> bool {
-        let outside = self.cursors.iter().map(|c| c.range().start).min().unwrap_or(0);
+        let outside = self.cursors.iter().map(|c| c.range().start).min().unwrap_or(self.rows.len());
         let worth = 16 + self.rows.len() / 8;
         outside > worth && self.rows.time(worth) < bound
     }

@@ -32,6 +32,7 @@ pub trait Entries {
             Value::None => 0,
             Value::Fixed { word, .. } | Value::Text(word) => i128::from(self.word(i, word)),
             Value::Wide(word) => wide(self.word(i, word), self.word(i, word + 1)),
+            Value::Place => i as i128,
         }
     }
 }
@@ -140,10 +141,14 @@ impl Extremum {
         }
     }
 
-    /// Entry `i` as this extremum sees it: neutral if it does not count.
+    /// Entry `i` as this extremum sees it: neutral if it does not count. `gone` entries were before the first.
     #[inline(always)]
-    pub fn entry(&self, entries: &impl Entries, i: usize) -> i128 {
-        if entries.counts(self.bit, i) { entries.value(self.value, i) } else { self.neutral() }
+    pub fn entry(&self, entries: &impl Entries, i: usize, gone: u64) -> i128 {
+        match self.value {
+            _ if !entries.counts(self.bit, i) => self.neutral(),
+            Value::Place => i128::from(gone) + i as i128,
+            value => entries.value(value, i),
+        }
     }
 }
 
@@ -167,7 +172,7 @@ pub fn scan(plan: &Plan, names: &Interner, log: &Small<'_>, m: &Measure, range: 
             fold(log, m, range.clone(), |i| flags[i] & b.mask != 0 && link.get(links[i]) > i - range.start, to);
         }
     }
-    let best = |e: &Extremum| range.clone().fold(e.neutral(), |best, i| e.better(names, best, e.entry(log, i)));
+    let best = |e: &Extremum| range.clone().fold(e.neutral(), |best, i| e.better(names, best, e.entry(log, i, 0)));
     if let Some(e) = m.min {
         to.min = best(&plan.extrema[e]);
     }

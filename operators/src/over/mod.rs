@@ -15,6 +15,7 @@
 //! | `waiting`, `operator`, `snapshot` | rows until their turn; the four calls; state by key group |
 //! | `keys`, `logs` | from keys to logs; forgetting; looking ahead |
 //! | `arena`, `small` | logs of at most 64 entries: a chunk each, scanned for every answer |
+//! | `order`, `pick` | the order of peers; values by their place, ROWS frames, frames without the current row |
 //! | `long`, `cursor`, `lasts`, `extrema` | longer logs: a cursor per frame, last occurrences, a pyramid per extremum |
 //! | `lane`, `intern`, `measure`, `answer` | columns to words; strings as words; words to moments; moments to columns |
 //!
@@ -36,6 +37,8 @@ mod logs;
 mod long;
 mod measure;
 mod operator;
+mod order;
+mod pick;
 mod plan;
 mod refuse;
 mod small;

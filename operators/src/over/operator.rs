@@ -4,6 +4,8 @@ use super::answer::{Answers, CallOverflow, Standing};
 use super::keys::{Key, KeyColumn, KeyTable, is_fixed};
 use super::logs::Logs;
 use super::measure::Totals;
+use super::order;
+use super::pick::Turn;
 use super::plan::{Plan, TIME};
 use super::waiting::{Held, Item, Waiting, sort_by_time};
 use crate::aggregate::describe_key;
@@ -47,6 +49,8 @@ struct Scratch {
     /// Rows answered but not yet emitted.
     answered: Vec<Item>,
     places: Vec<u32>,
+    /// For each row of a block, how many peers of its key stand behind it; empty if nothing asks for places.
+    behind: Vec<u32>,
     entry: Vec<i64>,
     totals: Vec<Totals>,
     answers: Answers,
@@ -64,8 +68,9 @@ impl Over {
             spare: Vec::new(),
             answered: Vec::new(),
             places: Vec::new(),
+            behind: Vec::new(),
             entry: vec![0; plan.words],
-            totals: vec![Totals::default(); plan.measures],
+            totals: vec![Totals::default(); plan.measures + plan.picks.len()],
             answers: Answers::new(&plan),
         };
         let logs = Logs::new(plan.clone(), KeyTable::new(fixed, null_hash), small_max);
@@ -104,6 +109,9 @@ impl Over {
     /// Answers the rows whose event time the watermark has passed.
     fn fire_final(&mut self, ripe: &mut Vec<Item>, out: &mut Output) -> Result<(), OperatorError> {
         sort_by_time(ripe, &mut self.scratch.spare);
+        if self.plan.by_place {
+            order::sort_peers(ripe, &self.waiting, &self.plan.input)?;
+        }
         let mut from = 0;
         while from < ripe.len() {
             // peers stay together
@@ -113,6 +121,9 @@ impl Over {
             }
             let block = &ripe[from..to];
             self.find_places(block);
+            if self.plan.by_place {
+                order::count_behind(block, &self.scratch.places, &mut self.scratch.behind);
+            }
             let mut at = 0;
             for peers in block.chunk_by(|a, b| a.at == b.at) {
                 let bound = peers[0].at.saturating_sub(self.plan.reach_ms);
@@ -202,7 +213,8 @@ impl Over {
         if is.is_incomplete {
             s.answers.push_nulls(&self.plan, is);
         } else {
-            self.logs.measure(s.places[i] as usize, time, &mut s.totals);
+            let behind = s.behind.get(i).map_or(0, |n| *n as usize);
+            self.logs.measure(s.places[i] as usize, Turn { time, behind }, &mut s.totals);
             let pushed = s.answers.push(&self.plan, &self.logs.names, &s.totals, is);
             if let Err(CallOverflow(call, finish)) = pushed {
                 let key = self.key_of(item);

@@ -4,6 +4,7 @@
 //! the same argument and FILTER; COUNT, SUM, AVG and STDDEV of one input over one frame read the same measure.
 
 use super::lane::Kind;
+use super::pick::{Pick, Place};
 use super::refuse::refuse;
 use crate::aggregate::Finish;
 use arrow::datatypes::{DataType, SchemaRef};
@@ -32,8 +33,14 @@ pub struct Plan {
     pub distincts: Vec<Distinct>,
     /// Extrema, by number.
     pub extrema: Vec<Extremum>,
-    /// The different frames.
+    /// The different RANGE frames.
     pub frames: Vec<FramePlan>,
+    /// The different ROWS frames.
+    pub row_frames: Vec<FramePlan>,
+    /// Values at places.
+    pub picks: Vec<Pick>,
+    /// Whether anything goes by the place of a row among those of its key.
+    pub by_place: bool,
     /// Number of measures of all frames.
     pub measures: usize,
     /// Number of measures with wide moments.
@@ -86,6 +93,8 @@ pub enum Value {
     Wide(usize),
     /// A word of the interner.
     Text(usize),
+    /// The entry's own number.
+    Place,
 }
 
 /// Occurrences of a value among the entries that count: for DISTINCT.
@@ -183,7 +192,7 @@ pub struct Measure {
 /// One result column.
 #[derive(Debug)]
 pub struct Call {
-    /// Its measure, counted over all frames.
+    /// Its measure, counted over all frames; behind all measures stand the [`Plan::picks`].
     pub measure: usize,
     /// Its frame, for errors.
     pub frame: Frame,
@@ -204,9 +213,9 @@ pub enum CallResult {
     Sum(Finish),
     /// The mean.
     Avg(Finish),
-    /// The sample standard deviation.
-    Stddev(Finish),
-    /// The least value.
+    /// A variance or standard deviation.
+    Dispersion(Finish),
+    /// The least value, or the one that was picked.
     Min,
     /// The greatest value.
     Max,
@@ -225,6 +234,9 @@ impl Plan {
             distincts: Vec::new(),
             extrema: Vec::new(),
             frames: Vec::new(),
+            row_frames: Vec::new(),
+            picks: Vec::new(),
+            by_place: spec.is_ordered(),
             measures: 0,
             wides: 0,
             calls: Vec::new(),
@@ -234,23 +246,58 @@ impl Plan {
             reach_ms: spec.frames.iter().map(|f| f.start_ms).max().unwrap_or(0),
         };
         plan.lay_out(spec);
-        plan.frames = spec.frames.iter().map(|f| FramePlan { frame: *f, measures: Vec::new(), first: 0 }).collect();
-        let places: Vec<usize> = spec.calls.iter().map(|c| plan.measure(c.frame, &c.aggregate)).collect();
-        for f in &mut plan.frames {
+        let frame = |f: &Frame| FramePlan { frame: *f, measures: Vec::new(), first: 0 };
+        plan.frames = spec.frames.iter().filter(|f| f.rows.is_none()).map(frame).collect();
+        plan.row_frames = spec.frames.iter().filter(|f| f.rows.is_some()).map(frame).collect();
+        let sources: Vec<Source> = spec.calls.iter().map(|c| plan.source(spec.frames[c.frame], &c.aggregate)).collect();
+        for f in plan.frames.iter_mut().chain(&mut plan.row_frames) {
             f.first = plan.measures;
             plan.measures += f.measures.len();
         }
-        for (call, place) in spec.calls.iter().zip(places) {
-            let frame = &plan.frames[call.frame];
+        for (call, source) in spec.calls.iter().zip(sources) {
+            let frame = spec.frames[call.frame];
+            let (measure, value) = match source {
+                Source::Pick(i) => (plan.measures + i, plan.picks[i].value),
+                Source::Measure(i) => {
+                    let f = plan.frames.iter().chain(&plan.row_frames).find(|f| f.frame == frame).expect("it was made");
+                    (f.first + i, f.measures[i].value)
+                }
+            };
             plan.calls.push(Call {
-                measure: frame.first + place,
-                frame: frame.frame,
+                measure,
+                frame,
                 result: result(&call.aggregate, input)?,
                 returns: call.aggregate.returns.clone(),
-                wide: matches!(frame.measures[place].value, Value::Wide(_)),
+                wide: matches!(value, Value::Wide(_)),
             });
         }
         Ok(plan)
+    }
+
+    /// What a call over `frame` reads.
+    fn source(&mut self, frame: Frame, a: &Aggregate) -> Source {
+        match Place::of(a.function) {
+            Some(place) => Source::Pick(self.pick(frame, place, a)),
+            None => Source::Measure(self.measure(frame, a)),
+        }
+    }
+
+    /// Position of a new pick.
+    fn pick(&mut self, frame: Frame, place: Place, a: &Aggregate) -> usize {
+        let (value, bit) = (self.value(a), self.bit(a));
+        let sought = bit.is_some() && !matches!(place, Place::Back(_));
+        let mut end = |max| self.extremum(Extremum { value: Value::Place, bit, max });
+        let ends = sought.then(|| (end(false), end(true)));
+        self.picks.push(Pick { frame, place, value, bit, ends });
+        self.picks.len() - 1
+    }
+
+    /// Position of an extremum, which is made if there is none like it.
+    fn extremum(&mut self, e: Extremum) -> usize {
+        self.extrema.iter().position(|x| *x == e).unwrap_or_else(|| {
+            self.extrema.push(e);
+            self.extrema.len() - 1
+        })
     }
 
     /// Decides which words an entry has.
@@ -354,14 +401,21 @@ impl Plan {
     }
 
     /// Position in `frame` of the measure that `a` reads, made or widened as `a` needs.
-    fn measure(&mut self, frame: usize, a: &Aggregate) -> usize {
+    fn measure(&mut self, frame: Frame, a: &Aggregate) -> usize {
         use AggregateFunction::*;
+        let extremum = match a.function {
+            Min | BoolAnd => Some(false),
+            Max | BoolOr => Some(true),
+            _ => None,
+        };
         let (value, bit) = (self.value(a), self.bit(a));
         let distinct = is_distinct(a).then(|| {
             let compared = self.compared(a);
             self.distincts.iter().position(|d| (d.lane, d.bit) == (compared, bit)).expect("laid out before")
         });
-        let measures = &mut self.frames[frame].measures;
+        let extremum = extremum.map(|max| (max, self.extremum(Extremum { value, bit, max })));
+        let of_frame = self.frames.iter_mut().chain(&mut self.row_frames).find(|f| f.frame == frame);
+        let measures = &mut of_frame.expect("every frame has a plan").measures;
         let same = |m: &Measure| {
             let values_agree = m.value == value || m.value == Value::None || value == Value::None;
             m.bit == bit && m.distinct == distinct && values_agree
@@ -375,31 +429,32 @@ impl Plan {
         if m.value == Value::None {
             m.value = value;
         }
-        let adds = matches!(a.function, Sum | Avg | StddevSamp);
+        let adds = a.function.adds();
         let is_wide = matches!(value, Value::Wide(_));
         m.sum |= adds && !is_wide;
-        m.squares |= a.function == StddevSamp;
+        m.squares |= a.function.is_dispersion();
         if (adds && is_wide) || m.squares {
             m.wide.get_or_insert_with(|| {
                 self.wides += 1;
                 self.wides - 1
             });
         }
-        if matches!(a.function, Min | Max) {
-            let e = Extremum { value, bit, max: a.function == Max };
-            let found = self.extrema.iter().position(|x| *x == e).unwrap_or_else(|| {
-                self.extrema.push(e);
-                self.extrema.len() - 1
-            });
-            *(if e.max { &mut m.max } else { &mut m.min }) = Some(found);
+        if let Some((max, e)) = extremum {
+            *(if max { &mut m.max } else { &mut m.min }) = Some(e);
         }
         i
     }
 }
 
-/// DISTINCT changes neither MIN nor MAX.
+/// What a call reads: positions in its frame's measures, and in [`Plan::picks`].
+enum Source {
+    Measure(usize),
+    Pick(usize),
+}
+
+/// DISTINCT changes no extremum, and no value at a place.
 fn is_distinct(a: &Aggregate) -> bool {
-    a.distinct && a.argument.is_some() && !matches!(a.function, AggregateFunction::Min | AggregateFunction::Max)
+    a.distinct && a.argument.is_some() && (a.function.adds() || a.function == AggregateFunction::Count)
 }
 
 /// Whether 64 values of the type always add up within an `i64`.
@@ -420,8 +475,8 @@ fn result(a: &Aggregate, input: &SchemaRef) -> Result<CallResult, BuildError> {
         AggregateFunction::Count => CallResult::Count,
         AggregateFunction::Sum => CallResult::Sum(finish()?),
         AggregateFunction::Avg => CallResult::Avg(finish()?),
-        AggregateFunction::StddevSamp => CallResult::Stddev(finish()?),
-        AggregateFunction::Min => CallResult::Min,
-        AggregateFunction::Max => CallResult::Max,
+        AggregateFunction::Max | AggregateFunction::BoolOr => CallResult::Max,
+        f if f.is_dispersion() => CallResult::Dispersion(finish()?),
+        _ => CallResult::Min,
     })
 }

@@ -11,7 +11,7 @@ use highwater_engine::graph::{Aggregate, AggregateFunction, Emission, Node, Over
 pub fn refuse(node: &Node, spec: &OverSpec, input: &SchemaRef) -> Result<(), BuildError> {
     let fail = |m: String| Err(BuildError::new(format!("{}: {m}", node.name)));
     for f in &spec.frames {
-        if f.end_ms < 0 || f.start_ms < f.end_ms {
+        if f.end_ms < 0 || f.start_ms < f.end_ms || f.rows.is_some_and(|r| r.first < r.last) {
             return fail(format!(
                 "a frame from {} ms to {} ms before a row is not a trailing frame",
                 f.start_ms, f.end_ms
@@ -61,7 +61,7 @@ fn refuse_call(a: &Aggregate, input: &SchemaRef) -> Result<(), BuildError> {
         return if a.function == Count { Ok(()) } else { fail(format!("{} has no argument", a.label)) };
     };
     let t = input.field(column).data_type();
-    if matches!(a.function, Sum | Avg | StddevSamp) && matches!(t, DataType::Float32 | DataType::Float64) {
+    if a.function.adds() && matches!(t, DataType::Float32 | DataType::Float64) {
         return fail(format!(
             "{} OVER a frame adds {}, which is not exact when rows leave the frame; cast to DECIMAL(p, s)",
             a.label,
@@ -73,8 +73,8 @@ fn refuse_call(a: &Aggregate, input: &SchemaRef) -> Result<(), BuildError> {
     }
     let wanted = match a.function {
         Count => &DataType::Int64,
-        Min | Max => t,
-        _ => return Ok(()),
+        f if f.adds() => return Ok(()),
+        _ => t,
     };
     if &a.returns != wanted {
         return fail(format!("{} returns {}, not {}", a.label, sql_type(wanted), sql_type(&a.returns)));

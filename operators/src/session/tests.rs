@@ -20,6 +20,7 @@ fn node(gap_ms: i64, keys: &[usize]) -> Node {
         function,
         argument: Some(0),
         distinct,
+        by: None,
         filter: None,
         returns,
         label: label.into(),

@@ -134,8 +134,10 @@ impl Extremes {
                 for (slot, i) in rows.rows(taken) {
                     let (cell, v) = (&mut cells[slot], v.bytes(i));
                     let better = cell.as_deref().is_none_or(|c| if self.max { v > c } else { v < c });
-                    if better {
-                        *cell = Some(v.into());
+                    match cell {
+                        _ if !better => {}
+                        Some(c) if c.len() == v.len() => c.copy_from_slice(v),
+                        cell => *cell = Some(v.into()),
                     }
                 }
             }

@@ -9,6 +9,8 @@
 //! overlap, slices enter and leave a running total ([`total`]). Cost per row: one table look-up and one pass over each
 //! column of state; per key and slice of a hopping window two more passes; per result row a copy.
 //!
+//! What depends on the order of rows is packed into bytes that compare as they do ([`ordered`]); it runs whole.
+//!
 //! Roles: [`Role::Whole`] does it all. [`Role::Combine`] keeps slices before the exchange until the watermark completes
 //! their first window, then sends them as partial results ([`partial`]); while that does not pay it passes rows on
 //! ([`combine`]). [`Role::Merge`] takes both. All three write the same snapshot ([`snapshot`]).
@@ -22,6 +24,7 @@ pub(crate) mod keys;
 mod moments;
 #[cfg(test)]
 mod oracle;
+pub(crate) mod ordered;
 mod partial;
 pub(crate) mod plan;
 pub(crate) mod results;
@@ -71,7 +74,7 @@ fn window(node: &Node, spec: &WindowSpec, input: &SchemaRef, role: Role) -> Resu
 
 /// The schema of partial results; `None` if the specification is wrong ([`operator`] tells why).
 pub fn partials(spec: &WindowSpec, input: &SchemaRef) -> Option<SchemaRef> {
-    Plan::new("", spec, input).ok().map(|p| p.partials())
+    Plan::new("", spec, input).ok().filter(|p| p.packed.is_empty()).map(|p| p.partials())
 }
 
 /// Whether a node's schema is that of the plan's results.
@@ -114,7 +117,7 @@ struct Window {
 
 impl Window {
     fn new(plan: &Plan, borders: Borders, input: &SchemaRef, schema: &SchemaRef, role: Role) -> Self {
-        let (passed, over_passed) = Passed::new(plan, input);
+        let (passed, over_passed) = Passed::new(plan, &plan.read(input));
         let plan = if role == Role::Whole { plan.clone() } else { over_passed };
         let overlapping = role != Role::Combine && !borders.disjoint();
         let total = overlapping.then(|| Total::new(&plan));
@@ -138,6 +141,7 @@ impl Window {
     /// Rows into slices.
     fn update(&mut self, batch: Batch, out: &mut Output) -> Result<(), OperatorError> {
         let closed = self.watermark.ms();
+        let batch = ordered::with_packed(batch, &self.plan.packed)?;
         out.refused += self.slices.update(&self.plan, &self.borders, &self.sets, batch, closed)?;
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! one [`Input`] with its count of absent values (NULL or filtered out). `COUNT(x)` is rows less absent ones, so where
 //! nothing is absent nothing more than the rows is counted.
 
+use super::ordered::Packed;
 use crate::aggregate::{Finish, Shape};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use highwater_engine::error::BuildError;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 /// An argument and a filter that aggregates share.
 #[derive(Clone, Debug)]
 pub struct Input {
-    /// Column of the argument; `None` for COUNT(*) with a filter.
+    /// Column of the argument, behind the input's own a packed one; `None` for COUNT(*) with a filter.
     pub argument: Option<usize>,
     /// Column of the filter.
     pub filter: Option<usize>,
@@ -60,12 +61,14 @@ pub enum Made {
     Count { input: usize },
     /// COUNT(DISTINCT x).
     CountDistinct { set: usize },
-    /// SUM, AVG, STDDEV of integers and DECIMAL.
+    /// SUM, AVG and dispersions of integers and DECIMAL.
     Exact { function: AggregateFunction, from: Moments, finish: Finish },
-    /// SUM, AVG, STDDEV of DOUBLE.
+    /// SUM, AVG and dispersions of DOUBLE.
     Double { function: AggregateFunction, from: Moments },
-    /// MIN, MAX.
+    /// MIN, MAX, BOOL_AND, BOOL_OR.
     Extreme { input: usize, at: usize },
+    /// FIRST_VALUE, LAST_VALUE, ARG_MIN, ARG_MAX.
+    Packed { input: usize, at: usize, packed: Arc<Packed> },
 }
 
 /// Where the moments of an aggregate are.
@@ -90,6 +93,8 @@ pub struct Plan {
     pub inputs: Vec<Input>,
     /// State columns.
     pub kept: Vec<Kept>,
+    /// Columns that are packed and stand behind those of the input, in order.
+    pub packed: Vec<Arc<Packed>>,
     /// One per aggregate: how it is made, and its type.
     pub results: Vec<(Made, DataType)>,
 }
@@ -109,15 +114,18 @@ impl Plan {
             return Err(BuildError::new(format!("{name}: {} of type {t} can't be a key", f.name())));
         }
         let keys = spec.keys.clone();
-        let (inputs, kept, results) = (vec![], vec![], vec![]);
-        let mut plan = Self { name: name.to_owned(), keys, key_fields, inputs, kept, results };
+        let (inputs, kept, packed, results) = (vec![], vec![], vec![], vec![]);
+        let mut plan = Self { name: name.to_owned(), keys, key_fields, inputs, kept, packed, results };
         for a in &spec.aggregates {
             let field = a.argument.map(column).transpose()?;
             let filter = a.filter.map(column).transpose()?;
             if filter.is_some_and(|f| f.data_type() != &DataType::Boolean) {
                 return Err(BuildError::new(format!("{name}: the filter of {} is not BOOLEAN", a.label)));
             }
-            let result = plan.aggregate(a, field.as_deref())?;
+            let result = match a.function.is_ordered() {
+                true => plan.ordered(a, field.as_deref(), input)?,
+                false => plan.aggregate(a, field.as_deref())?,
+            };
             plan.results.push((result, a.returns.clone()));
         }
         Ok(plan)
@@ -149,22 +157,22 @@ impl Plan {
         };
         match a.function {
             Count => returned(&DataType::Int64)?,
-            Min | Max => returned(t)?,
-            Sum | Avg | StddevSamp if *shape == Shape::Double => match a.returns {
+            f if f.adds() => match a.returns {
                 DataType::Float32 | DataType::Float64 => {}
+                _ if *shape != Shape::Double => {}
                 _ => return Err(refuse(format!("it can't be {}", sql_type(&a.returns)))),
             },
-            Sum | Avg | StddevSamp => {}
+            _ => returned(t)?,
         }
-        let exact = match (a.function, shape) {
-            (Sum | Avg | StddevSamp, Shape::Narrow | Shape::Wide) => Some(Finish::new(a, t)?),
-            (Sum | Avg | StddevSamp, Shape::Bytes) => return Err(refuse(format!("it takes no {}", sql_type(t)))),
+        let exact = match shape {
+            Shape::Narrow | Shape::Wide if a.function.adds() => Some(Finish::new(a, t)?),
+            Shape::Bytes if a.function.adds() => return Err(refuse(format!("it takes no {}", sql_type(t)))),
             _ => None,
         };
         let input = self.input(a, kind.clone());
         Ok(match a.function {
-            Min => Made::Extreme { input, at: self.keep(input, Keep::Min) },
-            Max => Made::Extreme { input, at: self.keep(input, Keep::Max) },
+            Min | BoolAnd => Made::Extreme { input, at: self.keep(input, Keep::Min) },
+            Max | BoolOr => Made::Extreme { input, at: self.keep(input, Keep::Max) },
             Count if a.distinct => Made::CountDistinct { set: self.distinct(input, false, false) },
             Count => Made::Count { input },
             function => {
@@ -177,8 +185,40 @@ impl Plan {
         })
     }
 
+    /// FIRST_VALUE, LAST_VALUE, ARG_MIN, ARG_MAX: an extreme of packed rows.
+    fn ordered(&mut self, a: &Aggregate, argument: Option<&Field>, input: &SchemaRef) -> Result<Made, BuildError> {
+        let refuse = |why: &str| BuildError::new(format!("{}: {}: {why}", self.name, a.label));
+        if a.function.needs_frame() {
+            return Err(refuse("it needs a trailing frame"));
+        }
+        let (Some(field), Some(value)) = (argument, a.argument) else { return Err(refuse("an argument is missing")) };
+        if *field.data_type() != a.returns {
+            return Err(refuse("it has the type of its argument"));
+        }
+        if a.by.is_some() != a.function.compares() || a.by.is_some_and(|c| c >= input.fields().len()) {
+            return Err(refuse("what it compares is missing"));
+        }
+        let packed = Arc::new(Packed::new(a, value, input)?);
+        let column = input.fields().len() + self.packed.len();
+        self.packed.push(packed.clone());
+        let kind = Some((DataType::Binary, Shape::Bytes));
+        self.inputs.push(Input { argument: Some(column), filter: a.filter, kind });
+        let input = self.inputs.len() - 1;
+        let least = matches!(a.function, AggregateFunction::FirstValue | AggregateFunction::ArgMin);
+        let at = self.keep(input, if least { Keep::Min } else { Keep::Max });
+        Ok(Made::Packed { input, at, packed })
+    }
+
+    /// The columns that are read of rows of `input`: its own, and packed ones.
+    pub fn read(&self, input: &SchemaRef) -> SchemaRef {
+        let own = input.fields().iter().cloned();
+        let packed =
+            (0..self.packed.len()).map(|i| Arc::new(Field::new(format!("packed_{i}"), DataType::Binary, true)));
+        Arc::new(Schema::new(own.chain(packed).collect::<Vec<_>>()))
+    }
+
     fn moments(&mut self, a: &Aggregate, input: usize) -> Moments {
-        let squares = a.function == AggregateFunction::StddevSamp;
+        let squares = a.function.is_dispersion();
         if a.distinct {
             return Moments::Distinct { set: self.distinct(input, true, squares) };
         }

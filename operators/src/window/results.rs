@@ -153,6 +153,10 @@ fn column<'a>(made: &'a Made, t: &DataType, view: &impl View, slots: Slots) -> R
         Made::Count { input } => Arc::new(Int64Array::from(view.counts(*input, slots))),
         Made::CountDistinct { set } => Arc::new(Int64Array::from(slots.of(view.sets(*set).counts()))),
         Made::Extreme { input, at } => view.cells(*at).column(slots, view.valued(*input, slots), t),
+        Made::Packed { input, at, packed } => {
+            let kept = view.cells(*at).column(slots, view.valued(*input, slots), &DataType::Binary);
+            packed.unpack(&kept).expect("it was packed by the same plan")
+        }
         Made::Double { function, from } => doubles(*function, *from, view, slots, t),
         Made::Exact { function, from, finish } => {
             exact(*function, *from, finish, view, slots, t).map_err(|i| (i, finish))?
@@ -174,7 +178,7 @@ fn moments<'a, V: View>(from: Moments, view: &'a V, slots: Slots) -> (Vec<i64>, 
     }
 }
 
-/// SUM, AVG, STDDEV of integers or DECIMAL; on overflow the position of the slot.
+/// SUM, AVG and dispersions of integers or DECIMAL; on overflow the position of the slot.
 fn exact(
     function: AggregateFunction,
     from: Moments,
@@ -202,8 +206,8 @@ fn exact(
             (AggregateFunction::Sum, _) => finish.sum_wide(v).map(Some),
             (AggregateFunction::Avg, Some(v)) => finish.avg(n, v),
             (AggregateFunction::Avg, None) => finish.avg_wide(n, v),
-            (_, Some(v)) => finish.stddev(n, v, squares[i]),
-            (_, None) => finish.stddev_wide(n, v, squares[i]),
+            (_, Some(v)) => finish.dispersion(n, v, squares[i]),
+            (_, None) => finish.dispersion_wide(n, v, squares[i]),
         };
         values.push(value.map_err(at(i))?);
     }
@@ -212,16 +216,17 @@ fn exact(
     Ok(column_of_i128(values.into_iter().map(Option::unwrap_or_default).collect(), nulls, t))
 }
 
-/// SUM, AVG, STDDEV of DOUBLE.
+/// SUM, AVG and dispersions of DOUBLE.
 fn doubles(function: AggregateFunction, from: Moments, view: &impl View, slots: Slots, t: &DataType) -> ArrayRef {
     let (counts, sum, squares) = moments(from, view, slots);
-    let least = if function == AggregateFunction::StddevSamp { 2 } else { 1 };
+    let sample = matches!(function, AggregateFunction::StddevSamp | AggregateFunction::VarSamp);
+    let least = if sample { 2 } else { 1 };
     let one = |(slot, n): (usize, &i64)| match (function, squares) {
         _ if *n < least => 0.0,
         (AggregateFunction::Sum, _) => sum.double(slot).value(),
         (AggregateFunction::Avg, _) => sum.double(slot).mean(*n as u64),
-        (_, Some(squares)) => ExactSum::stddev(*n as u64, sum.double(slot), squares.double(slot)),
-        (_, None) => unreachable!("the plan keeps squares for a deviation"),
+        (_, Some(squares)) => ExactSum::dispersion(function, *n as u64, sum.double(slot), squares.double(slot)),
+        (_, None) => unreachable!("the plan keeps squares for a dispersion"),
     };
     let values = slots.iter().zip(&counts).map(one).collect();
     let valid: Vec<bool> = counts.iter().map(|n| *n >= least).collect();

@@ -34,7 +34,7 @@ fn sum() -> Aggregate {
 }
 
 fn aggregate(function: F, argument: Option<usize>, returns: DataType, label: &str) -> Aggregate {
-    Aggregate { function, argument, distinct: false, filter: None, returns, label: label.into() }
+    Aggregate { function, argument, by: None, distinct: false, filter: None, returns, label: label.into() }
 }
 
 fn node(input: &SchemaRef, window: WindowKind, keys: &[usize], aggregates: Vec<Aggregate>) -> (Node, WindowSpec) {

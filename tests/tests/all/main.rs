@@ -11,6 +11,8 @@
 //! | `cascades` | windows over windows over sessions are those of the sorted rows |
 //! | `object` | state in an object store: what every store must do, and what becomes of requests of unknown outcome |
 //! | `arrival` | chained steps answer on arrival with all that a row may see |
+//! | `places` | features that go by the order of payments, ties between files included |
+//! | `top` | the first rows of windows, ties between files included |
 //! | `bad_input` | every bad input is a clear error or a row of `t$errors` |
 //! | `json_lines` | payments as JSON lines give the digests of the generator; bad lines are rows |
 //! | `house` | format, lints, headers, direction of dependencies |
@@ -24,6 +26,8 @@ mod flink_docs;
 mod house;
 mod json_lines;
 mod object;
+mod places;
 mod protocol;
 mod ready_jobs;
 mod replay;
+mod top;

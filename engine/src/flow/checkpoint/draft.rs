@@ -183,7 +183,7 @@ pub(super) fn schemas(graph: &JobGraph) -> Vec<(NodeId, String)> {
 
 /// Whether a step keeps state.
 pub(super) fn stateful(node: &Node) -> bool {
-    matches!(node.step, Step::Window(_) | Step::Over(_))
+    matches!(node.step, Step::Window(_) | Step::Over(_) | Step::TopN(_))
 }
 
 /// What must be the same for a step's state to be its own: what it does, the columns it takes and those it emits.

@@ -263,6 +263,7 @@ fn graph() -> JobGraph {
         function: AggregateFunction::Count,
         argument: None,
         distinct: false,
+        by: None,
         filter: None,
         returns: DataType::Int64,
         label: "COUNT(*)".into(),

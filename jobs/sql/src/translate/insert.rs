@@ -83,6 +83,9 @@ impl Translator<'_> {
                     "is a windowed aggregation, which is known only when its window ends",
                     "use 'emit' = 'final', or trailing frames (OVER) instead of the window",
                 ),
+                Step::TopN(_) => {
+                    ("takes the first rows of a window, which are known only when it ends", "use 'emit' = 'final'")
+                }
                 Step::Errors if in_frames => (
                     "has no order of arrival for trailing frames: one row can be bad in several queries at once",
                     "use 'emit' = 'final' for frames over bad rows",

@@ -5,9 +5,11 @@
 //! inputs are one node, whoever asks for them: sources, views and trailing frames are shared by all queries of a job.
 
 pub(crate) mod expr;
+mod grouping;
 mod insert;
 mod over;
 mod source;
+mod top;
 mod union;
 mod window;
 
@@ -23,6 +25,7 @@ use expr::{Scope, filter_and, may_fail};
 use highwater_engine::expr::Expr;
 use highwater_engine::graph::{Emission, MapSpec, Node, NodeId, Step, WindowKind};
 use std::sync::Arc;
+use top::Ranked;
 
 /// Rows and what is to become of them.
 #[derive(Clone, Debug)]
@@ -41,6 +44,8 @@ pub(crate) struct Rel {
     time: Vec<bool>,
     /// `is_late` and `is_incomplete`, behind an OVER with emission at arrival.
     pseudo: Option<[Expr; 2]>,
+    /// `ROW_NUMBER()` whose bound is not known yet.
+    ranked: Option<Ranked>,
 }
 
 /// A window function.
@@ -67,6 +72,8 @@ pub(crate) struct Place {
 /// Builds the nodes of a job.
 pub(crate) struct Translator<'a> {
     pub catalog: &'a Catalog,
+    /// `table.exec.state.ttl`.
+    pub ttl_ms: Option<i64>,
     pub nodes: Vec<Node>,
 }
 
@@ -76,8 +83,8 @@ pub(crate) fn schema_of(fields: impl IntoIterator<Item = Field>) -> SchemaRef {
 }
 
 impl<'a> Translator<'a> {
-    pub fn new(catalog: &'a Catalog) -> Self {
-        Self { catalog, nodes: Vec::new() }
+    pub fn new(catalog: &'a Catalog, ttl_ms: Option<i64>) -> Self {
+        Self { catalog, ttl_ms, nodes: Vec::new() }
     }
 
     /// The node of this step: an equal one if there is one. Maps that can't fail are equal whatever query they are of.
@@ -116,7 +123,7 @@ impl<'a> Translator<'a> {
                 let at = &Place { prefix, query, ..at.clone() };
                 let rel = self.rel(&s.input, at)?;
                 // What is dear to compute is computed once for all queries of the view.
-                if rel.columns.iter().any(heavy) { self.settled(rel, at) } else { Ok(rel) }
+                if rel.ranked.is_none() && rel.columns.iter().any(heavy) { self.settled(rel, at) } else { Ok(rel) }
             }
             LogicalPlan::Projection(p) => {
                 let rel = self.rel(&p.input, at)?;
@@ -135,8 +142,13 @@ impl<'a> Translator<'a> {
                 for e in datafusion_expr::utils::split_conjunction(&f.predicate) {
                     conditions.push(scope.expr(e)?);
                 }
-                rel.filter.extend(conditions);
-                Ok(rel)
+                match rel.ranked.take() {
+                    Some(ranked) => self.first_rows(rel, ranked, conditions, at),
+                    None => {
+                        rel.filter.extend(conditions);
+                        Ok(rel)
+                    }
+                }
             }
             LogicalPlan::Window(_) => self.over(plan, at),
             LogicalPlan::Aggregate(a) => {
@@ -186,7 +198,7 @@ impl<'a> Translator<'a> {
             }
         }
         let again = rel.columns.iter().zip(&uses).any(|(e, n)| *n >= times && heavy(e));
-        if again && rel.window.is_none() { self.settled(rel, at) } else { Ok(rel) }
+        if again && rel.window.is_none() && rel.ranked.is_none() { self.settled(rel, at) } else { Ok(rel) }
     }
 
     /// The relation as a node whose schema is exactly its columns, plus the pseudo-columns if it has them.

@@ -2,6 +2,7 @@
 //! the names of their keys, so that the order of the text does not matter.
 
 use super::expr::Scope;
+use super::top::is_row_number;
 use super::window::{Call, shown, unaliased};
 use super::{Place, Rel, Slots, Translator, bare, named, schema_of};
 use crate::checks::{not_the_time, place};
@@ -16,7 +17,9 @@ use datafusion_expr::{
 };
 use highwater_engine::expr::Expr;
 use highwater_engine::graph::types::refused_in_frames;
-use highwater_engine::graph::{Aggregate, Emission, Frame, OverCall, OverSpec, PseudoColumn, Step};
+use highwater_engine::graph::{
+    Aggregate, AggregateFunction, Emission, Frame, OverCall, OverSpec, PseudoColumn, RowsBetween, Step,
+};
 
 /// One call of the query.
 struct Trailing {
@@ -42,6 +45,17 @@ impl Translator<'_> {
             stack.push(w);
             input = &w.input;
         }
+        if let Some(call) = stack.iter().flat_map(|w| &w.window_expr).find(|e| is_row_number(e)) {
+            return match stack.as_slice() {
+                [one] if one.window_expr.len() == 1 => self.ranked(one, at),
+                _ => {
+                    let hint = "compute the other calls in an inner query";
+                    Err(Fault::new("ROW_NUMBER stands alone among the OVER calls of its SELECT")
+                        .at(place(call))
+                        .hint(hint))
+                }
+            };
+        }
         let rel = self.rel(input, at)?;
         let rel = self.window_assigned(rel, at)?;
         let mut calls = Vec::new();
@@ -50,7 +64,7 @@ impl Translator<'_> {
             let scope = Scope { schema: w.input.schema(), columns: &columns, pseudo: rel.pseudo.as_ref() };
             let n = w.input.schema().fields().len();
             for (i, e) in w.window_expr.iter().enumerate() {
-                calls.push(trailing(e, &scope, &rel, w.schema.field(n + i))?);
+                calls.push(trailing(e, &scope, &rel, w.schema.field(n + i), self.ttl_ms)?);
             }
             // The calls of one SELECT never read one another.
             columns.resize(n + w.window_expr.len(), Expr::Column(usize::MAX));
@@ -86,13 +100,19 @@ impl Translator<'_> {
             node = self.over_node(node, group, &keys, &position, tells, at);
         }
         columns.extend(results.into_iter().map(Expr::Column));
-        Ok(Rel { node, window: None, filter: vec![], columns, fields, time, pseudo })
+        Ok(Rel { node, window: None, filter: vec![], columns, fields, time, pseudo, ranked: None })
     }
 
     /// The rows that the frames read: the node itself if all that is wanted are its columns, else a step before it, so
     /// that a row that fails there is a row of `t$errors` and in no frame. Answers the node, the visible columns over it,
     /// and where each slot stands in it.
-    fn rows_before(&mut self, rel: Rel, slots: Slots, visible: usize, at: &Place) -> (usize, Vec<Expr>, Vec<usize>) {
+    pub(super) fn rows_before(
+        &mut self,
+        rel: Rel,
+        slots: Slots,
+        visible: usize,
+        at: &Place,
+    ) -> (usize, Vec<Expr>, Vec<usize>) {
         let direct: Option<Vec<usize>> = slots.columns.iter().map(bare).collect();
         match direct.filter(|_| rel.filter.is_empty()) {
             Some(position) => (rel.node, rel.columns, position),
@@ -114,7 +134,7 @@ impl Translator<'_> {
         at: &Place,
     ) -> usize {
         let mut frames: Vec<Frame> = group.calls.iter().map(|c| c.1).collect();
-        frames.sort_by_key(|f| (f.start_ms, f.end_ms));
+        frames.sort();
         frames.dedup();
         let frame_of = |f: &Frame| frames.iter().position(|g| g == f).unwrap_or_default();
         let columns = self.nodes[input].schema.fields().iter().map(|f| f.as_ref().clone());
@@ -127,6 +147,7 @@ impl Translator<'_> {
             frame: frame_of(frame),
             aggregate: Aggregate {
                 argument: a.argument.map(|i| position[i]),
+                by: a.by.map(|i| position[i]),
                 filter: a.filter.map(|i| position[i]),
                 ..a.clone()
             },
@@ -163,7 +184,7 @@ fn grouped(calls: Vec<Trailing>, slots: &mut Slots) -> Vec<(Group, Vec<String>)>
 }
 
 /// Reads one call of OVER.
-fn trailing(e: &Planned, scope: &Scope, rel: &Rel, field: &Field) -> Result<Trailing> {
+fn trailing(e: &Planned, scope: &Scope, rel: &Rel, field: &Field, ttl_ms: Option<i64>) -> Result<Trailing> {
     let Planned::WindowFunction(w) = unaliased(e) else {
         return Err(Fault::new(format!("{e} is not supported")));
     };
@@ -189,7 +210,7 @@ fn trailing(e: &Planned, scope: &Scope, rel: &Rel, field: &Field) -> Result<Trai
         let data_type = e.get_type(scope.schema).map_err(|e| Fault::new(e.strip_backtrace()))?;
         keys.push((scope.expr(e)?, Field::new(name, data_type, true)));
     }
-    let frame = frame(&params.window_frame)?;
+    let frame = frame(&params.window_frame, call.function, ttl_ms).map_err(|f| f.at(place(e)))?;
     let field = Field::new(named_by(&call.label, &keys, frame), field.data_type().clone(), true);
     Ok(Trailing { keys, frame, call, returns, field })
 }
@@ -199,27 +220,70 @@ fn named_by(label: &str, keys: &[(Expr, Field)], f: Frame) -> String {
     let names: Vec<&str> = keys.iter().map(|(_, k)| k.name().as_str()).collect();
     let per = if names.is_empty() { String::new() } else { format!(" per {}", names.join(", ")) };
     let end = if f.end_ms == 0 { String::new() } else { format!(" to {}", show_ms(f.end_ms)) };
-    format!("{label}{per} over {}{end}", show_ms(f.start_ms))
+    let without = if f.without_current { " without the row itself" } else { "" };
+    match f.rows {
+        Some(RowsBetween { first, last: 0 }) => format!("{label}{per} over {first} rows"),
+        Some(RowsBetween { first, last }) => format!("{label}{per} over {first} to {last} rows"),
+        None => format!("{label}{per} over {}{end}{without}", show_ms(f.start_ms)),
+    }
 }
 
-/// The frame in milliseconds. The syntax pass has refused all others; this is the second lock.
-fn frame(f: &WindowFrame) -> Result<Frame> {
+/// The frame. The syntax pass has refused what is not supported; this is the second lock.
+fn frame(f: &WindowFrame, function: AggregateFunction, ttl_ms: Option<i64>) -> Result<Frame> {
     let wrong = || Fault::new(format!("frame {f} is not supported"));
-    let ms = |b: &WindowFrameBound| match b {
-        WindowFrameBound::CurrentRow => Ok(0),
+    let unbounded = matches!(&f.start_bound, WindowFrameBound::Preceding(v) if v.is_null());
+    let lag = matches!(function, AggregateFunction::Lag { .. });
+    let ttl = |what: &str, instead: &str| {
+        let hint = format!("SET 'table.exec.state.ttl' = '30 d'; {instead}");
+        ttl_ms.ok_or_else(|| Fault::new(format!("{what}: state without bound")).hint(hint))
+    };
+    match f.units {
+        WindowFrameUnits::Range if lag && unbounded => {
+            let instead = "or say how far back: RANGE BETWEEN INTERVAL '30' DAY PRECEDING AND CURRENT ROW";
+            Ok(Frame::range(ttl("LAG keeps a row of every key for ever", instead)?, 0))
+        }
+        WindowFrameUnits::Range => {
+            let start_ms = milliseconds(&f.start_bound).ok_or_else(wrong)?;
+            if is_current_excluded(&f.end_bound) {
+                return Ok(Frame::range(start_ms, 0).without_current());
+            }
+            let end_ms = milliseconds(&f.end_bound).ok_or_else(wrong)?;
+            if start_ms < end_ms || end_ms < 0 { Err(wrong()) } else { Ok(Frame::range(start_ms, end_ms)) }
+        }
+        WindowFrameUnits::Rows if lag => {
+            let hint = "RANGE BETWEEN INTERVAL '30' DAY PRECEDING AND CURRENT ROW says how far back the row may lie";
+            Err(Fault::new("LAG counts rows by itself: it takes no ROWS frame").hint(hint))
+        }
+        WindowFrameUnits::Rows => {
+            let (first, last) = (rows(&f.start_bound).ok_or_else(wrong)?, rows(&f.end_bound).ok_or_else(wrong)?);
+            let ttl_ms = ttl("a frame of ROWS keeps rows of every key for ever", "or a RANGE frame")?;
+            if first < last { Err(wrong()) } else { Ok(Frame::rows(first, last, ttl_ms)) }
+        }
+        WindowFrameUnits::Groups => Err(wrong()),
+    }
+}
+
+fn milliseconds(b: &WindowFrameBound) -> Option<i64> {
+    match b {
+        WindowFrameBound::CurrentRow => Some(0),
         WindowFrameBound::Preceding(ScalarValue::IntervalMonthDayNano(Some(i)))
             if i.months == 0 && i.nanoseconds % 1_000_000 == 0 =>
         {
-            Ok(i64::from(i.days) * 86_400_000 + i.nanoseconds / 1_000_000)
+            Some(i64::from(i.days) * 86_400_000 + i.nanoseconds / 1_000_000)
         }
-        _ => Err(wrong()),
-    };
-    if f.units != WindowFrameUnits::Range {
-        return Err(wrong());
+        _ => None,
     }
-    let (start_ms, end_ms) = (ms(&f.start_bound)?, ms(&f.end_bound)?);
-    if start_ms < end_ms || end_ms < 0 {
-        return Err(wrong());
+}
+
+fn is_current_excluded(b: &WindowFrameBound) -> bool {
+    matches!(b, WindowFrameBound::Preceding(ScalarValue::IntervalMonthDayNano(Some(i)))
+        if i.months == 0 && i.days == 0 && i.nanoseconds == crate::frames::WITHOUT_CURRENT_NS)
+}
+
+fn rows(b: &WindowFrameBound) -> Option<u32> {
+    match b {
+        WindowFrameBound::CurrentRow => Some(0),
+        WindowFrameBound::Preceding(ScalarValue::UInt64(Some(n))) => u32::try_from(*n).ok(),
+        _ => None,
     }
-    Ok(Frame { start_ms, end_ms })
 }

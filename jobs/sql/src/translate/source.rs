@@ -39,6 +39,7 @@ impl Translator<'_> {
     pub(super) fn whole(&self, node: NodeId, time: Option<usize>) -> Rel {
         let fields: Vec<Field> = self.nodes[node].schema.fields().iter().map(|f| f.as_ref().clone()).collect();
         Rel {
+            ranked: None,
             node,
             window: None,
             filter: vec![],

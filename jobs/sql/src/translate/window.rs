@@ -7,19 +7,22 @@ use crate::functions::aggregate_function;
 use crate::tvf::{WINDOW_COLUMNS, WindowTvf};
 use crate::types::TIMESTAMP_MS;
 use arrow_schema::{DataType, Field};
-use datafusion_common::DFSchema;
+use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::{Aggregate as Grouping, Expr as Planned, ExprSchemable};
 use highwater_engine::expr::Expr;
-use highwater_engine::graph::{Aggregate, Step, WindowKind, WindowSpec};
+use highwater_engine::graph::types::function_name;
+use highwater_engine::graph::{Aggregate, AggregateFunction, Step, WindowKind, WindowSpec};
 use highwater_operators::expression::text;
 
 /// An aggregate call of a plan, over columns of its input.
 pub(super) struct Call {
-    pub function: highwater_engine::graph::AggregateFunction,
+    pub function: AggregateFunction,
     pub argument: Option<Expr>,
     pub argument_type: DataType,
     /// The argument as text: the name of its column.
     pub argument_text: String,
+    /// What ARG_MIN and ARG_MAX compare.
+    pub by: Option<(Expr, Field)>,
     pub distinct: bool,
     pub filter: Option<Expr>,
     /// The filter as text: the name of its column.
@@ -34,10 +37,17 @@ impl Call {
         let filter_text = filter.map(|f| shown(f, scope.schema)).unwrap_or_default();
         let filtered = filter.map_or(String::new(), |_| format!(" FILTER (WHERE {filter_text})"));
         let filter = filter.map(|f| scope.expr(f)).transpose()?;
-        let upper = if name.starts_with("stddev") { "STDDEV".into() } else { name.to_uppercase() };
-        let [arg] = args else {
-            return Err(Fault::new(format!("{upper} takes one argument, not {}", args.len())));
+        let upper = function_name(function);
+        let Some((arg, more)) = args.split_first() else {
+            return Err(Fault::new(format!("{upper} takes an argument")));
         };
+        let function = at_place(function, more).map_err(|f| f.at(crate::checks::place(arg)))?;
+        if function.is_ordered() && distinct {
+            return Err(Fault::new(format!("{upper} takes no DISTINCT")).at(crate::checks::place(arg)));
+        }
+        if matches!(function, AggregateFunction::Lag { .. }) && filter.is_some() {
+            return Err(Fault::new("LAG takes no FILTER").at(crate::checks::place(arg)));
+        }
         if name == "count" && !distinct && every_row(arg) {
             let label = format!("COUNT(*){filtered}");
             let argument_type = DataType::Null;
@@ -47,6 +57,7 @@ impl Call {
                 argument: None,
                 argument_type,
                 argument_text,
+                by: None,
                 distinct,
                 filter,
                 filter_text,
@@ -55,12 +66,25 @@ impl Call {
         }
         let argument_type = arg.get_type(scope.schema).map_err(|e| Fault::new(e.strip_backtrace()))?;
         let argument_text = shown(arg, scope.schema);
-        let label = format!("{upper}({}{argument_text}){filtered}", if distinct { "DISTINCT " } else { "" });
+        let by = more.first().filter(|_| function.compares());
+        let by = by.map(|e| {
+            let data_type = e.get_type(scope.schema).map_err(|e| Fault::new(e.strip_backtrace()))?;
+            Ok((scope.expr(e)?, Field::new(shown(e, scope.schema), data_type, true)))
+        });
+        let by = by.transpose()?;
+        let place = match function {
+            _ if by.is_some() => by.iter().map(|(_, f)| format!(", {}", f.name())).collect(),
+            AggregateFunction::NthValue { n } => format!(", {n}"),
+            AggregateFunction::Lag { offset } if !more.is_empty() => format!(", {offset}"),
+            _ => String::new(),
+        };
+        let label = format!("{upper}({}{argument_text}{place}){filtered}", if distinct { "DISTINCT " } else { "" });
         Ok(Call {
             function,
             argument: Some(scope.expr(arg)?),
             argument_type,
             argument_text,
+            by,
             distinct,
             filter,
             filter_text,
@@ -71,18 +95,47 @@ impl Call {
     /// The call without its columns.
     pub fn as_aggregate(&self, returns: DataType) -> Aggregate {
         let Call { function, distinct, ref label, .. } = *self;
-        Aggregate { function, argument: None, distinct, filter: None, returns, label: label.clone() }
+        Aggregate { function, argument: None, by: None, distinct, filter: None, returns, label: label.clone() }
     }
 
     /// Puts the arguments into slots.
     pub fn placed(self, slots: &mut Slots, returns: DataType) -> Aggregate {
         let argument =
             self.argument.map(|e| slots.put(e, Field::new(&self.argument_text, self.argument_type.clone(), true)));
+        let by = self.by.map(|(e, f)| slots.put(e, f));
         let name = self.filter_text;
         let filter = self.filter.map(|e| slots.put(e, Field::new(name, DataType::Boolean, true)));
         let Call { function, distinct, label, .. } = self;
-        Aggregate { function, argument, distinct, filter, returns, label }
+        Aggregate { function, argument, by, distinct, filter, returns, label }
     }
+}
+
+/// Rows that LAG and NTH_VALUE may count at most.
+const PLACE_MAX: i64 = 1_000_000;
+
+/// The function with the place that its second argument names.
+fn at_place(function: AggregateFunction, more: &[Planned]) -> Result<AggregateFunction> {
+    let least = match function {
+        AggregateFunction::NthValue { .. } => 1,
+        AggregateFunction::Lag { .. } => 0,
+        _ => return Ok(function),
+    };
+    let given = match more {
+        [] => return Ok(function),
+        [Planned::Literal(ScalarValue::Int32(Some(n)), _), ..] => Some(i64::from(*n)),
+        [Planned::Literal(ScalarValue::Int64(Some(n)), _), ..] => Some(*n),
+        _ => None,
+    };
+    let Some(n) = given.filter(|n| (least..=PLACE_MAX).contains(n)) else {
+        let what =
+            format!("the second argument of {} is a number from {least} to {PLACE_MAX}", function_name(function));
+        return Err(Fault::new(what).at(more.first().and_then(crate::checks::place)));
+    };
+    let n = n as u32;
+    Ok(match function {
+        AggregateFunction::NthValue { .. } => AggregateFunction::NthValue { n },
+        _ => AggregateFunction::Lag { offset: n },
+    })
 }
 
 /// `COUNT(*)`, `COUNT(1)`.
@@ -166,6 +219,7 @@ fn check_session<'e>(window: &Windows, above: &[Expr], groups: impl Iterator<Ite
 impl Translator<'_> {
     pub(super) fn tvf(&mut self, tvf: &WindowTvf, at: &Place) -> Result<Rel> {
         let rel = self.rel(&tvf.input, at)?;
+        rel.check_ranked()?;
         // Rows that a condition drops are in no session: it stays before the sessions are found.
         let filtered = tvf.kind.is_session() && !rel.filter.is_empty();
         let dear = rel.window.is_some() || filtered || rel.columns.iter().any(super::heavy);
@@ -198,6 +252,7 @@ impl Translator<'_> {
 
     /// The window function as a step of its own, where no aggregation follows.
     pub(super) fn window_assigned(&mut self, rel: Rel, at: &Place) -> Result<Rel> {
+        rel.check_ranked()?;
         let Some(Windows { kind, at: call, .. }) = rel.window.clone() else { return Ok(rel) };
         if let WindowKind::Session { .. } = kind {
             let what = "SESSION without an aggregation over its windows is not supported in this version";
@@ -213,26 +268,17 @@ impl Translator<'_> {
 
     /// GROUP BY.
     pub(super) fn aggregate(&mut self, rel: Rel, a: &Grouping, at: &Place) -> Result<Rel> {
+        rel.check_ranked()?;
+        if let [Planned::GroupingSet(sets)] = a.group_expr.as_slice() {
+            return self.grouping_sets(rel, sets, a, at);
+        }
         let scope = Scope { schema: a.input.schema(), columns: &rel.columns, pseudo: rel.pseudo.as_ref() };
         let mut groups = Vec::new();
         for (i, e) in a.group_expr.iter().enumerate() {
-            if matches!(e, Planned::GroupingSet(_)) {
-                return Err(Fault::new("GROUPING SETS are not supported in this version"));
-            }
             let name = shown(e, a.input.schema());
             groups.push((scope.expr(e)?, a.schema.field(i).as_ref().clone().with_name(name)));
         }
-        let mut calls = Vec::new();
-        for (k, e) in a.aggr_expr.iter().enumerate() {
-            let Planned::AggregateFunction(f) = unaliased(e) else {
-                return Err(Fault::new(format!("{e} is not supported")));
-            };
-            if !f.params.order_by.is_empty() {
-                return Err(Fault::new(format!("{}: ORDER BY in a call is not supported", f.func.name())));
-            }
-            let call = Call::new(f.func.name(), &f.params.args, f.params.distinct, f.params.filter.as_deref(), &scope)?;
-            calls.push((call, a.schema.field(a.group_expr.len() + k).data_type().clone()));
-        }
+        let calls = calls(a, &scope)?;
         let place = a.group_expr.iter().chain(&a.aggr_expr).find_map(crate::checks::place);
         self.grouped(rel, groups, calls, at).map_err(|f| f.at(place))
     }
@@ -249,7 +295,7 @@ impl Translator<'_> {
         self.grouped(rel, groups, Vec::new(), at)
     }
 
-    fn grouped(
+    pub(super) fn grouped(
         &mut self,
         rel: Rel,
         groups: Vec<(Expr, Field)>,
@@ -286,7 +332,8 @@ impl Translator<'_> {
         });
         let mut aggregates = Vec::new();
         for (call, returns) in calls {
-            let over_window = call.argument.iter().chain(&call.filter).any(|e| reads(e, base).1);
+            let by = call.by.iter().map(|(e, _)| e);
+            let over_window = call.argument.iter().chain(&call.filter).chain(by).any(|e| reads(e, base).1);
             if over_window {
                 let hint = "window_start and window_end are the same for all rows of a group: aggregate other columns";
                 return Err(Fault::new(format!("{} reads a column of the window", call.label)).hint(hint));
@@ -314,7 +361,7 @@ impl Translator<'_> {
             .chain(aggregates.iter().map(|a| Field::new(&a.label, a.returns.clone(), true)))
             .collect();
         let node = self.window_node(rel.node, before, slots, key_slots, aggregates, window.kind, at);
-        Ok(Rel { node, window: None, filter: after, columns, fields, time, pseudo: None })
+        Ok(Rel { node, window: None, filter: after, columns, fields, time, pseudo: None, ranked: None })
     }
 
     /// The step that computes keys and arguments, if they are more than columns, and the aggregation.
@@ -350,6 +397,7 @@ impl Translator<'_> {
                 .into_iter()
                 .map(|a| Aggregate {
                     argument: a.argument.map(|i| position[i]),
+                    by: a.by.map(|i| position[i]),
                     filter: a.filter.map(|i| position[i]),
                     ..a
                 })
@@ -362,6 +410,23 @@ impl Translator<'_> {
         let name = super::named(&format!("{}.window", at.prefix), &names);
         self.node(&name, Step::Window(spec), vec![input], schema)
     }
+}
+
+/// The aggregates of a GROUP BY, with their types.
+pub(super) fn calls(a: &Grouping, scope: &Scope) -> Result<Vec<(Call, DataType)>> {
+    let first = a.schema.fields().len() - a.aggr_expr.len();
+    let mut calls = Vec::new();
+    for (k, e) in a.aggr_expr.iter().enumerate() {
+        let Planned::AggregateFunction(f) = unaliased(e) else {
+            return Err(Fault::new(format!("{e} is not supported")));
+        };
+        if !f.params.order_by.is_empty() {
+            return Err(Fault::new(format!("{}: ORDER BY in a call is not supported", f.func.name())));
+        }
+        let call = Call::new(f.func.name(), &f.params.args, f.params.distinct, f.params.filter.as_deref(), scope)?;
+        calls.push((call, a.schema.field(first + k).data_type().clone()));
+    }
+    Ok(calls)
 }
 
 /// The expression under its aliases.

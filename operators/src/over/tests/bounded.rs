@@ -23,13 +23,14 @@ fn over() -> Over {
         function: AggregateFunction::Count,
         argument,
         distinct: argument.is_some(),
+        by: None,
         filter: None,
         returns: DataType::Int64,
         label: "COUNT".into(),
     };
     let spec = OverSpec {
         keys: vec![0],
-        frames: vec![Frame { start_ms: REACH_MS, end_ms: 0 }],
+        frames: vec![Frame::range(REACH_MS, 0)],
         calls: [None, Some(1)].map(|a| OverCall { frame: 0, aggregate: aggregate(a) }).to_vec(),
         emission: Emission::Final,
         pseudo: vec![],

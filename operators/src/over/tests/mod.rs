@@ -3,5 +3,6 @@
 
 mod bounded;
 mod oracle;
+mod places;
 mod random;
 mod scripts;

@@ -24,7 +24,12 @@ fn aggregate(a: &Aggregate, frame: &[&Row]) -> Option<Val> {
     let counts = frame.iter().filter(|r| a.filter.is_none_or(|f| r.columns[f] == Some(Val::Number(1))));
     let Some(column) = a.argument else { return Some(Val::Number(counts.count() as i128)) };
     let mut values: Vec<Val> = counts.filter_map(|r| r.columns[column].clone()).collect();
-    values.sort();
+    match a.function {
+        FirstValue => return values.first().cloned(),
+        LastValue => return values.last().cloned(),
+        NthValue { n } => return values.get(n as usize - 1).cloned(),
+        _ => values.sort(),
+    }
     if a.distinct {
         values.dedup();
     }
@@ -37,8 +42,8 @@ fn aggregate(a: &Aggregate, frame: &[&Row]) -> Option<Val> {
     let decimal = matches!(a.returns, DataType::Decimal128(..));
     match a.function {
         Count => Some(Val::Number(n)),
-        Min => values.first().cloned(),
-        Max => values.last().cloned(),
+        Min | BoolAnd => values.first().cloned(),
+        Max | BoolOr => values.last().cloned(),
         _ if n == 0 => None,
         Sum => Some(Val::Number(numbers().sum())),
         Avg => {
@@ -46,13 +51,21 @@ fn aggregate(a: &Aggregate, frame: &[&Row]) -> Option<Val> {
             let half = if decimal { n } else { 0 };
             Some(Val::Number(sign * ((2 * total.abs() + half) / (2 * n))))
         }
-        StddevSamp if n < 2 => None,
-        StddevSamp => {
+        StddevSamp | VarSamp if n < 2 => None,
+        VarSamp | VarPop => {
+            let (total, squares) = (numbers().sum::<i128>(), numbers().map(|v| v * v).sum::<i128>());
+            let below = n * if a.function == VarSamp { n - 1 } else { n };
+            let above = n * squares - total * total;
+            // cents² have a scale of 4, the result of 6
+            Some(Val::Number(if decimal { (2 * above * 100 / below + 1) / 2 } else { above / below }))
+        }
+        _ => {
             // the wide column holds multiples of 10^26: taken out before squaring
             let unit = if types()[column] == DataType::Decimal128(30, 3) { 10i128.pow(26) } else { 1 };
             let total: i128 = numbers().map(|v| v / unit).sum();
             let squares: i128 = numbers().map(|v| (v / unit).pow(2)).sum();
-            let (above, below) = (n * squares - total * total, n * (n - 1));
+            let below = n * if a.function == StddevSamp { n - 1 } else { n };
+            let above = n * squares - total * total;
             Some(Val::Number(root(above, below, unit * shift, decimal)))
         }
     }
@@ -76,22 +89,39 @@ fn root(above: i128, below: i128, unit: i128, half_up: bool) -> i128 {
     if half_up { (r + 1) / 2 } else { r / 2 }
 }
 
+/// The answers to `row`; `log` is in the order of rows, but for their event times.
 fn answers(spec: &OverSpec, log: &[&Row], row: &Row) -> Vec<Option<Val>> {
     let key = |r: &Row| spec.keys.iter().map(|k| r.columns[*k].clone()).collect::<Vec<_>>();
+    let mut mine: Vec<&Row> = log.iter().filter(|r| key(r) == key(row)).copied().collect();
+    mine.sort_by_key(|r| r.time);
+    let at = mine.iter().position(|r| r.id == row.id).unwrap() as i64;
     let one = |c: &OverCall| {
         let f = spec.frames[c.frame];
-        let inside = |r: &&&Row| (row.time - f.start_ms..=row.time - f.end_ms).contains(&r.time);
-        let frame: Vec<&Row> = log.iter().filter(inside).filter(|r| key(r) == key(row)).copied().collect();
+        let inside = |(i, r): &(i64, &Row)| {
+            let in_time = (row.time - f.start_ms..=row.time - f.end_ms).contains(&r.time);
+            let in_rows = f.rows.is_none_or(|b| (i64::from(b.last)..=i64::from(b.first)).contains(&(at - i)));
+            in_time && in_rows && !(f.without_current && *i == at)
+        };
+        if let AggregateFunction::Lag { offset } = c.aggregate.function {
+            // the frame says how far back it may lie, no more
+            let i = at - i64::from(offset);
+            let back = f.rows.is_none_or(|b| offset <= b.first);
+            let there = mine.get(usize::try_from(i).ok()?).filter(|r| back && r.time >= row.time - f.start_ms);
+            return aggregate(&Aggregate { function: AggregateFunction::FirstValue, ..c.aggregate.clone() }, &[there?]);
+        }
+        let frame: Vec<&Row> = (0..).zip(mine.iter().copied()).filter(inside).map(|(_, r)| r).collect();
         aggregate(&c.aggregate, &frame)
     };
     spec.calls.iter().map(one).collect()
 }
 
 /// What the semantics demand.
-fn oracle(spec: &OverSpec, rows: &[&Row]) -> Answers {
+fn oracle(spec: &OverSpec, rows: &[&Row], identity: bool) -> Answers {
     match spec.emission {
         Emission::Final => {
-            let on_time: Vec<&Row> = rows.iter().filter(|r| r.tag == ON_TIME).copied().collect();
+            let mut on_time: Vec<&Row> = rows.iter().filter(|r| r.tag == ON_TIME).copied().collect();
+            // without identity all columns decide: their first one is the row's number
+            on_time.sort_by_key(|r| if identity { (r.partition, r.offset) } else { (0, r.id) });
             on_time.iter().map(|r| (r.id, answers(spec, &on_time, r))).collect()
         }
         Emission::Arrival { late_horizon_ms } => {
@@ -118,6 +148,8 @@ fn oracle(spec: &OverSpec, rows: &[&Row]) -> Answers {
 struct Job {
     node: Node,
     spec: OverSpec,
+    /// Whether rows know where they come from.
+    identity: bool,
     small_max: usize,
     workers: Vec<Over>,
     promised: Progress,
@@ -127,15 +159,14 @@ struct Job {
 }
 
 impl Job {
-    fn new(node: Node, spec: OverSpec, small_max: usize, workers: usize) -> Self {
+    fn new(node: Node, spec: OverSpec, identity: bool, small_max: usize, workers: usize) -> Self {
         let workers = (0..workers).map(|_| Over::new(&node, &spec, &schema(), small_max).unwrap()).collect();
         let (found, emitted) = (Answers::new(), Vec::new());
-        Self { node, spec, small_max, workers, promised: Progress::START, found, emitted, refused: 0 }
+        Self { node, spec, identity, small_max, workers, promised: Progress::START, found, emitted, refused: 0 }
     }
 
     fn rows(&mut self, rows: &[&Row], with_hashes: bool) {
-        let arrival = matches!(self.spec.emission, Emission::Arrival { .. });
-        let whole = batch(rows, arrival);
+        let whole = batch(rows, self.identity);
         let keys: Vec<_> = self.spec.keys.iter().map(|k| whole.column(*k).clone()).collect();
         let hashes = hash_columns(&keys, whole.rows());
         let workers = self.workers.len();
@@ -214,7 +245,8 @@ fn run(seed: u64, emission: Emission) {
     let all: Vec<&Row> = parts.iter().flatten().collect();
     let (small_max, epoch) = (r.pick(&[1, 2, 5, 64]), r.pick(&[1, 7, 1_000, usize::MAX]));
     let (batch_max, restarts, lag) = (r.pick(&[1, 3, 64]), r.chance(60), r.chance(50));
-    let mut job = Job::new(node, spec.clone(), small_max, 1 + r.below(3) as usize);
+    let identity = emission != Emission::Final || r.chance(50);
+    let mut job = Job::new(node, spec.clone(), identity, small_max, 1 + r.below(3) as usize);
     let (mut read, mut in_epoch, mut behind) = (vec![0; parts.len()], 0, Progress::START);
     while read.iter().zip(&parts).any(|(n, p)| *n < p.len()) {
         let open: Vec<usize> = (0..parts.len()).filter(|p| read[*p] < parts[*p].len()).collect();
@@ -235,14 +267,14 @@ fn run(seed: u64, emission: Emission) {
         }
     }
     job.watermark(Progress::END);
-    let expected = oracle(&spec, &all);
+    let expected = oracle(&spec, &all, identity);
     for row in &all {
         let (e, f) = (expected.get(&row.id), job.found.get(&row.id));
         assert_eq!(f, e, "found and expected answers of {row:?} by {:#?}", job.spec);
     }
     assert_eq!(job.found.len(), expected.len());
     assert_eq!(job.refused as usize, all.len() - expected.len());
-    if emission != Emission::Final {
+    if identity {
         tags_and_identity_are_kept(&job, &all);
     }
 }

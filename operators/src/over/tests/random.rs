@@ -132,7 +132,15 @@ pub fn node(r: &mut Random, emission: Emission) -> (Node, OverSpec) {
     let frames: Vec<Frame> = (0..1 + r.below(4))
         .map(|_| {
             let end_ms = if r.chance(30) { r.below(60) as i64 } else { 0 };
-            Frame { start_ms: end_ms + r.pick(&[0, 1, 3, 20, 100]), end_ms }
+            let start_ms = end_ms + r.pick(&[0, 1, 3, 20, 100]);
+            match r.below(10) {
+                0..2 => {
+                    let last = r.below(3) as u32;
+                    Frame::rows(last + r.pick(&[0, 1, 5, 70]), last, r.pick(&[0, 10, 100, 1_000]))
+                }
+                2 | 3 => Frame::range(start_ms, 0).without_current(),
+                _ => Frame::range(start_ms, end_ms),
+            }
         })
         .collect();
     let calls: Vec<OverCall> = (0..1 + r.below(8))
@@ -153,23 +161,32 @@ pub fn node(r: &mut Random, emission: Emission) -> (Node, OverSpec) {
 
 fn aggregate(r: &mut Random) -> Aggregate {
     use AggregateFunction::*;
-    let function = r.pick(&[Count, Count, Sum, Avg, Min, Max, StddevSamp]);
+    let places = [FirstValue, LastValue, NthValue { n: 1 + r.below(4) as u32 }, Lag { offset: r.below(4) as u32 }];
+    let dispersions = [StddevSamp, StddevPop, VarSamp, VarPop];
+    let function = match r.below(9) {
+        0..5 => r.pick(&[Count, Count, Sum, Avg, Min, Max]),
+        5 => r.pick(&dispersions),
+        6 => r.pick(&[BoolAnd, BoolOr]),
+        _ => r.pick(&places),
+    };
     let argument = match function {
         Count if r.chance(30) => None,
-        Sum | Avg | StddevSamp => Some(r.pick(&[3, 4, 5])),
+        BoolAnd | BoolOr => Some(7),
+        // variances of the wide column have more than 38 digits
+        VarSamp | VarPop => Some(r.pick(&[3, 4])),
+        f if f.adds() => Some(r.pick(&[3, 4, 5])),
         _ => Some(r.pick(&[2, 3, 4, 5, 6, 7, 8])),
     };
     let t = argument.map(|c| types()[c].clone());
     let returns = match (function, &t) {
-        (Min | Max, Some(t)) => t.clone(),
+        (Count, _) | (_, None) => DataType::Int64,
         (Sum, Some(DataType::Decimal128(_, s))) => DataType::Decimal128(38, *s),
-        (Avg | StddevSamp, Some(DataType::Decimal128(..))) => DataType::Decimal128(38, 6),
-        (Sum | Avg | StddevSamp, Some(t)) => t.clone(),
-        _ => DataType::Int64,
+        (f, Some(DataType::Decimal128(..))) if f.adds() => DataType::Decimal128(38, 6),
+        (_, Some(t)) => t.clone(),
     };
-    let distinct = argument.is_some() && r.chance(40);
+    let distinct = argument.is_some() && !function.is_positional() && r.chance(40);
     let filter = r.chance(30).then_some(7);
-    Aggregate { function, argument, distinct, filter, returns, label: format!("{function:?}(x)") }
+    Aggregate { function, argument, by: None, distinct, filter, returns, label: format!("{function:?}(x)") }
 }
 
 /// Rows as a batch.

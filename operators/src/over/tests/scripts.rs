@@ -24,28 +24,33 @@ fn input() -> SchemaRef {
 }
 
 /// A job over some columns of the input: keys, frames and calls by name.
-struct Case {
+pub struct Case {
     columns: Vec<&'static str>,
     keys: Vec<&'static str>,
     frames: Vec<Frame>,
     calls: Vec<(usize, &'static str)>,
     emission: Emission,
-    pseudo: Vec<PseudoColumn>,
+    pub pseudo: Vec<PseudoColumn>,
 }
 
-fn case(columns: &[&'static str], frames: &[(i64, i64)], calls: &[(usize, &'static str)]) -> Case {
-    let frames = frames.iter().map(|(start_ms, end_ms)| Frame { start_ms: *start_ms, end_ms: *end_ms }).collect();
+pub fn case(columns: &[&'static str], frames: &[(i64, i64)], calls: &[(usize, &'static str)]) -> Case {
+    let frames = frames.iter().map(|(start_ms, end_ms)| Frame::range(*start_ms, *end_ms)).collect();
     let (columns, calls) = (columns.to_vec(), calls.to_vec());
     Case { columns, keys: vec!["card"], frames, calls, emission: Emission::Final, pseudo: vec![] }
 }
 
 impl Case {
-    fn arrival(mut self, late_horizon_ms: i64) -> Self {
+    pub fn arrival(mut self, late_horizon_ms: i64) -> Self {
         self.emission = Emission::Arrival { late_horizon_ms };
         self.pseudo = vec![PseudoColumn::IsLate, PseudoColumn::IsIncomplete];
         self
     }
-    fn keys(mut self, keys: &[&'static str]) -> Self {
+    /// With these frames instead.
+    pub fn over(mut self, frames: &[Frame]) -> Self {
+        self.frames = frames.to_vec();
+        self
+    }
+    pub fn keys(mut self, keys: &[&'static str]) -> Self {
         self.keys = keys.to_vec();
         self
     }
@@ -71,7 +76,7 @@ impl Case {
         Box::new(super::super::operator::Over::new(&node, &spec, &self.input(), small_max).unwrap())
     }
     /// Short logs only, then long logs from the second entry on.
-    fn check(&self, script: &str) {
+    pub fn check(&self, script: &str) {
         let output = self.node().0.schema;
         check(&|| self.make(64), &self.input(), &output, script);
         check(&|| self.make(1), &self.input(), &output, script);
@@ -104,15 +109,29 @@ fn call(schema: &SchemaRef, frame: usize, text: &str) -> OverCall {
         "avg" => Avg,
         "min" => Min,
         "max" => Max,
-        _ => StddevSamp,
+        "stddev" => StddevSamp,
+        "stddev_pop" => StddevPop,
+        "var_samp" => VarSamp,
+        "var_pop" => VarPop,
+        "all" => BoolAnd,
+        "any" => BoolOr,
+        "first" => FirstValue,
+        "last" => LastValue,
+        "second" => NthValue { n: 2 },
+        "lag" => Lag { offset: 1 },
+        "lag2" => Lag { offset: 2 },
+        other => panic!("no function {other}"),
     };
     let returns = match (function, t) {
         (Sum, Some(DataType::Decimal128(_, s))) => DataType::Decimal128(38, s),
-        (Avg | StddevSamp, Some(DataType::Decimal128(_, s))) => DataType::Decimal128(38, s.max(6)),
+        (f, Some(DataType::Decimal128(_, s))) if f.adds() => DataType::Decimal128(38, s.max(6)),
         (Count, _) | (_, None) => DataType::Int64,
         (_, Some(t)) => t,
     };
-    OverCall { frame, aggregate: Aggregate { function, argument, distinct, filter, returns, label: text.into() } }
+    OverCall {
+        frame,
+        aggregate: Aggregate { function, argument, by: None, distinct, filter, returns, label: text.into() },
+    }
 }
 
 #[test]

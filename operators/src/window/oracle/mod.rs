@@ -49,6 +49,8 @@ struct Case {
     /// Rows that every combiner passes on at first, whether the keys of some rows are hot then.
     pass: usize,
     hot: bool,
+    /// Whether rows know where they come from.
+    places: bool,
 }
 
 fn cells() -> impl Strategy<Value = Vec<Val>> {
@@ -97,7 +99,7 @@ fn cases(kinds: impl Strategy<Value = WindowKind>, rows: usize) -> impl Strategy
         prop::collection::vec(row, 0..rows),
         how,
         run,
-        (any::<bool>(), prop_oneof![Just(0usize), 0usize..40, Just(usize::MAX)], any::<bool>()),
+        (any::<bool>(), prop_oneof![Just(0usize), 0usize..40, Just(usize::MAX)], any::<bool>(), any::<bool>()),
     )
         .prop_map(
             |(
@@ -105,7 +107,7 @@ fn cases(kinds: impl Strategy<Value = WindowKind>, rows: usize) -> impl Strategy
                 rows,
                 (partitions, delay, start, epoch),
                 (batch, workers),
-                (lag, pass, hot),
+                (lag, pass, hot, places),
             )| Case {
                 kind,
                 keys,
@@ -120,6 +122,7 @@ fn cases(kinds: impl Strategy<Value = WindowKind>, rows: usize) -> impl Strategy
                 lag,
                 pass,
                 hot,
+                places,
             },
         )
 }
@@ -131,8 +134,8 @@ impl Case {
     /// How combiners begin. Every third key of the rows is hot, if any is.
     fn worth(&self) -> Worth {
         let cells = self.rows.iter().filter(|_| self.hot).map(|r| &r.3);
-        let rows: Vec<Row> = cells.map(|c| Row { time: 0, tag: ON_TIME, cells: c.clone() }).collect();
-        let all = batch(&rows);
+        let rows: Vec<Row> = cells.map(|c| Row { time: 0, tag: ON_TIME, place: (0, 0), cells: c.clone() }).collect();
+        let all = batch(&rows, false);
         let keys: Vec<ArrayRef> = self.keys.iter().map(|k| all.column(*k).clone()).collect();
         let hot = hash_columns(&keys, rows.len()).iter().copied().filter(|h| h % 3 == 0).collect();
         Worth::passing(self.pass, hot)
@@ -148,7 +151,8 @@ impl Case {
             now += step;
             let (p, time) = (p % self.partitions, now - back);
             let w = watermark(max[p]);
-            epoch[p].push(Row { time, tag: if time < w { w } else { ON_TIME }, cells: cells.clone() });
+            let place = (p as u64, i as i64);
+            epoch[p].push(Row { time, tag: if time < w { w } else { ON_TIME }, place, cells: cells.clone() });
             max[p] = max[p].max(time);
             if (i + 1) % self.epoch == 0 {
                 let w = max.iter().map(|m| watermark(*m)).min().unwrap_or(i64::MIN);
@@ -241,11 +245,11 @@ fn run(case: &Case, node: &Node, spec: &WindowSpec, combine: bool, restore: bool
         for (p, rows) in rows.iter().enumerate() {
             for rows in rows.chunks(case.batch) {
                 match &mut before {
-                    None => behind.exchange(&spec.keys, &batch(rows), case.batch, &mut out),
+                    None => behind.exchange(&spec.keys, &batch(rows, case.places), case.batch, &mut out),
                     Some(before) => {
                         let mut sent = Output::default();
                         let at = p % before.workers.len();
-                        before.workers[at].on_batch(0, batch(rows), &mut sent).unwrap();
+                        before.workers[at].on_batch(0, batch(rows, false), &mut sent).unwrap();
                         refused += sent.refused;
                         sent.batches.iter().for_each(|b| behind.exchange(&first, b, case.batch, &mut out));
                     }
@@ -286,8 +290,8 @@ fn agree(case: &Case) {
     let (node, spec) =
         node(case.kind.clone(), case.keys.clone(), case.aggregates.iter().map(|a| all[*a].clone()).collect());
     let rows: Vec<Row> = case.epochs().into_iter().flat_map(|(p, _)| p).flatten().collect();
-    let expected = naive(&node, &spec, &rows);
-    let combines = !matches!(spec.window, WindowKind::Session { .. });
+    let expected = naive(&node, &spec, &rows, case.places);
+    let combines = !matches!(spec.window, WindowKind::Session { .. }) && !spec.is_ordered();
     for (combine, restore) in [(false, false), (true, false), (false, true), (true, true)] {
         if combine && !combines {
             continue;

@@ -5,7 +5,7 @@ use crate::aggregate::{Finish, column_of_i128};
 use crate::check::rows_of;
 use arrow::array::*;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, i256};
-use highwater_engine::batch::{Batch, ON_TIME};
+use highwater_engine::batch::{Arrival, Batch, Identity, ON_TIME};
 use highwater_engine::graph::{Aggregate, AggregateFunction, Node, Step, WindowKind, WindowSpec};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ pub(super) enum Val {
 pub(super) struct Row {
     pub(super) time: i64,
     pub(super) tag: i64,
+    /// Partition and offset.
+    pub(super) place: (u64, i64),
     pub(super) cells: Vec<Val>,
 }
 
@@ -64,7 +66,8 @@ fn column(values: &[Val], t: &DataType) -> ArrayRef {
     }
 }
 
-pub(super) fn batch(rows: &[Row]) -> Batch {
+/// Rows as a batch, with their places or without.
+pub(super) fn batch(rows: &[Row], places: bool) -> Batch {
     let schema = input();
     let columns = (0..schema.fields().len()).map(|c| {
         let cells: Vec<Val> = rows.iter().map(|r| r.cells[c].clone()).collect();
@@ -74,6 +77,13 @@ pub(super) fn batch(rows: &[Row]) -> Batch {
     let late = rows.iter().any(|r| r.tag != ON_TIME);
     Batch::new(columns, rows.iter().map(|r| r.time).collect())
         .with_tags(late.then(|| rows.iter().map(|r| r.tag).collect()))
+        .with_identity(places.then(|| {
+            Identity::Arrival(Arrival {
+                cuts: vec![0; rows.len()].into(),
+                partitions: rows.iter().map(|r| r.place.0).collect(),
+                offsets: rows.iter().map(|r| r.place.1).collect(),
+            })
+        }))
 }
 
 /// Every aggregate function over every shape of argument, plain, DISTINCT and filtered.
@@ -83,30 +93,48 @@ pub(super) fn aggregates() -> Vec<Aggregate> {
     let returns = |f: AggregateFunction, c: usize| match (f, schema.field(c).data_type()) {
         (Count, _) => DataType::Int64,
         (Sum, DataType::Decimal128(_, s)) => DataType::Decimal128(38, *s),
-        (Avg | StddevSamp, DataType::Decimal128(..)) => DataType::Decimal128(38, 6),
+        (f, DataType::Decimal128(..)) if f.adds() => DataType::Decimal128(38, 6),
         (_, t) => t.clone(),
     };
     let mut all = vec![];
     let mut add = |function, argument: Option<usize>, distinct, filter: Option<usize>| {
         let returns = argument.map_or(DataType::Int64, |a| returns(function, a));
         let label = format!("{function:?}({argument:?})");
-        all.push(Aggregate { function, argument, distinct, filter, returns, label });
+        all.push(Aggregate { function, argument, by: None, distinct, filter, returns, label });
     };
     add(Count, None, false, None);
     add(Count, None, false, Some(OK));
     for c in [CODE, AMOUNT, BIG, RATIO] {
-        for f in [Sum, Avg, StddevSamp] {
+        // variances of the wide column have more than 38 digits
+        let variances: &[AggregateFunction] = if c == BIG { &[] } else { &[VarSamp, VarPop] };
+        for f in [Sum, Avg, StddevSamp, StddevPop].into_iter().chain(variances.iter().copied()) {
             add(f, Some(c), false, None);
             add(f, Some(c), true, None);
         }
         add(Sum, Some(c), false, Some(OK));
     }
+    add(BoolAnd, Some(OK), false, None);
+    add(BoolOr, Some(OK), true, None);
     for c in [ID, NAME, CODE, AMOUNT, BIG, RATIO, OK, DAY] {
         add(Min, Some(c), false, None);
         add(Max, Some(c), false, Some(OK));
         add(Count, Some(c), false, None);
         add(Count, Some(c), true, None);
         add(Count, Some(c), true, Some(OK));
+        add(FirstValue, Some(c), false, None);
+        add(LastValue, Some(c), false, Some(OK));
+    }
+    for (function, argument, by, filter) in [
+        (ArgMin, NAME, AMOUNT, None),
+        (ArgMax, BIG, CODE, Some(OK)),
+        (ArgMax, ID, NAME, None),
+        (ArgMin, RATIO, OK, None),
+        (ArgMax, AMOUNT, RATIO, None),
+    ] {
+        let returns = schema.field(argument).data_type().clone();
+        let label = format!("{function:?}({argument}, {by})");
+        let (argument, by) = (Some(argument), Some(by));
+        all.push(Aggregate { function, argument, by, distinct: false, filter, returns, label });
     }
     all
 }
@@ -175,7 +203,7 @@ fn windows_around(kind: &WindowKind, t: i64) -> Vec<(i64, i64)> {
 }
 
 /// All results, sorted, and the rows that no window took.
-pub(super) fn naive(node: &Node, spec: &WindowSpec, rows: &[Row]) -> (Vec<String>, u64) {
+pub(super) fn naive(node: &Node, spec: &WindowSpec, rows: &[Row], places: bool) -> (Vec<String>, u64) {
     let (groups, refused) = match spec.window {
         WindowKind::Session { gap_ms } => sessions(spec, gap_ms, rows),
         _ => fixed_windows(spec, rows),
@@ -185,7 +213,7 @@ pub(super) fn naive(node: &Node, spec: &WindowSpec, rows: &[Row]) -> (Vec<String
     for ((start, end, key), rows) in &groups {
         times.push(end - 1);
         let bounds = [*start, *end, end - 1].map(|t| Val::Int(i128::from(t)));
-        let made = spec.aggregates.iter().map(|a| naive_aggregate(a, rows));
+        let made = spec.aggregates.iter().map(|a| naive_aggregate(a, rows, places));
         let cells = key.iter().cloned().chain(bounds).chain(made);
         columns.iter_mut().zip(cells).for_each(|(c, v)| c.push(v));
     }
@@ -200,7 +228,27 @@ pub(super) fn naive(node: &Node, spec: &WindowSpec, rows: &[Row]) -> (Vec<String
     (lines, refused)
 }
 
-fn naive_aggregate(a: &Aggregate, rows: &[&Row]) -> Val {
+/// The value of the row that comes first by `by`, then in the order of rows; or last.
+fn naive_ordered(a: &Aggregate, rows: &[&Row], places: bool) -> Val {
+    let mut rows: Vec<&Row> = rows.to_vec();
+    rows.retain(|r| a.filter.is_none_or(|f| r.cells[f] == Val::Int(1)));
+    rows.retain(|r| [a.argument, a.by].iter().flatten().all(|c| r.cells[*c] != Val::Null));
+    rows.sort_by_key(|r| (r.time, if places { (r.place, vec![]) } else { ((0, 0), r.cells.clone()) }));
+    let by = |r: &&&Row| r.cells[a.by.unwrap_or_default()].clone();
+    let row = match a.function {
+        AggregateFunction::FirstValue => rows.first(),
+        AggregateFunction::LastValue => rows.last(),
+        AggregateFunction::ArgMin => rows.iter().min_by_key(by),
+        // of equal ones the last is found, going backwards the first
+        _ => rows.iter().rev().max_by_key(by),
+    };
+    row.map_or(Val::Null, |r| r.cells[a.argument.unwrap_or_default()].clone())
+}
+
+fn naive_aggregate(a: &Aggregate, rows: &[&Row], places: bool) -> Val {
+    if a.function.is_ordered() {
+        return naive_ordered(a, rows, places);
+    }
     use AggregateFunction::*;
     let passed = rows.iter().filter(|r| a.filter.is_none_or(|f| r.cells[f] == Val::Int(1)));
     let Some(argument) = a.argument else { return Val::Int(passed.count() as i128) };
@@ -215,8 +263,8 @@ fn naive_aggregate(a: &Aggregate, rows: &[&Row]) -> Val {
     match a.function {
         Count => Val::Int(n),
         _ if n == 0 => Val::Null,
-        Min => values[0].clone(),
-        Max => values[values.len() - 1].clone(),
+        Min | BoolAnd => values[0].clone(),
+        Max | BoolOr => values[values.len() - 1].clone(),
         Sum => Val::Int(total()),
         Avg if double => Val::Text((total() as f64 / 1024.0 / n as f64).to_string()),
         Avg => {
@@ -228,16 +276,18 @@ fn naive_aggregate(a: &Aggregate, rows: &[&Row]) -> Val {
             let x = total() * shift;
             Val::Int(if whole { x / n } else { x.signum() * ((2 * x.abs() + n) / (2 * n)) })
         }
-        StddevSamp if n < 2 => Val::Null,
-        StddevSamp if double => {
+        StddevSamp | VarSamp if n < 2 => Val::Null,
+        f if double => {
             let variance = n * ints().map(|v| v * v).sum::<i128>() - total() * total();
-            Val::Text((variance as f64 / 1048576.0 / (n as f64 * (n as f64 - 1.0))).sqrt().to_string())
+            let below = n as f64 * (n - i128::from(matches!(f, StddevSamp | VarSamp))) as f64;
+            let variance = variance as f64 / 1048576.0 / below;
+            Val::Text(if matches!(f, VarSamp | VarPop) { variance } else { variance.sqrt() }.to_string())
         }
-        StddevSamp => {
+        _ => {
             let square = |v: i128| i256::from_i128(v).wrapping_mul(i256::from_i128(v));
             let squares = ints().map(square).fold(i256::ZERO, i256::wrapping_add);
             let finish = Finish::new(a, input().field(argument).data_type()).unwrap();
-            finish.stddev_wide(n as u64, i256::from_i128(total()), squares).unwrap().map_or(Val::Null, Val::Int)
+            finish.dispersion_wide(n as u64, i256::from_i128(total()), squares).unwrap().map_or(Val::Null, Val::Int)
         }
     }
 }

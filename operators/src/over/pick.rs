@@ -1,0 +1,285 @@
+//! Rows by their place: FIRST_VALUE, LAST_VALUE, NTH_VALUE and LAG; ROWS frames; frames without the current row.
+//!
+//! The entries of a log stand in the order of rows, so a place is a position. Where a row itself stands follows from its
+//! event time and from how many of its peers entered behind it. What is found goes where [`super::logs`] puts the totals
+//! of measures: a value that is one entry's is an extremum of one.
+//!
+//! Cost: a place is found in O(1), in O(log n) of a long log where entries may not count; a ROWS frame is scanned; taking
+//! the current row out costs what it cost to add it, and two look-ups per extremum.
+
+use super::intern::Interner;
+use super::long::LongLog;
+use super::measure::{Entries, Moments, Totals};
+use super::plan::{Bit, Distinct, Measure, Plan, Value};
+use highwater_engine::graph::{AggregateFunction, Frame};
+use std::ops::Range;
+
+/// A value at a place of a frame.
+#[derive(Clone, Debug)]
+pub struct Pick {
+    /// The frame.
+    pub frame: Frame,
+    /// The place.
+    pub place: Place,
+    /// The value there.
+    pub value: Value,
+    /// Which entries count.
+    pub bit: Option<Bit>,
+    /// Positions in [`Plan::extrema`] of the first and the last entry that counts, if not all do.
+    pub ends: Option<(usize, usize)>,
+}
+
+/// Which of the entries that count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The first.
+    First,
+    /// The last.
+    Last,
+    /// The n-th, from 1.
+    Nth(u32),
+    /// That of the row so many places before the current one.
+    Back(u32),
+}
+
+impl Place {
+    /// The place that a function asks for.
+    pub fn of(function: AggregateFunction) -> Option<Place> {
+        Some(match function {
+            AggregateFunction::FirstValue => Self::First,
+            AggregateFunction::LastValue => Self::Last,
+            AggregateFunction::NthValue { n } => Self::Nth(n),
+            AggregateFunction::Lag { offset } => Self::Back(offset),
+            _ => return None,
+        })
+    }
+}
+
+/// A row whose turn it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn {
+    /// Its event time.
+    pub time: i64,
+    /// Entries of its key that stand behind it though they are not later: peers that come after it.
+    pub behind: usize,
+}
+
+/// A log in which entries are found by their times and by whether they count.
+pub trait Places: Entries {
+    /// Number of entries that are not later than `time`.
+    fn not_after(&self, time: i64) -> usize;
+    /// The first, or last, entry of a range that counts; `ends` as in [`Pick::ends`].
+    fn end(
+        &self,
+        plan: &Plan,
+        bit: Option<Bit>,
+        ends: Option<(usize, usize)>,
+        range: Range<usize>,
+        last: bool,
+    ) -> Option<usize>;
+    /// Whether distinct input `d` has the value of entry `i` in none of the entries `from .. i`.
+    fn is_new(&self, d: usize, of: &Distinct, i: usize, from: usize) -> bool;
+    /// The best of the entries `range` for extremum `e`.
+    fn best(&self, plan: &Plan, names: &Interner, e: usize, range: Range<usize>) -> i128;
+}
+
+/// The entries `a` and `b` of a frame, in order: two pieces if the current row between them is left out.
+#[derive(Clone, Debug)]
+struct Pieces([Range<usize>; 2]);
+
+/// Answers everything of `plan` that goes by places, for the row whose turn it is.
+pub fn answer(log: &impl Places, plan: &Plan, names: &Interner, turn: Turn, to: &mut [Totals]) {
+    let at = log.not_after(turn.time) - 1 - turn.behind;
+    for frame in &plan.row_frames {
+        let range = places(log, frame.frame, turn, at);
+        for (m, totals) in frame.measures.iter().zip(&mut to[frame.first..]) {
+            scan(log, plan, names, m, range.clone(), totals);
+        }
+    }
+    for frame in plan.frames.iter().filter(|f| f.frame.without_current) {
+        let range = times(log, frame.frame, turn);
+        for (m, totals) in frame.measures.iter().zip(&mut to[frame.first..]) {
+            take_out(log, plan, names, m, range.clone(), at, totals);
+        }
+    }
+    for (pick, totals) in plan.picks.iter().zip(&mut to[plan.measures..]) {
+        let found = find(log, plan, pick, turn, at);
+        totals.moments = Moments { n: i64::from(found.is_some()), sum: 0 };
+        totals.min = found.map_or(0, |i| log.value(pick.value, i));
+    }
+}
+
+/// The entries of a RANGE frame.
+fn times(log: &impl Places, f: Frame, turn: Turn) -> Range<usize> {
+    let before = turn.time.saturating_sub(f.start_ms);
+    let from = if before == i64::MIN { 0 } else { log.not_after(before - 1) };
+    from..log.not_after(turn.time.saturating_sub(f.end_ms)).max(from)
+}
+
+/// The entries of a ROWS frame of the row at position `at`.
+fn places(log: &impl Places, f: Frame, turn: Turn, at: usize) -> Range<usize> {
+    let Some(rows) = f.rows else { return times(log, f, turn) };
+    let oldest = times(log, f, turn).start;
+    let end = (at + 1).saturating_sub(rows.last as usize);
+    let from = at.saturating_sub(rows.first as usize).max(oldest);
+    from..end.max(from)
+}
+
+/// The entry of a pick.
+fn find(log: &impl Places, plan: &Plan, pick: &Pick, turn: Turn, at: usize) -> Option<usize> {
+    let range = places(log, pick.frame, turn, at);
+    if let Place::Back(offset) = pick.place {
+        // NULL or not: the row of that place itself, if it lies in the frame
+        let i = at.checked_sub(offset as usize).filter(|i| *i >= range.start)?;
+        return log.counts(pick.bit, i).then_some(i);
+    }
+    let Pieces(pieces) = match pick.frame.without_current {
+        true => Pieces([range.start..at, at + 1..range.end]),
+        false => Pieces([range.clone(), range.end..range.end]),
+    };
+    let end = |range: Range<usize>, last| log.end(plan, pick.bit, pick.ends, range, last);
+    match pick.place {
+        Place::First => pieces.into_iter().find_map(|r| end(r, false)),
+        Place::Last => pieces.into_iter().rev().find_map(|r| end(r, true)),
+        Place::Nth(n) => {
+            let mut left = n as usize;
+            for mut piece in pieces {
+                if pick.bit.is_none() && piece.len() >= left {
+                    return Some(piece.start + left - 1);
+                }
+                if pick.bit.is_none() {
+                    left -= piece.len();
+                    continue;
+                }
+                while let Some(i) = end(piece.clone(), false) {
+                    left -= 1;
+                    if left == 0 {
+                        return Some(i);
+                    }
+                    piece.start = i + 1;
+                }
+            }
+            None
+        }
+        Place::Back(_) => None,
+    }
+}
+
+/// Measures the entries of a range, one by one.
+fn scan(log: &impl Places, plan: &Plan, names: &Interner, m: &Measure, range: Range<usize>, to: &mut Totals) {
+    *to = Totals::default();
+    for i in range.clone().filter(|i| log.counts(m.bit, *i)) {
+        let is_new = m.distinct.is_none_or(|d| log.is_new(d, &plan.distincts[d], i, range.start));
+        if is_new {
+            let v = log.value(m.value, i);
+            to.moments.add(m, v);
+            if m.wide.is_some() {
+                to.wide.add(m, v);
+            }
+        }
+    }
+    let best = |e: usize| {
+        let e = &plan.extrema[e];
+        range.clone().fold(e.neutral(), |best, i| e.better(names, best, e.entry(log, i, 0)))
+    };
+    to.min = m.min.map_or(0, best);
+    to.max = m.max.map_or(0, best);
+}
+
+/// Takes the current row, at position `at`, out of what was measured over `range`.
+fn take_out(
+    log: &impl Places,
+    plan: &Plan,
+    names: &Interner,
+    m: &Measure,
+    range: Range<usize>,
+    at: usize,
+    to: &mut Totals,
+) {
+    if log.counts(m.bit, at) {
+        let alone = m.distinct.is_none_or(|d| {
+            let of = &plan.distincts[d];
+            let again = |i: usize| log.word(i, of.value) == log.word(at, of.value) && log.counts(of.bit, i);
+            log.is_new(d, of, at, range.start) && !(at + 1..range.end).any(again)
+        });
+        if alone {
+            let v = log.value(m.value, at);
+            to.moments.remove(m, v);
+            if m.wide.is_some() {
+                to.wide.remove(m, v);
+            }
+        }
+    }
+    let best = |e: usize| {
+        let (a, b) = (log.best(plan, names, e, range.start..at), log.best(plan, names, e, at + 1..range.end));
+        plan.extrema[e].better(names, a, b)
+    };
+    to.min = m.min.map_or(0, best);
+    to.max = m.max.map_or(0, best);
+}
+
+impl Places for super::small::Small<'_> {
+    fn not_after(&self, time: i64) -> usize {
+        let times = self.lane(super::plan::TIME);
+        times.len() - times.iter().rev().take_while(|t| **t > time).count()
+    }
+    fn end(
+        &self,
+        _: &Plan,
+        bit: Option<Bit>,
+        _: Option<(usize, usize)>,
+        mut range: Range<usize>,
+        last: bool,
+    ) -> Option<usize> {
+        if last { range.rfind(|i| self.counts(bit, *i)) } else { range.find(|i| self.counts(bit, *i)) }
+    }
+    fn is_new(&self, _: usize, of: &Distinct, i: usize, from: usize) -> bool {
+        of.link.get(self.word(i, of.link.word)) > i - from
+    }
+    fn best(&self, plan: &Plan, names: &Interner, e: usize, range: Range<usize>) -> i128 {
+        let e = &plan.extrema[e];
+        range.fold(e.neutral(), |best, i| e.better(names, best, e.entry(self, i, 0)))
+    }
+}
+
+impl Places for LongLog {
+    fn not_after(&self, time: i64) -> usize {
+        self.entries().not_after(time)
+    }
+    fn end(
+        &self,
+        plan: &Plan,
+        bit: Option<Bit>,
+        ends: Option<(usize, usize)>,
+        range: Range<usize>,
+        last: bool,
+    ) -> Option<usize> {
+        match (bit, ends) {
+            _ if range.is_empty() => None,
+            (Some(_), Some((first_of, last_of))) => self.place(plan, if last { last_of } else { first_of }, range),
+            _ => Some(if last { range.end - 1 } else { range.start }),
+        }
+    }
+    fn is_new(&self, d: usize, of: &Distinct, i: usize, from: usize) -> bool {
+        let rows = self.entries();
+        let (previous, oldest) = (rows.previous(i, d), rows.time(from));
+        if previous != oldest {
+            return previous < oldest;
+        }
+        // the previous occurrence is one of the oldest entries, inside or just before
+        let same = |j: &usize| rows.word(*j, of.value) == rows.word(i, of.value) && rows.counts(of.bit, *j);
+        !(from..i).take_while(|j| rows.time(*j) == oldest).any(|j| same(&j))
+    }
+    fn best(&self, plan: &Plan, names: &Interner, e: usize, range: Range<usize>) -> i128 {
+        LongLog::best(self, plan, names, e, range)
+    }
+}
+
+impl Entries for LongLog {
+    fn len(&self) -> usize {
+        self.entries().len()
+    }
+    fn word(&self, i: usize, word: usize) -> i64 {
+        self.entries().word(i, word)
+    }
+}
