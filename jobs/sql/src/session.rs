@@ -115,7 +115,11 @@ fn plain(message: &str, words: &Words) -> Fault {
     let at = parts.filter_map(|w| place_of(words, w.rsplit('.').next().unwrap_or(w))).next();
     if text.contains("must appear in the GROUP BY clause") || text.contains("must be in GROUP BY") {
         let column = text.split('"').nth(1).map_or("", |c| c.rsplit('.').next().unwrap_or(c));
-        return Fault::new(format!("column {column} is neither in GROUP BY nor in an aggregate")).at(at);
+        let what = if column.is_empty() { "HAVING reads a column that".into() } else { format!("column {column}") };
+        return Fault::new(format!("{what} is neither in GROUP BY nor in an aggregate")).at(at);
+    }
+    if text.contains("cannot contain window function calls") {
+        return Fault::new("an aggregate of OVER: compute the frames in an inner query").at(at);
     }
     let text = crate::tokens::lower_first(text.trim().trim_end_matches('.'));
     Fault::new(ARROW_NAMES.iter().fold(text, |t, (arrow, sql)| t.replace(arrow, sql))).at(at)

@@ -15,6 +15,11 @@ pub(crate) struct Scope<'a> {
     pub pseudo: Option<&'a [Expr; 2]>,
 }
 
+#[allow(deprecated)]
+fn is_star(e: &Planned) -> bool {
+    matches!(e, Planned::Wildcard { .. })
+}
+
 impl Scope<'_> {
     /// Translates an expression over the input.
     pub fn expr(&self, e: &Planned) -> Result<Expr> {
@@ -55,6 +60,11 @@ impl Scope<'_> {
                 negated: l.negated,
             },
             Planned::ScalarFunction(f) => self.call(e, f)?,
+            Planned::WindowFunction(_) => {
+                let fault = Fault::new("OVER stands in SELECT alone").at(crate::checks::place(e));
+                return Err(fault.hint("compute it in an inner query, or filter with QUALIFY"));
+            }
+            other if is_star(other) => return Err(Fault::new("* is an argument of COUNT alone")),
             other => return Err(Fault::new(format!("{other} is not supported here"))),
         })
     }

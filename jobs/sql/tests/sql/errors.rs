@@ -66,6 +66,12 @@ fn inserts() {
     check(include_str!("errors/inserts.txt"));
 }
 
+/// What people write by mistake, in hundreds.
+#[test]
+fn mistakes() {
+    check(include_str!("errors/mistakes.txt"));
+}
+
 #[test]
 fn an_error_shows_its_line_and_a_marker() {
     let text = "CREATE TABLE o (c BIGINT) WITH ('connector' = 'blackhole');\nINSERT INTO o\n  SELECT crd FROM p;\n";
