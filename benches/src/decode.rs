@@ -78,7 +78,7 @@ fn read(source: &dyn Source) -> Result<i64> {
                         anyhow::ensure!(chunk.bad.is_empty(), "{:?}", chunk.bad[0]);
                         rows += chunk.columns.num_rows() as i64;
                     }
-                    Read::Pending(rest) => std::thread::sleep(rest),
+                    Read::Pending(rest) | Read::Awaited(rest) => std::thread::sleep(rest),
                     Read::End => break,
                 }
             }

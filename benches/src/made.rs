@@ -21,7 +21,7 @@ impl Made {
     pub fn new(payments: Payments, spec: &SourceSpec, partitions: usize) -> Result<Self, BuildError> {
         let schema = Arc::new(spec.physical.project(&spec.read).map_err(|e| BuildError::new(e.to_string()))?);
         let first_time_ms = payments.chunk(0, BATCH_ROWS).iter().map(|p| p.ts).min();
-        let partition = |i| PartitionInfo { name: format!("made-{i}"), first_time_ms };
+        let partition = |i| PartitionInfo { name: format!("made-{i}"), first_time_ms, start: None };
         Ok(Self { payments: Arc::new(payments), schema, partitions: (0..partitions.max(1)).map(partition).collect() })
     }
 }

@@ -34,7 +34,7 @@ impl Memory {
             batches[i % partitions.max(1)].push(batch(rows, &schema)?);
         }
         let first_time_ms = rows.iter().map(|p| p.ts).min();
-        let partition = |i| PartitionInfo { name: format!("memory-{i}"), first_time_ms };
+        let partition = |i| PartitionInfo { name: format!("memory-{i}"), first_time_ms, start: None };
         let partitions = (0..batches.len()).map(partition).collect();
         Ok(Self { batches: batches.into_iter().map(Arc::new).collect(), partitions })
     }

@@ -39,7 +39,7 @@ pub fn read(
                 let (rows, reopen) = *plan.next().unwrap();
                 let chunk = match split.read(rows).unwrap() {
                     Read::Rows(chunk) => chunk,
-                    Read::Pending(wait) => panic!("nothing for {wait:?}"),
+                    Read::Pending(wait) | Read::Awaited(wait) => panic!("nothing for {wait:?}"),
                     Read::End => break,
                 };
                 let first = at.as_ref().map_or(0, |p: &Position| p.offset);

@@ -16,8 +16,10 @@ pub struct SourceError {
 pub struct SinkError {
     /// What was found, where, and what to do.
     pub message: String,
-    /// There was no room: waiting may help.
+    /// There was no room, or nobody to take the rows: waiting may help.
     pub full: bool,
+    /// The output answers another client now, which may be another process with the same state.
+    pub taken_over: bool,
 }
 
 /// An operator can't go on: its state is half applied.
@@ -51,7 +53,7 @@ from_text!(SourceError, OperatorError, BuildError);
 impl SinkError {
     /// An error with this message; waiting does not help.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), full: false }
+        Self { message: message.into(), full: false, taken_over: false }
     }
 }
 

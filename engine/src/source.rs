@@ -21,7 +21,8 @@ use std::time::Duration;
 pub trait Source: Send + Sync {
     /// The partitions, in their fixed order (files: path order).
     fn partitions(&self) -> &[PartitionInfo];
-    /// Opens partition `index` at its beginning, or where `from` says: a position that this partition gave before.
+    /// Opens partition `index` at its beginning, or where `from` says: its [`PartitionInfo::start`], or a position that it
+    /// gave before.
     fn open(&self, index: usize, from: Option<&Position>) -> Result<Box<dyn PartitionReader>, SourceError>;
     /// What must be equal when a job goes on from a position of partition `index`: a file's size and the hash of its first
     /// bytes, a generator's seed and shape. Another text means other rows, or the same at other offsets. Empty if nothing
@@ -41,6 +42,9 @@ pub struct PartitionInfo {
     /// A lower bound of the rows' event times, in epoch milliseconds, if it is cheaply known (statistics, the first row):
     /// decides the order of opening, never a result.
     pub first_time_ms: Option<i64>,
+    /// Where it begins, if that was decided when the table was opened (the end of a topic at that moment): recorded with the
+    /// first checkpoint, so that a restart begins there too. `None`: at its beginning.
+    pub start: Option<Position>,
 }
 
 /// Where a partition goes on: what a checkpoint keeps of it.
@@ -48,7 +52,8 @@ pub struct PartitionInfo {
 pub struct Position {
     /// Offset of the next row, bad records included.
     pub offset: i64,
-    /// The connector's own way to it: a byte offset, a row group and row, a counter. Opaque to the engine.
+    /// The connector's own way to it: a byte offset, a row group and row, a counter, or what else must be the same when
+    /// reading goes on. Opaque to the engine.
     pub at: u64,
 }
 
@@ -69,8 +74,10 @@ pub trait Split: Send {
 pub enum Read {
     /// Rows, bad rows, or both.
     Rows(Chunk),
-    /// Nothing now; ask again after about this long.
+    /// Nothing now; ask again after about this long. Until then the partition holds the watermark, not alignment.
     Pending(Duration),
+    /// There are rows, but they have not come yet; ask again after about this long. The partition counts for alignment.
+    Awaited(Duration),
     /// The split is read.
     End,
 }

@@ -129,7 +129,7 @@ fn copy(
                     rows += chunk.columns.num_rows();
                     writer.write(&chunk.columns).map_err(write_error)?;
                 }
-                Read::Pending(wait) => std::thread::sleep(wait),
+                Read::Pending(wait) | Read::Awaited(wait) => std::thread::sleep(wait),
                 Read::End => break,
             }
         }

@@ -55,7 +55,8 @@ impl FileSource {
                 let (mut partitions, mut opened) = (Vec::new(), Vec::new());
                 for (path, _) in files {
                     let file = ParquetFile::open(&table, &path).map_err(|e| error(e.message))?;
-                    partitions.push(PartitionInfo { name: path, first_time_ms: time.and_then(|t| file.least_ms(t)) });
+                    let first_time_ms = time.and_then(|t| file.least_ms(t));
+                    partitions.push(PartitionInfo { name: path, first_time_ms, start: None });
                     opened.push(Arc::new(file));
                 }
                 Ok(Self { partitions, format: Files::Parquet(opened) })
@@ -72,7 +73,7 @@ impl FileSource {
             not_foreign(&path)?;
             table.open(&path, None, PEEK_BYTES).map_err(|e| e.message)?;
             let first_time_ms = narrow.as_ref().and_then(|t| first_time(t, &path));
-            partitions.push(PartitionInfo { name: path, first_time_ms });
+            partitions.push(PartitionInfo { name: path, first_time_ms, start: None });
         }
         Ok(Self { partitions, format: Files::Text(Box::new(table)) })
     }

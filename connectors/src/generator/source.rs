@@ -49,7 +49,7 @@ impl Generator {
         };
         // No row is before the start, whatever its disorder.
         let first_time_ms = Some(options.payments.times.start_ms);
-        let info = |p| PartitionInfo { name: format!("shard-{p}"), first_time_ms };
+        let info = |p| PartitionInfo { name: format!("shard-{p}"), first_time_ms, start: None };
         Ok(Self { shared: Arc::new(shared), partitions: (0..options.partitions).map(info).collect() })
     }
 }

@@ -256,7 +256,8 @@ fn outputs(manifest: &Manifest, graph: &JobGraph, changes: &mut Vec<Change>) {
 }
 
 fn elsewhere(a: &SinkSpec, b: &SinkSpec) -> bool {
-    a.connector != b.connector || a.options.get("path") != b.options.get("path")
+    let place = ["path", "topic", "properties.bootstrap.servers"];
+    a.connector != b.connector || place.iter().any(|o| a.options.get(*o) != b.options.get(*o))
 }
 
 /// Whether rows are left that the manifest does not know to be visible.

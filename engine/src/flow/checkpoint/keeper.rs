@@ -273,7 +273,8 @@ impl Keeper {
             owed.chain(remade.into_iter().flatten().map(|batch| Ok(batch.clone())))
         };
         let publisher = &mut self.publishers[sink];
-        let publish = || publisher.publish(publication, &mut rows());
+        let ours = |error| still_ours(ledger, newest.checkpoint, error);
+        let publish = || publisher.publish(publication, &mut rows()).map_err(ours);
         patiently(plan, &format!("sink {table}: "), |error: &SinkError| error.full, publish)
             .map_err(|error| failed(table, error))
     }
@@ -354,6 +355,16 @@ fn store<T>(plan: &Plan, call: impl FnMut() -> Result<T, LedgerError>) -> Result
     patiently(plan, "", LedgerError::may_pass, call).map_err(broken)
 }
 
+/// What it means that an output answers somebody else now. If another process has made a checkpoint, this one ends. If none
+/// has, the output took us for dead, or the other one is only starting: who makes the next checkpoint decides, so we go on.
+fn still_ours(ledger: &Ledger, newest: u64, error: SinkError) -> SinkError {
+    if !error.taken_over {
+        return error;
+    }
+    let taken_over = ledger.highest().is_ok_and(|highest| highest > newest);
+    SinkError { taken_over, full: !taken_over, ..error }
+}
+
 pub(super) fn state(message: String) -> JobError {
     JobError::State(message)
 }
@@ -363,6 +374,9 @@ fn broken(error: LedgerError) -> JobError {
 }
 
 fn failed(table: &str, error: crate::error::SinkError) -> JobError {
+    if error.taken_over {
+        return state(format!("sink {table}: {error}"));
+    }
     JobError::Sink { table: table.to_owned(), error }
 }
 

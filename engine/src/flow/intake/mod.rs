@@ -25,7 +25,7 @@ use crate::error::{BuildError, SourceError};
 use crate::flow::checkpoint::Restored;
 use crate::graph::{RunOptions, SourceSpec};
 use crate::parts::{Parts, RowProgram};
-use crate::source::{Read, Source};
+use crate::source::{PartitionInfo, Read, Source};
 use crate::time::{Progress, Watermark};
 use arrow_schema::{Schema, SchemaRef};
 use goal::Promised;
@@ -86,8 +86,10 @@ impl Intake {
         };
         let cuts_then = restored.cuts(&spec.table, source.as_ref())?;
         let cut = |i: usize| cuts_then.as_ref().and_then(|cuts| cuts.get(i));
-        let partition = |i| Partition::new(spec.watermark_delay_ms, cut(i));
-        let partitions = (0..source.partitions().len()).map(partition).collect();
+        let partition = |(i, info): (usize, &PartitionInfo)| {
+            Partition::new(spec.watermark_delay_ms, info.start.as_ref().filter(|_| cuts_then.is_none()), cut(i))
+        };
+        let partitions = source.partitions().iter().enumerate().map(partition).collect();
         let intake = Self {
             spec: spec.clone(),
             index,
@@ -131,7 +133,7 @@ impl Intake {
                 let Some(split) = partition.peeked.as_mut().map(|p| &mut p.split) else { break None };
                 match split.read(PEEK_ROWS).map_err(fail)? {
                     Read::Rows(chunk) => peeked.push_back(prepare(self, chunk, program.as_mut()).map_err(fail)?),
-                    Read::Pending(_) => break None,
+                    Read::Pending(_) | Read::Awaited(_) => break None,
                     // An empty first split: its turn ends with the first read of the partition.
                     Read::End => break None,
                 }

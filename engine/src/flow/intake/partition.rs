@@ -63,8 +63,8 @@ pub(super) struct Peeked {
 }
 
 impl Partition {
-    /// A partition that goes on where `from` was cut, or begins.
-    pub(super) fn new(delay_ms: i64, from: Option<&PartitionCut>) -> Self {
+    /// A partition that goes on where `from` was cut, or begins, at `start` if that is set.
+    pub(super) fn new(delay_ms: i64, start: Option<&Position>, from: Option<&PartitionCut>) -> Self {
         Self {
             delay_ms,
             phase: if from.is_some_and(|f| f.done) { Phase::Drained } else { Phase::Closed },
@@ -75,7 +75,7 @@ impl Partition {
             handed: 0,
             turn: 0,
             pending: false,
-            next: from.and_then(|f| f.position.clone()),
+            next: from.map_or(start, |f| f.position.as_ref()).cloned(),
             epoch: 0,
             before_barrier: None,
             goal: None,

@@ -4,6 +4,9 @@
 //! is behind all of its own and its share of the partitions is not used up. With nothing in turn it decodes ahead: the next
 //! split of a partition that another worker is reading, kept until its turn comes, at most one such split and
 //! [`DECODED_AHEAD_ROWS_MAX`] rows. A partition further than the table's maximum drift ahead of the slowest is not read.
+//!
+//! A split that had nothing to give is asked again every [`ASK_AGAIN_STEPS`] steps, or when no other has rows: neither does
+//! a quiet partition hold up the others, nor is it forgotten while they have much.
 
 use super::Intake;
 use super::partition::{Partition, Phase};
@@ -25,7 +28,12 @@ pub(in super::super) struct Reader {
     batch_rows: usize,
     peers: usize,
     active: Vec<Active>,
+    /// Calls of [`Reader::step`].
+    steps: u64,
 }
+
+/// So many steps a split is left alone that had nothing to give.
+const ASK_AGAIN_STEPS: u64 = 8;
 
 /// A split that this worker decodes.
 struct Active {
@@ -34,6 +42,8 @@ struct Active {
     split: Box<dyn Split>,
     ready: VecDeque<Prepared>,
     ended: bool,
+    /// The step in which it had nothing to give, if it had nothing last.
+    empty_at: Option<u64>,
 }
 
 /// What one turn of a reader came to.
@@ -48,6 +58,13 @@ pub(in super::super) enum Step {
     Rest,
     /// Nothing is left for this worker.
     Finished,
+}
+
+/// A split has nothing to give now.
+struct Empty {
+    wait: Duration,
+    /// Whether it has given all that is there.
+    caught_up: bool,
 }
 
 /// What to do next, decided under the lock.
@@ -67,7 +84,7 @@ impl Reader {
         batch_rows: usize,
         peers: usize,
     ) -> Self {
-        Self { intake, program, batch_rows, peers, active: Vec::new() }
+        Self { intake, program, batch_rows, peers, active: Vec::new(), steps: 0 }
     }
 
     /// Event time that reading has reached, for choosing between tables.
@@ -77,24 +94,36 @@ impl Reader {
 
     /// Reads at most one chunk. `slowest_ms` is the position of the slowest table of the job.
     pub(in super::super) fn step(&mut self, epoch: u64, slowest_ms: i64) -> Result<Step, SourceError> {
-        match self.plan(slowest_ms, epoch)? {
-            Plan::Finished => Ok(Step::Finished),
-            Plan::Wait => Ok(Step::Rest),
-            Plan::Ahead(i) => match self.decode(i)? {
-                Some(pending) => Ok(Step::Pending(pending)),
-                None => Ok(Step::Worked),
-            },
-            Plan::Emit(i) => self.emit(i, epoch),
+        self.steps += 1;
+        let mut rest: Option<Duration> = None;
+        loop {
+            match self.plan(slowest_ms, epoch)? {
+                Plan::Finished => return Ok(Step::Finished),
+                // Everything that is in turn was asked, and has nothing.
+                Plan::Emit(i) if self.active[i].empty_at == Some(self.steps) => break,
+                Plan::Wait => break,
+                Plan::Ahead(i) => match self.decode(i)? {
+                    Some(empty) => return Ok(Step::Pending(empty.wait)),
+                    None => return Ok(Step::Worked),
+                },
+                Plan::Emit(i) => match self.emit(i, epoch)? {
+                    Step::Pending(wait) => rest = Some(rest.map_or(wait, |rest| rest.min(wait))),
+                    step => return Ok(step),
+                },
+            }
         }
+        Ok(rest.map_or(Step::Rest, Step::Pending))
     }
 
     fn emit(&mut self, i: usize, epoch: u64) -> Result<Step, SourceError> {
         let nothing_ready = self.active[i].ready.is_empty() && !self.active[i].ended;
-        if nothing_ready && let Some(pending) = self.decode(i)? {
-            self.intake.lock()[self.active[i].partition].pending = true;
-            return Ok(Step::Pending(pending));
+        if nothing_ready && let Some(empty) = self.decode(i)? {
+            self.active[i].empty_at = Some(self.steps);
+            self.intake.lock()[self.active[i].partition].pending = empty.caught_up;
+            return Ok(Step::Pending(empty.wait));
         }
         let active = &mut self.active[i];
+        active.empty_at = None;
         let (index, prepared) = (active.partition, active.ready.pop_front());
         let ends = active.ended && active.ready.is_empty();
         let mut partitions = self.intake.lock();
@@ -120,12 +149,13 @@ impl Reader {
         Ok(tagged.map_or(Step::Worked, |t| Step::Rows(Box::new(t))))
     }
 
-    /// Decodes one chunk of a split. `Some`: nothing there for so long.
-    fn decode(&mut self, i: usize) -> Result<Option<Duration>, SourceError> {
+    /// Decodes one chunk of a split. `Some`: there was nothing.
+    fn decode(&mut self, i: usize) -> Result<Option<Empty>, SourceError> {
         let active = &mut self.active[i];
         match active.split.read(self.batch_rows)? {
             Read::Rows(chunk) => active.ready.push_back(prepare(&self.intake, chunk, self.program.as_mut())?),
-            Read::Pending(d) => return Ok(Some(d)),
+            Read::Pending(wait) => return Ok(Some(Empty { wait, caught_up: true })),
+            Read::Awaited(wait) => return Ok(Some(Empty { wait, caught_up: false })),
             Read::End => active.ended = true,
         }
         Ok(None)
@@ -145,16 +175,19 @@ impl Reader {
             let p = &ps[a.partition];
             p.turn == a.number && p.epoch <= epoch && !p.at_goal()
         };
-        let mine = (0..self.active.len()).filter(|&i| in_turn(&self.active[i], &partitions)).min_by_key(|&i| {
-            (partitions[self.active[i].partition].pending, partitions[self.active[i].partition].position())
-        });
+        let left_alone = |a: &Active| a.empty_at.filter(|at| self.steps - at < ASK_AGAIN_STEPS);
+        let mine = (0..self.active.len())
+            .filter(|&i| in_turn(&self.active[i], &partitions))
+            .min_by_key(|&i| (left_alone(&self.active[i]), partitions[self.active[i].partition].position()));
+        // A split without rows does not keep this worker from another partition.
+        let busy = mine.filter(|&i| left_alone(&self.active[i]).is_none());
         let emitting = (0..self.active.len()).filter(|&i| in_turn(&self.active[i], &partitions)).count();
         let free = (0..partitions.len())
             .filter(|&p| partitions[p].phase != Phase::Drained && partitions[p].turn == partitions[p].handed)
             .filter(|&p| partitions[p].epoch <= epoch && !partitions[p].at_goal())
             .min_by_key(|&p| partitions[p].position());
         let my_position = mine.map_or(i64::MAX, |i| partitions[self.active[i].partition].position());
-        let take = free.filter(|&p| emitting < share && (mine.is_none() || partitions[p].position() <= my_position));
+        let take = free.filter(|&p| emitting < share && (busy.is_none() || partitions[p].position() <= my_position));
         if let Some(p) = take.filter(|&p| partitions[p].position() <= limit) {
             return Ok(if self.claim(p, &mut partitions)? { Plan::Emit(self.active.len() - 1) } else { Plan::Wait });
         }
@@ -197,6 +230,7 @@ impl Reader {
                 split: peeked.split,
                 ready: peeked.ready,
                 ended: false,
+                empty_at: None,
             });
             return Ok(true);
         }
@@ -220,7 +254,14 @@ impl Reader {
             return Ok(false);
         };
         partition.handed += 1;
-        self.active.push(Active { partition: index, number, split, ready: VecDeque::new(), ended: false });
+        self.active.push(Active {
+            partition: index,
+            number,
+            split,
+            ready: VecDeque::new(),
+            ended: false,
+            empty_at: None,
+        });
         Ok(true)
     }
 }

@@ -3,6 +3,7 @@
 mod checkpoints;
 mod damage;
 mod publishing;
+mod quiet;
 pub(super) mod schedules;
 
 use super::{Control, run};
@@ -222,7 +223,7 @@ impl Sink for Collect {
 
 impl Parts for TestParts {
     fn source(&self, _: &SourceSpec, _: &RunOptions) -> Result<Arc<dyn Source>, BuildError> {
-        let info = |i| PartitionInfo { name: format!("p{i}"), first_time_ms: None };
+        let info = |i| PartitionInfo { name: format!("p{i}"), first_time_ms: None, start: None };
         let infos = (0..self.rows.len()).map(info).collect();
         Ok(Arc::new(Memory { infos, rows: self.rows.clone(), split_rows: self.split_rows, fault: self.fault }))
     }

@@ -225,3 +225,56 @@ fn a_sink_may_be_quiet_for_longer_than_checkpoints_are_kept() {
         assert!(Ledger::open(store, None, "count").unwrap().verify().unwrap().damaged.is_empty());
     }
 }
+
+/// A log that answers another client, once; by then another process may have made a checkpoint.
+struct Fenced {
+    log: LogPublisher,
+    calls: u64,
+    other: Option<Arc<MemoryStore>>,
+}
+
+impl Publisher for Fenced {
+    fn roll(&self) -> Roll {
+        self.log.roll()
+    }
+    fn recover(&mut self) -> Result<Option<u64>, SinkError> {
+        self.log.recover()
+    }
+    fn publish(
+        &mut self,
+        publication: &Publication,
+        rows: &mut dyn Iterator<Item = Result<RecordBatch, SinkError>>,
+    ) -> Result<(), SinkError> {
+        self.calls += 1;
+        if self.calls != 3 {
+            return self.log.publish(publication, rows);
+        }
+        if let Some(store) = &self.other {
+            store.create("000000000999.manifest", b"of another process").unwrap();
+        }
+        Err(SinkError { taken_over: true, ..SinkError::new("somebody else writes now") })
+    }
+    fn finish(&mut self) -> Result<(), SinkError> {
+        self.log.finish()
+    }
+}
+
+#[test]
+fn a_sink_that_answers_somebody_else_ends_the_job_only_if_that_one_has_made_a_checkpoint() {
+    for taken_over in [false, true] {
+        let (log, store) = (Log::default(), Arc::new(MemoryStore::new()));
+        let (shown, other) = (log.clone(), taken_over.then(|| store.clone()));
+        let make = move || -> Box<dyn Publisher> {
+            Box::new(Fenced { log: LogPublisher(shown.clone()), calls: 0, other: other.clone() })
+        };
+        let outcome = keep_going(store, Box::new(make));
+        if taken_over {
+            assert!(matches!(outcome, Err(JobError::State(why)) if why.contains("somebody else writes now")));
+            continue;
+        }
+        outcome.unwrap();
+        let mut rows = std::mem::take(&mut log.lock().unwrap().rows);
+        rows.sort_unstable();
+        assert_eq!(rows, oracle(&super::rows(2, 150)).0);
+    }
+}
