@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `generator` | card payments with planted fraud, reproducible | |
 //! | `filesystem` | files, folders and globs of CSV, JSON lines or Parquet | a folder, complete or absent |
+//! | `kafka` | topics, each partition with its offsets | topics, exactly-once in transactions |
 //! | `print` | | lines on standard output |
 //! | `table` | | the first rows, kept for whoever ran the job |
 //! | `blackhole` | | nothing |
@@ -17,6 +18,7 @@ pub mod calendar;
 pub mod files;
 pub mod format;
 pub mod generator;
+pub mod kafka;
 pub mod object;
 pub mod options;
 pub mod print;

@@ -3,6 +3,7 @@
 use crate::blackhole::Blackhole;
 use crate::files::{FileOptions, FilePublisher, FileSource, FileTable, SinkOptions};
 use crate::generator::{Generator, GeneratorOptions};
+use crate::kafka::{self, KafkaSource, KafkaTable};
 use crate::options::{OptionError, Options, one_of};
 use crate::print::Print;
 use crate::table::{self, TableOptions};
@@ -14,8 +15,8 @@ use highwater_engine::source::Source;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const SOURCES: [&str; 2] = ["filesystem", "generator"];
-const SINKS: [&str; 4] = ["blackhole", "filesystem", "print", table::NAME];
+const SOURCES: [&str; 3] = ["filesystem", "generator", "kafka"];
+const SINKS: [&str; 5] = ["blackhole", "filesystem", "kafka", "print", table::NAME];
 
 /// What a table is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,7 @@ pub enum Usage {
 enum Input {
     Generator(GeneratorOptions),
     Files(FileOptions),
+    Kafka(kafka::SourceOptions),
 }
 
 /// An output table with its options read.
@@ -38,6 +40,7 @@ enum Target {
     Print(Print),
     Table(TableOptions),
     Files(SinkOptions),
+    Kafka(kafka::SinkOptions),
 }
 
 /// What is wrong with a table's options: empty if [`source`] or [`sink`] would accept them. `options` are the connector's
@@ -57,11 +60,12 @@ pub fn check(
 }
 
 /// Opens an input table.
-pub fn source(spec: &SourceSpec, _options: &RunOptions) -> Result<Arc<dyn Source>, BuildError> {
+pub fn source(spec: &SourceSpec, options: &RunOptions) -> Result<Arc<dyn Source>, BuildError> {
     let parsed = input(&spec.connector, &spec.options, &spec.physical).map_err(|e| joined(&spec.table, &e))?;
     Ok(match parsed {
-        Input::Generator(options) => Arc::new(Generator::new(&options, &spec.physical, &spec.read)?),
-        Input::Files(options) => Arc::new(FileSource::new(&options, spec)?),
+        Input::Generator(given) => Arc::new(Generator::new(&given, &spec.physical, &spec.read)?),
+        Input::Files(given) => Arc::new(FileSource::new(&given, spec)?),
+        Input::Kafka(given) => Arc::new(KafkaSource::new(&given, spec, options)?),
     })
 }
 
@@ -72,6 +76,7 @@ pub fn sink(spec: &SinkSpec, schema: &SchemaRef) -> Result<Arc<dyn SinkTable>, B
         Target::Blackhole => Arc::new(Blackhole),
         Target::Print(print) => Arc::new(print),
         Target::Table(options) => Arc::new(table::Table::new(options, schema)),
+        Target::Kafka(options) => Arc::new(KafkaTable::new(options, &spec.table)?),
         Target::Files(options) => {
             let opened = FileTable::new(&options, schema);
             Arc::new(opened.map_err(|e| BuildError::new(format!("table {}: {}", spec.table, e.message)))?)
@@ -86,6 +91,7 @@ pub fn publisher(spec: &SinkSpec, schema: &SchemaRef, resumed: bool) -> Result<B
         Target::Blackhole => Box::new(Blackhole),
         Target::Print(print) => Box::new(print),
         Target::Table(options) => Box::new(Arc::new(table::Table::new(options, schema)).publisher()),
+        Target::Kafka(options) => kafka::publisher(options, &spec.table, resumed)?,
         Target::Files(options) => {
             let opened = FilePublisher::new(options, schema, resumed);
             Box::new(opened.map_err(|e| BuildError::new(format!("table {}: {}", spec.table, e.message)))?)
@@ -98,6 +104,7 @@ fn input(connector: &str, given: &BTreeMap<String, String>, schema: &SchemaRef) 
     let parsed = match connector {
         "generator" => Input::Generator(GeneratorOptions::parse(&mut o, schema)),
         "filesystem" => Input::Files(FileOptions::parse(&mut o, schema)),
+        "kafka" => Input::Kafka(kafka::SourceOptions::parse(&mut o, schema)),
         _ => return Err(vec![unknown(connector, Usage::Source)]),
     };
     no_errors(o.finish(), parsed)
@@ -110,6 +117,7 @@ fn target(connector: &str, given: &BTreeMap<String, String>, schema: &SchemaRef)
         "print" => Target::Print(Print::parse(&mut o, schema)),
         table::NAME => Target::Table(TableOptions::parse(&mut o)),
         "filesystem" => Target::Files(SinkOptions::parse(&mut o, schema)),
+        "kafka" => Target::Kafka(kafka::SinkOptions::parse(&mut o, schema)),
         _ => return Err(vec![unknown(connector, Usage::Sink)]),
     };
     no_errors(o.finish(), parsed)

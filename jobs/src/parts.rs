@@ -52,7 +52,7 @@ impl Parts for JobParts {
         if !source.bounded() && !self.ephemeral {
             return Err(BuildError::new(format!(
                 "table {} never ends: add --state DIR, so that the job can be stopped and go on, or --ephemeral if nothing \
-                 need be kept, or bound it (generator: 'number-of-rows')",
+                 need be kept, or bound it (generator: 'number-of-rows', kafka: 'scan.bounded.mode')",
                 spec.table
             )));
         }

@@ -1,6 +1,6 @@
-//! What an output folder of a job with state says of itself: the last checkpoint it shows.
+//! What an output of a job with state says of itself: the last checkpoint it shows.
 //!
-//! The marker is a hidden file in the folder, so files may be taken away by whoever reads them without coming back after a
+//! In a folder the marker is a hidden file, so files may be taken away by whoever reads them without coming back after a
 //! restart. It is written after the file of a publication is visible; between the two the file itself tells.
 
 use super::part::{failed, in_file, sync_folder};
@@ -43,16 +43,22 @@ impl Marker {
         })
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// The marker of this text; `None` if it is not one.
+    pub fn parse(text: &str) -> Option<Self> {
         let [HEAD, checkpoint, rows, ""] = text.split('\n').collect::<Vec<_>>()[..] else { return None };
         let number = |line: &str, name| line.strip_prefix(name)?.parse().ok();
         Some(Self { checkpoint: number(checkpoint, "checkpoint ")?, rows: number(rows, "rows ")? })
     }
 
+    /// As text.
+    pub fn text(&self) -> String {
+        format!("{HEAD}\ncheckpoint {}\nrows {}\n", self.checkpoint, self.rows)
+    }
+
     /// Replaces the folder's marker, in one step and durably.
     pub fn write(&self, folder: &Path) -> Result<(), SinkError> {
         let (new, path) = (folder.join(NEW), folder.join(NAME));
-        let text = format!("{HEAD}\ncheckpoint {}\nrows {}\n", self.checkpoint, self.rows);
+        let text = self.text();
         let written = File::create(&new).and_then(|mut file| {
             file.write_all(text.as_bytes())?;
             file.sync_all()

@@ -136,7 +136,7 @@ fn with_options(
         let what = format!("table {} has no option 'connector'", name.value);
         return Err(Fault::new(what)
             .at(name.at)
-            .hint("'connector' = 'generator', 'filesystem', 'print' or 'blackhole'"));
+            .hint("'connector' = 'generator', 'filesystem', 'kafka', 'print' or 'blackhole'"));
     };
     let mut take = |key: &str| options.remove(key);
     let time = |key: &str, text: Option<String>, default: i64| match text {

@@ -7,6 +7,7 @@ use crate::format::records::borders::{Block, Borders, Piece};
 use crate::format::records::decode::{Decoder, Plan, Wrong};
 use crate::format::records::found::Found;
 use crate::format::records::input::Input;
+use crate::format::records::messages::{Framing, Messages};
 use crate::format::records::read::{RecordFormat, RecordReader, borders_of, next_piece, schema_of};
 use arrow::array::ArrayRef;
 use arrow_schema::SchemaRef;
@@ -47,17 +48,28 @@ impl CsvTable {
         let first_bytes = if from.is_some() { HEADER_BYTES.min(block_bytes) } else { block_bytes };
         let mut borders = borders_of(path, (delimiter, quote), first_bytes)?;
         let (layout, first, pending) = self.begin(path, &mut borders)?;
+        let file = self.records(&layout);
+        match from {
+            None => Ok(RecordReader::new(path, file, &self.schema, first, (borders, pending))),
+            Some(from) => RecordReader::resume(path, file, &self.schema, first, from, block_bytes),
+        }
+    }
+
+    /// A decoder of messages, each of them one record with the columns by position.
+    pub fn messages(&self) -> Messages<CsvFile> {
+        let layout = Layout::positional(self.physical.fields().len());
+        let CsvOptions { delimiter, quote, .. } = self.options;
+        Messages::new(self.records(&layout), Framing::Csv { delimiter, quote }, self.schema.clone())
+    }
+
+    fn records(&self, layout: &Layout) -> CsvFile {
         let column = |&i: &usize| {
             let (field, name) = (layout.fields[i], self.physical.field(i).name());
             let place = format!("column {} ({name})", field + 1);
             Plan { value: field, place, data_type: self.physical.field(i).data_type().clone() }
         };
         let columns = self.read.iter().map(column).collect();
-        let file = CsvFile { options: self.options.clone(), width: layout.width, columns };
-        match from {
-            None => Ok(RecordReader::new(path, file, &self.schema, first, (borders, pending))),
-            Some(from) => RecordReader::resume(path, file, &self.schema, first, from, block_bytes),
-        }
+        CsvFile { options: self.options.clone(), width: layout.width, columns }
     }
 
     /// Reads the header, if there is one, and settles which field is which column: also the number of the first record

@@ -27,6 +27,19 @@ pub fn write_header(schema: &Schema, options: &CsvOptions, out: &mut Vec<u8>) ->
 /// # Errors
 /// If a value needs quotes and nothing quotes, or a column's type has no text.
 pub fn write_rows(rows: &RecordBatch, options: &CsvOptions, out: &mut Vec<u8>) -> Result<(), String> {
+    write_each(rows, options, out, |_| ())
+}
+
+/// As [`write_rows`]; `behind` is told where each record ends.
+///
+/// # Errors
+/// As there.
+pub fn write_each(
+    rows: &RecordBatch,
+    options: &CsvOptions,
+    out: &mut Vec<u8>,
+    mut behind: impl FnMut(usize),
+) -> Result<(), String> {
     let columns = rows.columns().iter().map(|c| Column::new(c, Style::Csv)).collect::<Option<Vec<_>>>();
     let columns = columns.ok_or("a column's type has no text in CSV; CAST it to STRING")?;
     let null = options.null_literal.as_deref().unwrap_or_default().as_bytes();
@@ -45,6 +58,7 @@ pub fn write_rows(rows: &RecordBatch, options: &CsvOptions, out: &mut Vec<u8>) -
             quote_if_needed(out, at, options, column.is_text())?;
         }
         out.push(b'\n');
+        behind(out.len());
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use super::order::unescape;
 use crate::format::records::borders::Block;
 use crate::format::records::decode::{Content, Decoder, Plan, Values, Wrong};
 use crate::format::records::found::Found;
+use crate::format::records::messages::{Framing, Messages};
 use crate::format::records::read::{RecordFormat, RecordReader, borders_of, schema_of};
 use crate::format::values::Cause;
 use arrow::array::ArrayRef;
@@ -35,6 +36,11 @@ impl JsonTable {
         let columns = schema.fields().iter().enumerate().map(plan).collect();
         let wanted = Wanted { names, fail_on_missing: options.fail_on_missing_field };
         Ok(Self { schema, lines: JsonLines(Arc::new((wanted, columns))) })
+    }
+
+    /// A decoder of messages, each of them one object.
+    pub fn messages(&self) -> Messages<JsonLines> {
+        Messages::new(self.lines.clone(), Framing::Json, self.schema.clone())
     }
 
     /// Opens a file at its first line, or at a position of this file, and cuts it into blocks of this size.

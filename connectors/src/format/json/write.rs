@@ -10,6 +10,19 @@ use arrow::datatypes::DataType;
 /// # Errors
 /// If a column's type has no text.
 pub fn write_rows(rows: &RecordBatch, options: &JsonOptions, out: &mut Vec<u8>) -> Result<(), String> {
+    write_each(rows, options, out, |_| ())
+}
+
+/// As [`write_rows`]; `behind` is told where each line ends.
+///
+/// # Errors
+/// As there.
+pub fn write_each(
+    rows: &RecordBatch,
+    options: &JsonOptions,
+    out: &mut Vec<u8>,
+    mut behind: impl FnMut(usize),
+) -> Result<(), String> {
     let style = match options.times {
         TimeFormat::Sql => Style::Csv,
         TimeFormat::Iso8601 => Style::Iso,
@@ -42,6 +55,7 @@ pub fn write_rows(rows: &RecordBatch, options: &JsonOptions, out: &mut Vec<u8>) 
             out.push(b'{');
         }
         out.extend_from_slice(b"}\n");
+        behind(out.len());
     }
     Ok(())
 }

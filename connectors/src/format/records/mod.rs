@@ -6,6 +6,8 @@
 //!
 //! Files in gzip or zstd are unpacked on the way ([`input`]).
 //!
+//! Messages of a log are decoded by the same code: each is a record ([`messages`]).
+//!
 //! A record's offset is its number in the file; bad records and skipped empty lines take one too. Bad records become rows
 //! of `t$errors` with their line, the reason and their bytes. Columns that the job does not read are not decoded.
 
@@ -14,6 +16,7 @@ pub mod decode;
 pub mod found;
 pub mod input;
 mod lines;
+pub mod messages;
 pub mod read;
 
 /// A longer record is bad: a quote that nobody closes must not swallow the file.

@@ -38,6 +38,15 @@ pub fn schema_of(physical: &Schema, read: &[usize]) -> Result<SchemaRef, ArrowEr
     Ok(Arc::new(Schema::new(fields.iter().map(|f| f.as_ref().clone().with_nullable(true)).collect::<Vec<_>>())))
 }
 
+/// The rows of which every value has decoded.
+pub(super) fn filtered(batch: RecordBatch, wrong: &Wrong) -> Result<RecordBatch, SourceError> {
+    if wrong.is_empty() {
+        return Ok(batch);
+    }
+    let good: BooleanArray = (0..batch.num_rows()).map(|row| Some(!wrong.contains_key(&row))).collect();
+    filter_record_batch(&batch, &good).map_err(|e| SourceError::new(e.to_string()))
+}
+
 /// One file, read in order.
 pub struct RecordReader<F> {
     path: String,
@@ -200,14 +209,9 @@ impl<F: RecordFormat> BlockSplit<F> {
         if wrong.is_empty() && found.rows() == found.count() {
             return Ok(Chunk { columns: batch, offsets: Offsets::Run(base), bad: Vec::new(), bytes, end });
         }
-        let good: BooleanArray = (0..batch.num_rows()).map(|row| Some(!wrong.contains_key(&row))).collect();
-        let columns = if wrong.is_empty() {
-            batch
-        } else {
-            filter_record_batch(&batch, &good).map_err(|e| SourceError::new(e.to_string()))?
-        };
-        let good_rows = (0..good.len()).filter(|row| good.value(*row));
+        let good_rows = (0..batch.num_rows()).filter(|row| !wrong.contains_key(row));
         let offsets = good_rows.map(|row| base + i64::from(found.ordinal(row))).collect();
+        let columns = filtered(batch, &wrong)?;
         let bad = self.bad_records(wrong, base)?;
         Ok(Chunk { columns, offsets: Offsets::List(offsets), bad, bytes, end })
     }
