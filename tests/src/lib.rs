@@ -3,6 +3,7 @@
 //! The tests themselves stand in `tests/tests/`, linked into one binary (`all`). Expected values come from outside
 //! (published features, Flink's documentation) or from a naive model written beside the test, never from our own output.
 
+pub mod kafka;
 pub mod log;
 pub mod s3;
 

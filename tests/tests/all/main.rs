@@ -15,6 +15,7 @@
 //! | `top` | the first rows of windows, ties between files included |
 //! | `bad_input` | every bad input is a clear error or a row of `t$errors` |
 //! | `json_lines` | payments as JSON lines give the digests of the generator; bad lines are rows |
+//! | `kafka` | a real broker: topics read and written, errors, and kills of engine and broker |
 //! | `house` | format, lints, headers, direction of dependencies |
 
 mod arrival;
@@ -25,6 +26,7 @@ mod fdh;
 mod flink_docs;
 mod house;
 mod json_lines;
+mod kafka;
 mod object;
 mod places;
 mod protocol;

@@ -6,7 +6,7 @@
 //! first to the fifth time, until there have been so many kills.
 
 mod bucket;
-mod subject;
+pub(crate) mod subject;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use subject::{Load, Sink, Subject};

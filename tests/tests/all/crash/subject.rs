@@ -1,9 +1,11 @@
 //! One job in one folder, started and killed as often as a test likes.
 
+use highwater_tests::kafka::{Broker, Client};
 use highwater_tests::s3::S3Server;
 use highwater_tests::{log, rows};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -17,10 +19,34 @@ pub enum Sink {
     Files,
     /// A log with markers.
     Log,
+    /// Topics.
+    Kafka,
 }
 
 impl Sink {
+    /// Those that need nothing else.
     pub const ALL: [Sink; 2] = [Sink::Files, Sink::Log];
+}
+
+/// Where the rows of [`Sink::Kafka`] go: the topics `<prefix>-busy` and `<prefix>-velocity`.
+#[derive(Clone)]
+pub struct Topics {
+    servers: String,
+    prefix: String,
+    client: Arc<Mutex<Client>>,
+}
+
+impl Topics {
+    pub fn new(broker: &Broker, client: &Arc<Mutex<Client>>, prefix: &str) -> Self {
+        for table in TABLES {
+            client.lock().unwrap().create(&format!("{prefix}-{table}"), 3, &[]);
+        }
+        Self { servers: broker.servers().to_owned(), prefix: prefix.to_owned(), client: client.clone() }
+    }
+
+    fn topic(&self, table: &str) -> String {
+        format!("{}-{table}", self.prefix)
+    }
 }
 
 /// How much the job has to do.
@@ -51,6 +77,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Every visible row, sorted.
+    pub fn rows(&self) -> &[String] {
+        &self.rows
+    }
+
     /// Fails with the first rows that are not in both.
     pub fn assert_is(&self, expected: &Outcome, at: &str) {
         let missing: Vec<_> = expected.rows.iter().filter(|r| self.rows.binary_search(r).is_err()).take(3).collect();
@@ -68,19 +99,32 @@ pub struct Subject {
     load: Load,
     /// Where its state is, if not in its folder, and the variables that lead there.
     bucket: Option<(String, Vec<(String, String)>)>,
+    topics: Option<Topics>,
 }
 
 const TABLES: [&str; 2] = ["busy", "velocity"];
 
 impl Subject {
     pub fn new(sink: Sink, load: Load) -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), sink, load, bucket: None }.written()
+        Self { folder: tempfile::tempdir().unwrap(), sink, load, bucket: None, topics: None }.written()
+    }
+
+    /// A job that writes to topics.
+    pub fn on_kafka(load: Load, topics: Topics) -> Self {
+        let topics = Some(topics);
+        Self { folder: tempfile::tempdir().unwrap(), sink: Sink::Kafka, load, bucket: None, topics }.written()
+    }
+
+    /// The same with its state in a bucket.
+    pub fn moved_to_bucket(mut self, server: &S3Server, prefix: &str) -> Self {
+        self.bucket = Some((server.address(prefix), server.environment()));
+        self.written()
     }
 
     /// A job whose state is in a bucket.
     pub fn in_bucket(sink: Sink, load: Load, server: &S3Server, prefix: &str) -> Self {
         let bucket = Some((server.address(prefix), server.environment()));
-        Self { folder: tempfile::tempdir().unwrap(), sink, load, bucket }.written()
+        Self { folder: tempfile::tempdir().unwrap(), sink, load, bucket, topics: None }.written()
     }
 
     fn written(self) -> Self {
@@ -100,6 +144,16 @@ impl Subject {
                 "'connector' = 'filesystem', 'path' = '{}', 'format' = 'csv', 'sink.rolling-policy.file-size' = '20 kB'",
                 self.path(table).display()
             ),
+            Sink::Kafka => {
+                let topics = self.topics.as_ref().unwrap();
+                format!(
+                    "'connector' = 'kafka', 'topic' = '{}', 'properties.bootstrap.servers' = '{}', 'format' = 'csv',
+                     'sink.transactional-id-prefix' = '{}'",
+                    topics.topic(table),
+                    topics.servers,
+                    topics.prefix
+                )
+            }
         };
         let Load { rows, pace, event_rate, count_min, interval } = self.load;
         let state =
@@ -131,7 +185,7 @@ impl Subject {
         )
     }
 
-    fn start(&self, workers: usize, point: Option<(&str, u64)>) -> Child {
+    pub fn start(&self, workers: usize, point: Option<(&str, u64)>) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_highwater-subject"));
         command.arg(self.path("job.sql")).arg(self.folder.path()).arg(workers.to_string());
         if let Some((point, nth)) = point {
@@ -208,7 +262,8 @@ impl Subject {
         Outcome { digests: String::from_utf8(output.stdout).unwrap(), rows: self.visible() }
     }
 
-    fn visible(&self) -> Vec<String> {
+    /// Every row that can be seen, sorted.
+    pub fn visible(&self) -> Vec<String> {
         let mut all = Vec::new();
         for table in TABLES {
             match self.sink {
@@ -216,6 +271,11 @@ impl Subject {
                 Sink::Log => {
                     let batches = log::read(&self.path(&format!("{table}.log"))).unwrap().rows;
                     all.extend(batches.iter().flat_map(rows).map(|l| format!("{table}: {l}")));
+                }
+                Sink::Kafka => {
+                    let topics = self.topics.as_ref().unwrap();
+                    let messages = topics.client.lock().unwrap().read(&topics.topic(table));
+                    all.extend(messages.into_iter().map(|m| format!("{table}: {}", m.value.unwrap_or_default())));
                 }
             }
         }

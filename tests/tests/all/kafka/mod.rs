@@ -1,0 +1,31 @@
+//! Topics of a real Apache Kafka broker as tables, with Kafka's own Java client on the other side.
+//!
+//! * [`reading`]: what that client writes are rows with their partitions and offsets; where reading begins and ends.
+//! * [`writing`]: what jobs write is what that client reads, in the partitions that it would have chosen.
+//! * [`troubles`]: what is missing, refused or gone is said, clearly and soon.
+//! * [`kills`]: engine and broker are killed, and a reader of committed rows sees every result once.
+
+mod kills;
+mod reading;
+mod troubles;
+mod writing;
+
+use highwater_tests::kafka::Broker;
+use std::sync::Arc;
+
+/// The broker that these tests share; without Java and Maven they are skipped, loudly.
+fn broker() -> Option<Arc<Broker>> {
+    Broker::shared()
+}
+
+/// The options of a table on a topic, as they stand in WITH.
+fn with(broker: &Broker, topic: &str, more: &[(&str, &str)]) -> String {
+    let given = [("connector", "kafka"), ("topic", topic), ("properties.bootstrap.servers", broker.servers())];
+    let has_format = more.iter().any(|(name, _)| *name == "format");
+    let json = if has_format { None } else { Some(("format", "json")) };
+    let all = given.into_iter().chain(json).chain(more.iter().copied());
+    all.map(|(name, value)| format!("'{name}' = '{value}'")).collect::<Vec<_>>().join(", ")
+}
+
+/// Reading ends where the topic ends when the job starts.
+const TO_THE_END: (&str, &str) = ("scan.bounded.mode", "latest-offset");
