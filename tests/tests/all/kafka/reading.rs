@@ -39,7 +39,7 @@ fn each_message_is_a_row_or_a_row_of_errors_with_its_partition_and_offset() {
         "read-json",
         to(&[
             (0, r#"{"ts": "2026-01-01 00:00:01.000", "card": 1, "amount": 12.50, "note": "täglich \"A\""}"#),
-            (0, r#"{"card": 2, "amount": "0.01", "ts": "2026-01-01T00:00:02Z"}"#),
+            (0, r#"{"card": 2, "amount": "0.01", "ts": "2026-01-01T00:00:02"}"#),
             (0, r#"{"ts": "2026-01-01 00:00:03", "card": 3, "amount": 1.005}"#),
             (0, "-"),
             (0, " "),
@@ -62,10 +62,11 @@ fn each_message_is_a_row_or_a_row_of_errors_with_its_partition_and_offset() {
         );
         let places: Vec<_> = bad.iter().map(|b| b.splitn(3, '|').take(2).collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(places, ["read-json-0 2", "read-json-0 3", "read-json-0 4", "read-json-0 5"], "{bad:?}");
-        assert!(bad[0].contains("field amount: 1.005") && bad[0].ends_with(r#""amount": 1.005}"#), "{bad:?}");
+        // Raw bytes are shown as hexadecimal digits.
+        assert!(bad[0].contains("field amount: \"1.005\" has more decimals than DECIMAL(12, 2)"), "{bad:?}");
         assert!(bad[1].contains("the message has no value (it is a tombstone)|NULL"), "{bad:?}");
-        assert!(bad[2].contains("the message is empty"), "{bad:?}");
-        assert!(bad[3].ends_with("|no JSON"), "{bad:?}");
+        assert!(bad[2].contains("the message is empty|20"), "{bad:?}");
+        assert!(bad[3].ends_with("|6e6f204a534f4e"), "{bad:?}");
     }
 }
 
@@ -153,7 +154,7 @@ fn the_ready_jobs_give_on_a_topic_what_they_give_on_files() {
         .unwrap();
     let mut files: Vec<_> = std::fs::read_dir(&out).unwrap().map(|f| f.unwrap().path()).collect();
     files.sort();
-    assert_eq!(files.len(), partitions as usize);
+    assert_eq!(files.len(), partitions);
     let mut client = broker.client();
     client.create("payments", files.len(), &[]);
     for (partition, file) in files.iter().enumerate() {
