@@ -68,7 +68,7 @@ impl Split for HaltingSplit {
         };
         if empty {
             let wait = Duration::from_micros(50);
-            return Ok(if self.left % 2 == 0 { Read::Pending(wait) } else { Read::Awaited(wait) });
+            return Ok(if self.left.is_multiple_of(2) { Read::Pending(wait) } else { Read::Awaited(wait) });
         }
         let read = self.inner.read(max_rows)?;
         self.given[self.index].fetch_add(1, SeqCst);
