@@ -26,7 +26,9 @@ pub trait Operator: Send {
     /// Everything below `progress` has arrived: emit what is complete, forget what no row can need.
     fn on_watermark(&mut self, progress: Progress, out: &mut Output) -> Result<(), OperatorError>;
     /// Writes the state by key group. Two operators that have seen the same rows and progress write state that restores
-    /// to the same behaviour (not necessarily the same bytes).
+    /// to the same behaviour (not necessarily the same bytes). Of a group that is not to be whole
+    /// ([`Snapshot::is_whole`]) an operator may write what has changed since its last snapshot, or since it was restored:
+    /// every snapshot becomes durable, or the operator is dropped.
     fn snapshot(&mut self, into: &mut Snapshot) -> Result<(), OperatorError>;
     /// Adds the groups of `from` to an empty operator. Groups may come from several operators that held parts of the same
     /// key (combiners), and from a job with another number of workers. A part that was read is dropped: state is never held

@@ -125,9 +125,10 @@ fn run(make: Make, input: &SchemaRef, output: &SchemaRef, steps: &[Step], way: W
         refused += out.refused;
     };
     let (mut i, mut progress) = (0, Progress::START);
+    let mut chain = Chain::default();
     while i < steps.len() {
         if way == Way::Restored {
-            op = restored(make, op, progress, &mut |out| take(None, out));
+            op = chain.restored(make, op, progress, &mut |out| take(None, out));
         }
         let mut out = Output::default();
         match &steps[i] {
@@ -149,16 +150,33 @@ fn run(make: Make, input: &SchemaRef, output: &SchemaRef, steps: &[Step], way: W
     (lines, refused)
 }
 
-/// A new operator with the state of `op`, taken when its epoch is complete.
-fn restored(make: Make, mut op: Box<dyn Operator>, at: Progress, take: &mut dyn FnMut(Output)) -> Box<dyn Operator> {
-    let mut out = Output::default();
-    op.on_watermark(at, &mut out).expect("the operator works");
-    take(out);
-    let mut snapshot = Snapshot::default();
-    op.snapshot(&mut snapshot).expect("the state can be written");
-    let mut new = make();
-    new.restore(snapshot).expect("the state can be read");
-    new
+/// The checkpoints of a script, each going on from the one before where the operator writes deltas.
+#[derive(Default)]
+struct Chain {
+    state: Snapshot,
+    checkpoint: u64,
+}
+
+impl Chain {
+    /// A new operator with the state of `op`, taken when its epoch is complete.
+    fn restored(
+        &mut self,
+        make: Make,
+        mut op: Box<dyn Operator>,
+        at: Progress,
+        take: &mut dyn FnMut(Output),
+    ) -> Box<dyn Operator> {
+        let mut out = Output::default();
+        op.on_watermark(at, &mut out).expect("the operator works");
+        take(out);
+        let mut snapshot = Snapshot::of_turn(self.checkpoint);
+        op.snapshot(&mut snapshot).expect("the state can be written");
+        self.state.follow(snapshot);
+        self.checkpoint += 1;
+        let mut new = make();
+        new.restore(self.state.clone()).expect("the state can be read");
+        new
+    }
 }
 
 struct Expected {
@@ -330,8 +348,8 @@ mod tests {
             Ok(())
         }
         fn restore(&mut self, from: Snapshot) -> Result<(), OperatorError> {
-            for (_, bytes) in from.into_parts() {
-                let mut r = highwater_engine::state::codec::Reader::new(&bytes);
+            for part in from.into_parts() {
+                let mut r = highwater_engine::state::codec::Reader::new(&part.bytes);
                 let t = r.i64()?;
                 self.0.push(Batch::new(r.batch()?, vec![t].into()));
             }

@@ -18,7 +18,6 @@ use crate::fail;
 use crate::graph::NodeId;
 use crate::metrics::OperatorMetrics;
 use crate::operator::{Operator, Output};
-use crate::state::Snapshot;
 use crate::time::{Progress, Watermark};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -131,7 +130,7 @@ impl Unit {
     }
     /// Everything up to the barrier has been given to the operator: its state is handed over. Returns what was held.
     fn pass(&mut self, barrier: u64) -> Vec<(Capability<u64>, Batch)> {
-        let (mut snapshot, started) = (Snapshot::default(), Instant::now());
+        let (mut snapshot, started) = (self.station.snapshot(), Instant::now());
         if self.station.repeats() {
             return self.station.pass(barrier, Piece::State { node: self.node, snapshot });
         }

@@ -145,7 +145,7 @@ fn kept_attempt(
     }
     let restored = Restored::find(&ledger, graph, thorough)?;
     fail::point("start.restored");
-    let epoch = restored.epoch();
+    let (epoch, number) = (restored.epoch(), restored.newest().map_or(0, |m| m.checkpoint));
     let finished = restored.newest().is_some_and(|m| m.finished) && !restored.repeats();
     let known: Vec<String> =
         restored.newest().map_or_else(Vec::new, |m| m.sinks.iter().map(|s| s.table.clone()).collect());
@@ -159,7 +159,7 @@ fn kept_attempt(
         }
     }
     let (events, heard) = channel();
-    plan.barriers = Arc::new(Barriers::new(events.clone(), keep.every, epoch, options.workers));
+    plan.barriers = Arc::new(Barriers::new(events.clone(), keep.every, (number, epoch), options.workers));
     let plan = Arc::new(plan);
     let keeper = Keeper::start(ledger, &plan, publishers)?;
     if finished {

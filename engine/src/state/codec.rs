@@ -42,6 +42,48 @@ impl Writer {
     pub fn i128(&mut self, v: i128) {
         self.bytes.extend_from_slice(&v.to_le_bytes());
     }
+    /// Appends a number in as few bytes as it needs, at most nine: as many zero bits as bytes follow the first, a one, and
+    /// the number.
+    #[inline(always)]
+    pub fn count(&mut self, v: u64) {
+        let bits = 64 - (v | 1).leading_zeros();
+        if bits > 56 {
+            self.u8(0);
+            return self.u64(v);
+        }
+        let bytes = bits.div_ceil(7);
+        let at = self.bytes.len();
+        self.u64((v << 1 | 1) << (bytes - 1));
+        self.bytes.truncate(at + bytes as usize);
+    }
+    /// Appends a number of either sign that is likely to be near zero.
+    #[inline(always)]
+    pub fn near(&mut self, v: i64) {
+        self.count((v << 1 ^ v >> 63) as u64);
+    }
+    /// Appends what all of these become.
+    pub(super) fn extend<const N: usize>(&mut self, v: impl ExactSizeIterator<Item = [u8; N]>) {
+        let at = self.bytes.len();
+        self.bytes.resize(at + v.len() * N, 0);
+        let (to, _) = self.bytes[at..].as_chunks_mut();
+        to.iter_mut().zip(v).for_each(|(to, v)| *to = v);
+    }
+    /// An empty one with room for so many bytes.
+    pub fn with_room(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes) }
+    }
+    /// Writes a `u64` over what stands at `at`.
+    pub fn set_u64(&mut self, at: usize, v: u64) {
+        self.bytes[at..at + 8].copy_from_slice(&v.to_le_bytes());
+    }
+    /// The bytes written so far.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+    /// Whether nothing was written.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
     /// Appends a length and the bytes.
     pub fn bytes(&mut self, v: &[u8]) {
         self.u64(v.len() as u64);
@@ -50,10 +92,13 @@ impl Writer {
     /// Appends a batch with its schema, as an Arrow IPC stream.
     pub fn batch(&mut self, v: &RecordBatch) -> Result<(), OperatorError> {
         let fail = |e: arrow::error::ArrowError| OperatorError::new(format!("state could not be written: {e}"));
-        let mut w = StreamWriter::try_new(Vec::new(), &v.schema()).map_err(fail)?;
+        let start = self.bytes.len();
+        self.u64(0);
+        let mut w = StreamWriter::try_new(&mut self.bytes, &v.schema()).map_err(fail)?;
         w.write(v).map_err(fail)?;
-        let bytes = w.into_inner().map_err(fail)?;
-        self.bytes(&bytes);
+        w.finish().map_err(fail)?;
+        drop(w);
+        self.set_u64(start, (self.bytes.len() - start - 8) as u64);
         Ok(())
     }
 }
@@ -111,6 +156,38 @@ impl<'a> Reader<'a> {
     pub fn i128(&mut self) -> Result<i128, OperatorError> {
         Ok(i128::from_le_bytes(self.array()?))
     }
+    /// Reads what [`Writer::count`] wrote.
+    #[inline(always)]
+    pub fn count(&mut self) -> Result<u64, OperatorError> {
+        // Eight bytes at once, if there are so many.
+        if let Some(next) = self.bytes[self.at..].first_chunk::<8>() {
+            let next = u64::from_le_bytes(*next);
+            let bytes = next.trailing_zeros() + 1;
+            if bytes <= 8 {
+                self.at += bytes as usize;
+                return Ok((next << (64 - 8 * bytes) >> (64 - 8 * bytes)) >> bytes);
+            }
+        }
+        let bytes = self.bytes.get(self.at).map_or(1, |first| first.trailing_zeros() + 1);
+        if bytes > 8 {
+            self.at += 1;
+            return self.u64();
+        }
+        let mut word = [0; 8];
+        word[..bytes as usize].copy_from_slice(self.take(bytes as usize)?);
+        Ok(u64::from_le_bytes(word) >> bytes)
+    }
+    /// Reads what [`Writer::near`] wrote.
+    #[inline(always)]
+    pub fn near(&mut self) -> Result<i64, OperatorError> {
+        let v = self.count()?;
+        Ok((v >> 1) as i64 ^ -((v & 1) as i64))
+    }
+    /// Reads `n` pieces of N bytes each.
+    pub(super) fn arrays<const N: usize>(&mut self, n: usize) -> Result<&'a [[u8; N]], OperatorError> {
+        let bytes = n.checked_mul(N).ok_or_else(|| OperatorError::new("state is damaged: impossible length"))?;
+        Ok(self.take(bytes)?.as_chunks().0)
+    }
     /// Reads length-prefixed bytes.
     pub fn bytes(&mut self) -> Result<&'a [u8], OperatorError> {
         let n = usize::try_from(self.u64()?).map_err(|_| OperatorError::new("state is damaged: impossible length"))?;
@@ -137,15 +214,36 @@ mod tests {
         w.i64(-9);
         w.i128(i128::MIN);
         w.bytes(b"card");
+        let numbers = (0..64).flat_map(|bit| [1u64 << bit, (1 << bit) - 1, u64::MAX >> bit]);
+        numbers.clone().for_each(|v| w.count(v));
+        numbers.clone().for_each(|v| w.near(v as i64));
         let bytes = w.finish();
         let read = |b: &[u8]| -> Result<(), OperatorError> {
             let mut r = Reader::new(b);
             assert_eq!((r.u8()?, r.u32()?, r.i64()?, r.i128()?), (7, 8, -9, i128::MIN));
             assert_eq!(r.bytes()?, b"card");
+            numbers.clone().try_for_each(|v| r.count().map(|found| assert_eq!(found, v)))?;
+            numbers.clone().try_for_each(|v| r.near().map(|found| assert_eq!(found, v as i64)))?;
             assert!(r.is_done());
             Ok(())
         };
         read(&bytes).unwrap();
         (0..bytes.len()).for_each(|n| assert!(read(&bytes[..n]).is_err()));
+    }
+}
+
+#[cfg(test)]
+mod sizes {
+    use super::*;
+
+    #[test]
+    fn numbers_near_zero_take_few_bytes() {
+        let bytes = |v: i64| {
+            let mut w = Writer::new();
+            w.near(v);
+            w.len()
+        };
+        let sizes = [(0, 1), (-64, 1), (63, 1), (64, 2), (-8_193, 3), ((1 << 55) - 1, 8), (1 << 55, 9), (i64::MIN, 9)];
+        sizes.iter().for_each(|(v, size)| assert_eq!(bytes(*v), *size, "{v}"));
     }
 }

@@ -8,7 +8,7 @@ use super::arena::{Arena, ENTRIES_MAX, LINE_WORDS};
 use super::intern::Interner;
 use super::keys::{Head, Key, KeyTable, State};
 use super::lane::Kind;
-use super::long::LongLog;
+use super::long::{LongLog, Rows};
 use super::measure::{Entries, SQUARED_MAX, Totals, scan, wide};
 use super::pick::{self, Turn};
 use super::plan::{Plan, TIME, Value};
@@ -47,6 +47,14 @@ pub struct Logs {
     round: Round,
 }
 
+/// The entries of a key.
+pub enum Log<'a> {
+    /// Of a short log.
+    Small(Small<'a>),
+    /// Of a long log.
+    Long(&'a Rows),
+}
+
 /// A round over all places of the table.
 #[derive(Clone, Copy)]
 struct Round {
@@ -58,6 +66,8 @@ struct Round {
 
 /// Places that a round looks ahead.
 const TENDED_AHEAD: usize = 32;
+/// Logs that are asked for before it is their turn to be written to a snapshot.
+const AHEAD: usize = 16;
 
 /// Rounds in the time of the longest frame.
 const ROUNDS: i64 = 2;
@@ -253,6 +263,7 @@ impl Logs {
             self.check_squares(entry)?;
         }
         let head = self.table.head_mut(place);
+        head.set_changed();
         if head.state() == State::Small {
             let words = self.plan.words;
             evict_small(&self.arena, head, bound, words, &mut self.names, &self.text);
@@ -277,6 +288,11 @@ impl Logs {
         if log.should_evict(bound) {
             self.evict_long(place, bound);
         }
+    }
+
+    /// An entry that was made enters no log.
+    pub fn release(&mut self, entry: &[i64]) {
+        self.text.iter().for_each(|w| self.names.release(entry[*w]));
     }
 
     /// Makes a short log a long one.
@@ -357,22 +373,51 @@ impl Logs {
         }
     }
 
-    /// Calls `f` with each key, the hash of it and its entries.
+    /// Calls `f` with the entries of each key that `wanted` (told the key's hash, and whether entries are new since the last
+    /// call) asks for; all are old then.
     pub fn for_each(
-        &self,
-        mut f: impl FnMut(u64, Key<'_>, &dyn Entries) -> Result<(), OperatorError>,
-    ) -> Result<(), OperatorError> {
-        for head in self.table.heads() {
-            let (hash, key) = (self.table.hash(head), self.table.key(head));
-            match head.state() {
-                State::Small => f(hash, key, &Small::new(&self.arena, head))?,
-                _ => match &self.longs[head.at as usize] {
-                    Some(log) => f(hash, key, log.entries())?,
-                    None => continue,
-                },
+        &mut self,
+        wanted: impl Fn(u64, bool) -> bool,
+        mut f: impl FnMut(&Interner, u64, Key<'_>, Log<'_>),
+    ) {
+        let mut places = Vec::new();
+        for place in 0..self.table.places() {
+            let head = self.table.head_mut(place);
+            if head.state() == State::Free {
+                continue;
+            }
+            let changed = head.is_changed();
+            if changed {
+                head.set_unchanged();
+            }
+            if wanted(self.table.hash(self.table.head(place)), changed) {
+                places.push(place as u32);
             }
         }
-        Ok(())
+        for (i, place) in places.iter().enumerate() {
+            if let Some(ahead) = places.get(i + AHEAD) {
+                self.prefetch_last(*ahead as usize);
+            }
+            let head = self.table.head(*place as usize);
+            let (hash, key) = (self.table.hash(head), self.table.key(head));
+            match self.long(*place as usize) {
+                Some(log) => f(&self.names, hash, key, Log::Long(log.entries())),
+                None => f(&self.names, hash, key, Log::Small(Small::new(&self.arena, head))),
+            }
+        }
+    }
+
+    /// Asks for the last entry of a short log, or for a long log.
+    fn prefetch_last(&self, place: usize) {
+        let head = self.table.head(place);
+        match head.state() {
+            State::Small => {
+                let (chunk, capacity) = (self.arena.chunk(head.at, head.class), self.arena.capacity(head.class));
+                let last = (head.start + head.len).saturating_sub(1) as usize;
+                (0..self.plan.words).for_each(|w| prefetch(chunk, w * capacity + last));
+            }
+            _ => self.long(place).into_iter().for_each(LongLog::prefetch_self),
+        }
     }
 
     /// Bytes held, roughly. Cost: constant.

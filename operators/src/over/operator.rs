@@ -7,6 +7,7 @@ use super::measure::Totals;
 use super::order;
 use super::pick::Turn;
 use super::plan::{Plan, TIME};
+use super::snapshot::Written;
 use super::waiting::{Held, Item, Waiting, sort_by_time};
 use crate::aggregate::describe_key;
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
@@ -37,7 +38,10 @@ pub struct Over {
     pub(super) logs: Logs,
     pub(super) waiting: Waiting,
     /// Entries before this can matter to no row: neither to one that waits nor to one that may come.
-    keep_from: i64,
+    pub(super) keep_from: i64,
+    /// The watermark up to which rows were answered.
+    pub(super) fired: i64,
+    pub(super) written: Written,
     scratch: Scratch,
 }
 
@@ -75,7 +79,16 @@ impl Over {
         };
         let logs = Logs::new(plan.clone(), KeyTable::new(fixed, null_hash), small_max);
         let (waiting, emission) = (Waiting::default(), spec.emission);
-        Ok(Self { plan, emission, logs, waiting, keep_from: i64::MIN, scratch })
+        Ok(Self {
+            plan,
+            emission,
+            logs,
+            waiting,
+            keep_from: i64::MIN,
+            fired: i64::MIN,
+            written: Written::default(),
+            scratch,
+        })
     }
 
     /// Lets the rows of `batch` wait; under `final` those that are late are refused, and their number is returned.
@@ -325,6 +338,7 @@ impl Operator for Over {
         let rows = ripe.len();
         ripe.clear();
         self.scratch.ripe = ripe;
+        self.fired = self.fired.max(progress.watermark.ms());
         self.forget(progress.watermark.ms(), rows);
         Ok(())
     }

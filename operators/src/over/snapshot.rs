@@ -1,85 +1,234 @@
 //! State by key group: the entries of every key, and the rows that wait.
 //!
 //! Written are only the entries' times, flags and values: links between occurrences, cursors and pyramids are made anew
-//! as the entries enter again. Strings are written as bytes, so nothing depends on numbers given in one run.
+//! as the entries enter again. Strings are written as bytes, so nothing depends on numbers given in one run. Times stand as
+//! what has passed since the entry before, flags as what is unusual, and all numbers in as few bytes as they need.
+//!
+//! # Deltas
+//! Under `final` rows are answered, and enter their logs, in the order of event time: once the watermark W has passed, no
+//! entry before W is added. So what has changed since a snapshot at W is the entries from W on, of the keys that got one,
+//! and what was forgotten, which follows from the bound that each part carries. A part says from which time on it holds
+//! everything; a restart takes from each part of a group the entries before the next part's, and the waiting rows of the
+//! last part alone. A group whose deltas have become about half as large as what they go on from is written whole, so a restart
+//! reads about twice the state at most. Under `arrival` late rows enter anywhere: there every part is whole.
 
+use super::intern::Interner;
 use super::keys::Key;
 use super::lane::Kind;
+use super::logs::Log;
 use super::measure::Entries;
 use super::operator::{Over, gather};
 use super::plan::{Plan, TIME};
 use super::waiting::Item;
-use arrow::array::RecordBatch;
 use highwater_engine::batch::{Arrival, Batch, Identity, ON_TIME};
 use highwater_engine::error::OperatorError;
-use highwater_engine::hash::{KEY_GROUPS, KeyGroup, key_group};
+use highwater_engine::graph::Emission;
+use highwater_engine::hash::{KEY_GROUPS, KeyGroup, hash_i64, key_group};
 use highwater_engine::state::Snapshot;
 use highwater_engine::state::codec::{Reader, Writer};
+use std::collections::BTreeMap;
+use std::ops::Range;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// A part that holds everything from this time on is whole.
+const WHOLE: i64 = i64::MIN;
+
+/// What the last snapshot left for the next one to know.
+pub struct Written {
+    /// The watermark of the last snapshot, if there was one.
+    until: Option<i64>,
+    groups: BTreeMap<KeyGroup, Chain>,
+    /// Bytes of deltas that are no reason to write a key group whole: tests lower it.
+    pub(super) chain_bytes_min: usize,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Self { until: None, groups: BTreeMap::new(), chain_bytes_min: 16 << 10 }
+    }
+}
+
+/// What a restart would read of a key group.
+#[derive(Clone, Copy, Default)]
+struct Chain {
+    /// Bytes of the part that stands alone, and of those that go on from it.
+    whole: usize,
+    deltas: usize,
+    /// Bytes of the last part.
+    last: usize,
+    /// Rows waited when the last part was written.
+    waited: bool,
+}
+
+impl Chain {
+    /// Adds a part.
+    fn push(&mut self, from: i64, bytes: usize, waited: bool) {
+        match from {
+            WHOLE => *self = Self { whole: bytes, deltas: 0, last: bytes, waited },
+            _ => *self = Self { whole: self.whole, deltas: self.deltas + bytes, last: bytes, waited },
+        }
+    }
+    /// Whether its deltas have become so large that a whole part is better: from a quarter to three quarters of the part
+    /// that they go on from, by the group, so that not all have their turn at once.
+    fn is_long(&self, group: KeyGroup, bytes_min: usize) -> bool {
+        self.deltas * 64 > self.whole.max(bytes_min) * (16 + usize::from(group) % 32)
+    }
+}
+
+/// A part on its way to a snapshot.
+struct Part {
+    from: i64,
+    /// Keys with entries.
+    keys: u64,
+    bytes: Writer,
+}
+
+/// Where a part says how many keys and how many bytes of entries it has, and where these begin.
+const KEYS_AT: usize = 25;
+const ENTRIES_AT: usize = KEYS_AT + 16;
+
+impl Part {
+    /// A part that holds every entry from a time on, and none yet.
+    fn new(over: &Over, from: i64, room: usize) -> Self {
+        let mut bytes = Writer::with_room(room);
+        bytes.u8(VERSION);
+        [from, over.fired, over.keep_from].iter().for_each(|v| bytes.i64(*v));
+        debug_assert_eq!(bytes.len(), KEYS_AT);
+        [0, 0].iter().for_each(|v| bytes.u64(*v));
+        Self { from, keys: 0, bytes }
+    }
+    /// Adds the entries of a key from the part's time on, if there are any.
+    #[inline(always)]
+    fn push(&mut self, over: (&Plan, i64), names: &Interner, key: (u64, Key<'_>), entries: &impl Entries) {
+        let first = (0..entries.len()).rev().take_while(|i| entries.time(*i) >= self.from).last();
+        let Some(first) = first else { return };
+        self.keys += 1;
+        write_key(&mut self.bytes, key.0, key.1);
+        write_entries(over, names, &mut self.bytes, entries, first);
+    }
+    /// All entries are there.
+    fn close(&mut self) {
+        self.bytes.set_u64(KEYS_AT, self.keys);
+        self.bytes.set_u64(KEYS_AT + 8, (self.bytes.len() - ENTRIES_AT) as u64);
+    }
+}
 
 /// Writes the state of `over`.
-pub fn write(over: &Over, into: &mut Snapshot) -> Result<(), OperatorError> {
-    let mut logs: Vec<(u64, Writer)> = (0..KEY_GROUPS).map(|_| (0, Writer::new())).collect();
-    over.logs.for_each(|hash, key, entries| {
-        if entries.len() == 0 {
-            return Ok(());
+pub fn write(over: &mut Over, into: &mut Snapshot) -> Result<(), OperatorError> {
+    let since = over.written.until.filter(|_| over.emission == Emission::Final);
+    let (chains, bytes_min) = (&over.written.groups, over.written.chain_bytes_min);
+    let is_long = |group: KeyGroup| chains.get(&group).is_some_and(|chain| chain.is_long(group, bytes_min));
+    let from = |group: KeyGroup| since.filter(|_| !into.is_whole(group) && !is_long(group)).unwrap_or(WHOLE);
+    // What a group took last time, and a little more.
+    let room = |group| chains.get(&group).map_or(0, |chain| chain.last + chain.last / 8);
+    let groups = 0..=KeyGroup::MAX;
+    let mut parts: Vec<Part> = groups.map(|group| Part::new(over, from(group), room(group))).collect();
+    write_logs(over, &mut parts);
+    let (waiting, ranges) = waiting_by_group(over)?;
+    over.written.until = Some(over.fired);
+    for (group, (mut part, rows)) in (0..=KeyGroup::MAX).zip(parts.into_iter().zip(ranges)) {
+        let is_whole = part.from == WHOLE;
+        if part.keys == 0 && rows.is_empty() {
+            match over.written.groups.get(&group) {
+                // Another worker's, or without state: nothing was written that could go on.
+                None => continue,
+                Some(_) if is_whole => {
+                    over.written.groups.remove(&group);
+                    continue;
+                }
+                Some(chain) if !chain.waited => {
+                    into.keep(group);
+                    continue;
+                }
+                Some(_) => {}
+            }
         }
-        let (keys, to) = &mut logs[key_group(hash) as usize];
-        *keys += 1;
-        to.u64(hash);
-        write_key(to, key);
-        write_entries(over, to, entries);
-        Ok(())
-    })?;
-    let mut waiting: Vec<Vec<Item>> = vec![Vec::new(); KEY_GROUPS];
-    for item in over.waiting.queue.items() {
-        let hash = over.waiting.get(item.batch).hashes[item.row as usize];
-        waiting[key_group(hash) as usize].push(*item);
-    }
-    for (group, ((keys, logs), mut items)) in logs.into_iter().zip(waiting).enumerate() {
-        if keys == 0 && items.is_empty() {
-            continue;
-        }
-        items.sort_unstable_by_key(|i| (i.batch, i.row));
-        let mut to = Writer::new();
-        to.u8(VERSION);
-        to.u64(keys);
-        to.bytes(&logs.finish());
-        write_waiting(over, &mut to, &items)?;
-        into.put(group as KeyGroup, to.finish());
+        let waits = !rows.is_empty();
+        write_waiting(&mut part.bytes, waiting.as_ref(), rows)?;
+        let bytes = part.bytes.finish();
+        over.written.groups.entry(group).or_default().push(part.from, bytes.len(), waits);
+        if is_whole { into.put(group, bytes) } else { into.put_delta(group, bytes) }
     }
     Ok(())
 }
 
-fn write_key(to: &mut Writer, key: Key<'_>) {
+/// Adds the entries of each key to the part of its group.
+fn write_logs(over: &mut Over, parts: &mut [Part]) {
+    let plan = (&*over.plan, over.fired);
+    let whole: Vec<bool> = parts.iter().map(|p| p.from == WHOLE).collect();
+    let wanted = |hash, changed| changed || whole[key_group(hash) as usize];
+    over.logs.for_each(wanted, |names, hash, key, entries| {
+        let part = &mut parts[key_group(hash) as usize];
+        match entries {
+            Log::Small(entries) => part.push(plan, names, (hash, key), &entries),
+            Log::Long(entries) => part.push(plan, names, (hash, key), entries),
+        }
+    });
+    parts.iter_mut().for_each(Part::close);
+}
+
+/// The waiting rows in the order of their key groups, if there are any, and where the rows of each group begin and end.
+fn waiting_by_group(over: &Over) -> Result<(Option<Batch>, Vec<Range<usize>>), OperatorError> {
+    let group = |item: &Item| key_group(over.waiting.get(item.batch).hashes[item.row as usize]);
+    let mut items: Vec<(KeyGroup, Item)> = over.waiting.queue.items().map(|i| (group(i), *i)).collect();
+    items.sort_unstable_by_key(|(group, i)| (*group, i.batch, i.row));
+    let mut ranges = vec![0..0; KEY_GROUPS];
+    let mut at = 0;
+    for rows in items.chunk_by(|a, b| a.0 == b.0) {
+        ranges[usize::from(rows[0].0)] = at..at + rows.len();
+        at += rows.len();
+    }
+    if items.is_empty() {
+        return Ok((None, ranges));
+    }
+    let items: Vec<Item> = items.into_iter().map(|(_, item)| item).collect();
+    let batch = gather(&over.waiting, &over.plan.input, &items)
+        .map_err(|e| OperatorError::new(format!("state could not be written: {e}")))?;
+    Ok((Some(batch), ranges))
+}
+
+fn write_key(to: &mut Writer, hash: u64, key: Key<'_>) {
     match key {
         Key::Null => to.u8(0),
         Key::Word(w) => {
             to.u8(1);
-            to.i64(w);
+            to.near(w);
         }
         Key::Bytes(b) => {
             to.u8(2);
+            to.u64(hash);
             to.bytes(b);
         }
     }
 }
 
-fn write_entries(over: &Over, to: &mut Writer, entries: &dyn Entries) {
-    let (plan, names) = (&over.plan, &over.logs.names);
-    to.u64(entries.len() as u64);
-    let mut scratch = [0; 8];
-    for i in 0..entries.len() {
-        to.i64(entries.time(i));
-        (0..plan.flag_words).for_each(|w| to.i64(entries.word(i, TIME + 1 + w) & plan.flag_mask(w)));
+/// A key with its hash.
+fn read_key<'a>(over: &Over, from: &mut Reader<'a>) -> Result<(u64, Key<'a>), OperatorError> {
+    Ok(match from.u8()? {
+        0 => (over.logs.table.null_hash(), Key::Null),
+        1 => {
+            let word = from.near()?;
+            (hash_i64(word), Key::Word(word))
+        }
+        2 => (from.u64()?, Key::Bytes(from.bytes()?)),
+        k => return Err(damaged(&format!("a key of kind {k}"))),
+    })
+}
+
+fn write_entries((plan, fired): (&Plan, i64), names: &Interner, to: &mut Writer, entries: &impl Entries, first: usize) {
+    to.count((entries.len() - first) as u64);
+    let (mut scratch, mut before) = ([0; 8], fired);
+    for i in first..entries.len() {
+        let time = entries.time(i);
+        to.near(time.wrapping_sub(std::mem::replace(&mut before, time)));
+        (0..plan.flag_words).for_each(|w| to.count((!entries.word(i, TIME + 1 + w) & plan.flag_mask(w)) as u64));
         for lane in &plan.lanes {
             let word = entries.word(i, lane.word);
             match lane.kind {
-                Kind::Fixed => to.i64(word),
+                Kind::Fixed => to.near(word),
                 Kind::Wide => {
-                    to.i64(word);
-                    to.i64(entries.word(i, lane.word + 1));
+                    to.near(word);
+                    to.near(entries.word(i, lane.word + 1));
                 }
                 Kind::Text => match names.bytes(word, &mut scratch) {
                     None => to.u8(0),
@@ -94,24 +243,21 @@ fn write_entries(over: &Over, to: &mut Writer, entries: &dyn Entries) {
     }
 }
 
-fn write_waiting(over: &Over, to: &mut Writer, items: &[Item]) -> Result<(), OperatorError> {
-    to.u64(items.len() as u64);
-    if items.is_empty() {
+/// Writes some of the waiting rows.
+fn write_waiting(to: &mut Writer, waiting: Option<&Batch>, rows: Range<usize>) -> Result<(), OperatorError> {
+    to.u64(rows.len() as u64);
+    let Some(batch) = waiting.filter(|_| !rows.is_empty()).map(|b| b.slice(rows.start, rows.len())) else {
         return Ok(());
-    }
-    let batch = gather(&over.waiting, &over.plan.input, items)
-        .map_err(|e| OperatorError::new(format!("state could not be written: {e}")))?;
-    to.batch(batch.columns())?;
-    batch.times().iter().for_each(|t| to.i64(*t));
-    (0..batch.rows()).for_each(|i| to.i64(batch.tag(i).unwrap_or(ON_TIME)));
+    };
+    to.columns(batch.columns())?;
+    to.words(batch.times());
+    to.words(&(0..batch.rows()).map(|i| batch.tag(i).unwrap_or(ON_TIME)).collect::<Vec<_>>());
     match batch.identity() {
         Some(Identity::Arrival(a)) => {
             to.u8(1);
-            for i in 0..batch.rows() {
-                to.i64(a.cuts[i]);
-                to.u64(a.partitions[i]);
-                to.i64(a.offsets[i]);
-            }
+            to.words(&a.cuts);
+            to.words(&a.partitions.iter().map(|p| *p as i64).collect::<Vec<_>>());
+            to.words(&a.offsets);
         }
         _ => to.u8(0),
     }
@@ -120,56 +266,113 @@ fn write_waiting(over: &Over, to: &mut Writer, items: &[Item]) -> Result<(), Ope
 
 /// Reads state into the empty `over`.
 pub fn read(over: &mut Over, from: Snapshot) -> Result<(), OperatorError> {
-    for (_, bytes) in from.into_parts() {
-        let mut part = Reader::new(&bytes);
-        match part.u8()? {
-            VERSION => {}
-            v => return Err(damaged(&format!("version {v} is unknown"))),
-        }
-        let keys = part.u64()?;
-        let mut logs = Reader::new(part.bytes()?);
-        for _ in 0..keys {
-            read_log(over, &mut logs)?;
-        }
-        read_waiting(over, &mut part)?;
-        if !logs.is_done() || !part.is_done() {
-            return Err(damaged("there is more than expected"));
+    for (group, mut parts) in from.into_groups() {
+        let heads = parts.iter().map(|bytes| Head::read(&mut Reader::new(bytes))).collect::<Result<Vec<_>, _>>()?;
+        let Some(last) = heads.last() else { continue };
+        over.written.until = over.written.until.max(Some(last.until));
+        over.fired = over.fired.max(last.until);
+        let (keep_from, count) = (last.keep_from, parts.len());
+        let mut chain = Chain::default();
+        // Whether rows wait is not known here: the next part says again that none do.
+        heads.iter().zip(&parts).for_each(|(head, bytes)| chain.push(head.from, bytes.len(), true));
+        over.written.groups.insert(group, chain);
+        for (i, bytes) in parts.iter_mut().enumerate() {
+            // What later parts hold is theirs.
+            let end = heads[i + 1..].iter().map(|h| h.from).min();
+            read_part(over, &std::mem::take(bytes), (&heads[i], keep_from, end), i + 1 == count)?;
         }
     }
+    // No log has changed since what was read was written.
+    over.logs.for_each(|_, _| false, |_, _, _, _| ());
     Ok(())
+}
+
+/// What a part says of itself.
+struct Head {
+    /// It holds every entry of its keys from here on.
+    from: i64,
+    /// The watermark when it was written.
+    until: i64,
+    /// Entries before this are of no use.
+    keep_from: i64,
+}
+
+impl Head {
+    fn read(from: &mut Reader<'_>) -> Result<Self, OperatorError> {
+        match from.u8()? {
+            VERSION => Ok(Self { from: from.i64()?, until: from.i64()?, keep_from: from.i64()? }),
+            v => Err(damaged(&format!("version {v} is unknown"))),
+        }
+    }
+}
+
+/// Reads the entries of a part that lie at or after a time and before an end, and of the last part the waiting rows.
+fn read_part(
+    over: &mut Over,
+    bytes: &[u8],
+    (head, keep_from, end): (&Head, i64, Option<i64>),
+    is_last: bool,
+) -> Result<(), OperatorError> {
+    let mut part = Reader::new(bytes);
+    Head::read(&mut part)?;
+    let keys = part.u64()?;
+    let mut logs = Reader::new(part.bytes()?);
+    let mut entry = vec![0; over.plan.words];
+    for _ in 0..keys {
+        read_log(over, &mut logs, (head.until, keep_from, end), &mut entry)?;
+    }
+    if !logs.is_done() {
+        return Err(damaged("there is more than expected"));
+    }
+    if !is_last {
+        return Ok(());
+    }
+    read_waiting(over, &mut part)?;
+    match part.is_done() {
+        true => Ok(()),
+        false => Err(damaged("there is more than expected")),
+    }
 }
 
 fn damaged(what: &str) -> OperatorError {
     OperatorError::new(format!("state is damaged: {what}"))
 }
 
-fn read_log(over: &mut Over, from: &mut Reader<'_>) -> Result<(), OperatorError> {
-    let hash = from.u64()?;
-    let key = match from.u8()? {
-        0 => Key::Null,
-        1 => Key::Word(from.i64()?),
-        2 => Key::Bytes(from.bytes()?),
-        k => return Err(damaged(&format!("a key of kind {k}"))),
-    };
-    over.logs.reserve(1);
-    let place = over.logs.find_or_add(hash, key);
+fn read_log(
+    over: &mut Over,
+    from: &mut Reader<'_>,
+    (fired, keep_from, end): (i64, i64, Option<i64>),
+    entry: &mut [i64],
+) -> Result<(), OperatorError> {
+    let (hash, key) = read_key(over, from)?;
     let plan = over.plan.clone();
-    let mut entry = vec![0; plan.words];
-    for _ in 0..from.u64()? {
-        read_entry(over, &plan, from, &mut entry)?;
-        over.logs.insert(place, &mut entry, i64::MIN)?;
+    let (mut place, mut time) = (None, fired);
+    for _ in 0..from.count()? {
+        time = time.wrapping_add(from.near()?);
+        entry[TIME] = time;
+        read_entry(over, &plan, from, entry)?;
+        if time < keep_from || end.is_some_and(|end| time >= end) {
+            over.logs.release(entry);
+            continue;
+        }
+        let place = *place.get_or_insert_with(|| {
+            over.logs.reserve(1);
+            over.logs.find_or_add(hash, key)
+        });
+        over.logs.insert(place, entry, i64::MIN)?;
     }
     Ok(())
 }
 
+/// Reads what stands behind the time of an entry.
 fn read_entry(over: &mut Over, plan: &Plan, from: &mut Reader<'_>, entry: &mut [i64]) -> Result<(), OperatorError> {
-    for word in &mut entry[TIME..=plan.flag_words] {
-        *word = from.i64()?;
+    for (w, word) in entry[TIME + 1..=plan.flag_words].iter_mut().enumerate() {
+        *word = !(from.count()? as i64) & plan.flag_mask(w);
     }
     for lane in &plan.lanes {
         match lane.kind {
-            Kind::Fixed => entry[lane.word] = from.i64()?,
-            Kind::Wide => (entry[lane.word], entry[lane.word + 1]) = (from.i64()?, from.i64()?),
+            Kind::Fixed => entry[lane.word] = from.near()?,
+            Kind::Wide => (entry[lane.word], entry[lane.word + 1]) = (from.near()?, from.near()?),
             Kind::Text if from.u8()? == 0 => entry[lane.word] = 0,
             Kind::Text => {
                 let bytes = from.bytes()?;
@@ -185,14 +388,11 @@ fn read_waiting(over: &mut Over, from: &mut Reader<'_>) -> Result<(), OperatorEr
     if rows == 0 {
         return Ok(());
     }
-    let batch = from.batch()?;
-    if batch.num_rows() != rows {
-        return Err(damaged(&format!("{} rows wait where {rows} were written", batch.num_rows())));
+    let columns = from.columns(&over.plan.input)?;
+    if columns.num_rows() != rows {
+        return Err(damaged(&format!("{} rows wait where {rows} were written", columns.num_rows())));
     }
-    let columns = RecordBatch::try_new(over.plan.input.clone(), batch.columns().to_vec())
-        .map_err(|e| damaged(&format!("waiting rows have other columns: {e}")))?;
-    let mut words = |n: usize| (0..n).map(|_| from.i64()).collect::<Result<Vec<_>, _>>();
-    let (times, tags) = (words(rows)?, words(rows)?);
+    let (times, tags) = (from.words(rows)?, from.words(rows)?);
     let identity = match from.u8()? {
         0 => None,
         _ => Some(Identity::Arrival(read_arrival(from, rows)?)),
@@ -203,11 +403,7 @@ fn read_waiting(over: &mut Over, from: &mut Reader<'_>) -> Result<(), OperatorEr
 }
 
 fn read_arrival(from: &mut Reader<'_>, rows: usize) -> Result<Arrival, OperatorError> {
-    let (mut cuts, mut partitions, mut offsets) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..rows {
-        cuts.push(from.i64()?);
-        partitions.push(from.u64()?);
-        offsets.push(from.i64()?);
-    }
-    Ok(Arrival { cuts: cuts.into(), partitions: partitions.into(), offsets: offsets.into() })
+    let cuts = from.words(rows)?.into();
+    let partitions = from.words(rows)?.into_iter().map(|p| p as u64).collect();
+    Ok(Arrival { cuts, partitions, offsets: from.words(rows)?.into() })
 }

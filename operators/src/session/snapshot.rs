@@ -5,7 +5,7 @@ use super::SessionWindow;
 use crate::window::groups::Slots;
 use crate::window::keys::{KeyBatch, Packing};
 use crate::window::rows::Placed;
-use crate::window::snapshot::{put_by_group, rows_of};
+use crate::window::snapshot::{ByGroup, read_part};
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{Int64Type, SchemaRef};
 use highwater_engine::error::OperatorError;
@@ -29,21 +29,27 @@ impl SessionWindow {
                 last.push(session.last);
             }
         }
-        let list = Slots::List(&keys);
-        let mut columns = self.groups.columns(list, &self.plan.key_fields);
-        columns.extend([first, last].map(|t| -> ArrayRef { Arc::new(Int64Array::from(t)) }));
-        columns.extend(self.states.partials(&self.plan, Slots::List(&slots)));
-        let rows = RecordBatch::try_new(self.partials(), columns)
-            .map_err(|e| OperatorError::new(format!("{}: state could not be written: {e}", self.plan.name)))?;
-        put_by_group(&rows, &list.of(self.groups.hashes()), self.watermark, into)
+        let of = |values: &[u32], rows: &[u32]| rows.iter().map(|r| values[*r as usize]).collect::<Vec<_>>();
+        let mut parts = ByGroup::new(self.watermark);
+        parts.put(&Slots::List(&keys).of(self.groups.hashes()), |rows| {
+            let (keys, slots) = (of(&keys, rows), of(&slots, rows));
+            let mut columns = self.groups.columns(Slots::List(&keys), &self.plan.key_fields);
+            columns
+                .extend([&first, &last].map(|t| -> ArrayRef { Arc::new(Int64Array::from(Slots::List(rows).of(t))) }));
+            columns.extend(self.states.partials(&self.plan, Slots::List(&slots)));
+            RecordBatch::try_new(self.partials(), columns)
+                .map_err(|e| OperatorError::new(format!("{}: state could not be written: {e}", self.plan.name)))
+        })?;
+        parts.finish(into);
+        Ok(())
     }
 
     /// Reads the state.
     pub(super) fn read(&mut self, from: Snapshot) -> Result<(), OperatorError> {
-        for (_, bytes) in from.into_parts() {
-            let (watermark, rows) = rows_of(&bytes, &self.partials(), &self.plan.name)?;
+        let (schema, name) = (self.partials(), self.plan.name.clone());
+        for part in from.into_parts() {
+            let watermark = read_part(&part.bytes, &schema, &name, |rows| self.merge(&rows))?;
             self.watermark = self.watermark.max(watermark);
-            self.merge(&rows)?;
         }
         Ok(())
     }

@@ -258,7 +258,7 @@ impl Operator for TopN {
     }
 
     fn restore(&mut self, from: Snapshot) -> Result<(), OperatorError> {
-        from.into_parts().try_for_each(|(_, bytes)| self.read(&bytes))
+        from.into_parts().try_for_each(|part| self.read(&part.bytes))
     }
 
     fn state_bytes(&self) -> usize {

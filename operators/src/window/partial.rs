@@ -5,6 +5,7 @@
 //! distinct values as lists. The event time is that of the first window the slice enters.
 
 use super::borders::SliceId;
+use super::groups::Slots;
 use super::keys::{KeyBatch, Packing};
 use super::plan::Plan;
 use super::results::BATCH_ROWS;
@@ -21,27 +22,27 @@ use std::sync::Arc;
 
 /// The rows of a slice.
 pub fn of_slice(plan: &Plan, schema: &SchemaRef, id: SliceId, slice: &Slice) -> Result<Batch, OperatorError> {
-    let n = slice.groups.slots();
-    let keys = slice.groups.columns(super::groups::Slots::Run(0, n), &plan.key_fields);
-    of_states(plan, schema, keys, id, &slice.states, slice.groups.hashes().to_vec())
+    let slots = Slots::Run(0, slice.groups.slots());
+    let keys = slice.groups.columns(slots, &plan.key_fields);
+    let rows = columns_of(plan, schema, keys, id, &slice.states, slots)?;
+    let (times, hashes) = (vec![id.enter - 1; slots.len()], slice.groups.hashes().to_vec());
+    Ok(Batch::new(rows, times.into()).with_hashes(Some(hashes.into())))
 }
 
-/// The rows of a state of one slice whose `i`-th slot has the `i`-th key.
-pub fn of_states(
+/// The rows of these slots of a slice's state; `keys` are theirs.
+pub fn columns_of(
     plan: &Plan,
     schema: &SchemaRef,
     keys: Vec<ArrayRef>,
     slice: SliceId,
     states: &States,
-    hashes: Vec<u64>,
-) -> Result<Batch, OperatorError> {
-    let n = states.rows.len();
+    slots: Slots,
+) -> Result<RecordBatch, OperatorError> {
     let mut columns = keys;
-    columns.extend([slice.last, slice.enter].map(|t| -> ArrayRef { Arc::new(Int64Array::from(vec![t; n])) }));
-    columns.extend(states.partials(plan, super::groups::Slots::Run(0, n)));
-    let rows = RecordBatch::try_new(schema.clone(), columns)
-        .map_err(|e| OperatorError::new(format!("{}: partial results do not fit their schema: {e}", plan.name)))?;
-    Ok(Batch::new(rows, vec![slice.enter - 1; n].into()).with_hashes(Some(hashes.into())))
+    columns.extend([slice.last, slice.enter].map(|t| -> ArrayRef { Arc::new(Int64Array::from(vec![t; slots.len()])) }));
+    columns.extend(states.partials(plan, slots));
+    RecordBatch::try_new(schema.clone(), columns)
+        .map_err(|e| OperatorError::new(format!("{}: partial results do not fit their schema: {e}", plan.name)))
 }
 
 /// Sends a batch of partial results in pieces.

@@ -32,6 +32,9 @@ pub enum Every {
 /// The barriers of one attempt, shared by its workers and the keeper.
 pub(in crate::flow) struct Barriers {
     current: AtomicU64,
+    /// The number of the current barrier's checkpoint, or of the last one before it: each barrier becomes one, unless it
+    /// repeats one.
+    checkpoint: AtomicU64,
     decision: Mutex<Decision>,
     /// Rows in outboxes that no checkpoint has taken over yet.
     staged_rows: AtomicUsize,
@@ -73,11 +76,10 @@ struct Decision {
     not_before: Instant,
 }
 
-/// The next barrier waits so many times as long as the last checkpoint took: state that has become large makes
-/// checkpoints rarer, not the job slower.
-const SHARE: u32 = 6;
+/// The next barrier waits as long as the last checkpoint took: the keeper has half of the time for what comes with rows.
+const SHARE: u32 = 1;
 
-/// Rows in outboxes from which on a checkpoint is due at once.
+/// Rows in outboxes from which on a checkpoint is due before its time, but not before the wait above is over.
 const STAGED_ROWS_DUE: usize = 1 << 20;
 /// Rows in outboxes from which on reading waits for the checkpoint to become durable.
 const STAGED_ROWS_MAX: usize = 1 << 22;
@@ -88,13 +90,13 @@ const _: () = assert!(STAGED_ROWS_DUE < STAGED_ROWS_MAX);
 impl Barriers {
     /// A job that keeps nothing: there never is a barrier.
     pub(in crate::flow) fn none() -> Self {
-        Self::with(None, Every::Epochs(u64::MAX), 0, 0)
+        Self::with(None, Every::Epochs(u64::MAX), (0, 0), 0)
     }
-    /// Barriers of an attempt that begins behind `epoch`; what is handed over goes to `keeper`.
-    pub(in crate::flow) fn new(keeper: Sender<Event>, every: Every, epoch: u64, workers: usize) -> Self {
-        Self::with(Some(keeper), every, epoch, workers)
+    /// Barriers of an attempt that begins behind a checkpoint: its number and epoch. What is handed over goes to `keeper`.
+    pub(in crate::flow) fn new(keeper: Sender<Event>, every: Every, behind: (u64, u64), workers: usize) -> Self {
+        Self::with(Some(keeper), every, behind, workers)
     }
-    fn with(keeper: Option<Sender<Event>>, every: Every, epoch: u64, workers: usize) -> Self {
+    fn with(keeper: Option<Sender<Event>>, every: Every, (checkpoint, epoch): (u64, u64), workers: usize) -> Self {
         let decision = Decision {
             every,
             unbuilt: workers,
@@ -106,6 +108,7 @@ impl Barriers {
         };
         Self {
             current: AtomicU64::new(NONE),
+            checkpoint: AtomicU64::new(checkpoint),
             decision: Mutex::new(decision),
             staged_rows: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
@@ -124,6 +127,11 @@ impl Barriers {
     pub(in crate::flow) fn ahead(&self, passed: u64) -> Option<u64> {
         let current = self.current.load(Ordering::Acquire);
         (current != NONE && current > passed).then_some(current)
+    }
+
+    /// The number of the checkpoint that a barrier which was met becomes.
+    pub(in crate::flow) fn checkpoint(&self) -> u64 {
+        self.checkpoint.load(Ordering::Relaxed)
     }
 
     /// A worker has built its dataflow: so many pieces are its part of every checkpoint, beside what it has read.
@@ -152,6 +160,9 @@ impl Barriers {
         if first && self.current.load(Ordering::Relaxed) == NONE && self.due(&decision, epoch, intakes) {
             (decision.busy, decision.last_epoch, decision.last_time) = (true, epoch, Instant::now());
             intakes.iter().for_each(|intake| intake.set_barrier(epoch));
+            if !self.repeating() {
+                self.checkpoint.fetch_add(1, Ordering::Relaxed);
+            }
             self.current.store(epoch, Ordering::Release);
             fail::point("barrier.decided");
         }
@@ -169,14 +180,14 @@ impl Barriers {
         if let Some(course) = self.course() {
             return course.at_barrier(intakes);
         }
-        let time = match decision.every {
+        let staged = self.staged_rows.load(Ordering::Relaxed);
+        let rested = Instant::now() >= decision.not_before || staged >= STAGED_ROWS_MAX;
+        match decision.every {
             Every::Interval(interval) => {
-                decision.last_time.elapsed() >= interval && Instant::now() >= decision.not_before
+                rested && (decision.last_time.elapsed() >= interval || staged >= STAGED_ROWS_DUE)
             }
-            Every::Epochs(n) => epoch - decision.last_epoch >= n,
-        };
-        let full = self.staged_rows.load(Ordering::Relaxed) >= STAGED_ROWS_DUE;
-        time || full
+            Every::Epochs(n) => epoch - decision.last_epoch >= n || rested && staged >= STAGED_ROWS_DUE,
+        }
     }
 
     /// A worker has read everything and closes no more epochs.

@@ -6,6 +6,7 @@ use crate::digest::DigestBuilder;
 use crate::flow::build::Plan;
 use crate::flow::intake::PartitionCut;
 use crate::graph::{JobGraph, Node, NodeId, Step};
+use crate::hash::KeyGroup;
 use crate::sink::{Publication, Roll};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,6 +17,8 @@ pub(super) struct Written {
     pub(super) segments: Vec<FileRef>,
     /// By the stable name of the step.
     pub(super) parts: BTreeMap<String, Vec<PartRef>>,
+    /// By the stable name of the step: key groups that go on from the checkpoint before.
+    pub(super) going_on: BTreeMap<String, BTreeSet<KeyGroup>>,
     /// By sink.
     pub(super) outboxes: BTreeMap<usize, Vec<OutboxRef>>,
 }
@@ -48,7 +51,11 @@ impl Draft<'_> {
         let plan = self.plan;
         let operator = |(id, schema): &(NodeId, String)| {
             let node = plan.graph.nodes[*id].name.clone();
-            let parts = self.written.parts.remove(&node).unwrap_or_default();
+            let going_on = self.written.going_on.remove(&node).unwrap_or_default();
+            let before = last.and_then(|m| m.operators.iter().find(|o| o.node == node && o.schema == *schema));
+            let older = before.iter().flat_map(|o| &o.parts).filter(|p| going_on.contains(&p.group)).cloned();
+            let mut parts: Vec<PartRef> = older.collect();
+            parts.extend(self.written.parts.remove(&node).unwrap_or_default());
             OperatorState { node, version: 1, schema: schema.clone(), parts }
         };
         let operators = self.schemas.iter().map(operator).collect();

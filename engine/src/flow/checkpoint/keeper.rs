@@ -17,6 +17,7 @@ use crate::flow::intake::Intake;
 use crate::flow::turns::{Mutant, mutated};
 use crate::graph::NodeId;
 use crate::sink::{Publication, Publisher, Roll};
+use crate::state::Part;
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -196,7 +197,11 @@ impl Keeper {
         let mut by_worker: BTreeMap<usize, Vec<StatePart>> = BTreeMap::new();
         for (worker, node, snapshot) in std::mem::take(&mut collected.states) {
             let node = &plan.graph.nodes[node].name;
-            let part = |(group, bytes)| StatePart { node: node.clone(), group, full: true, bytes };
+            let going_on = written.going_on.entry(node.clone()).or_default();
+            for group in snapshot.going_on() {
+                assert!(going_on.insert(group), "key group {group} of {node} goes on at two workers");
+            }
+            let part = |Part { group, whole, bytes }| StatePart { node: node.clone(), group, full: whole, bytes };
             by_worker.entry(worker).or_default().extend(snapshot.into_parts().map(part));
         }
         for (worker, parts) in by_worker.into_iter().filter(|(_, parts)| !parts.is_empty()) {

@@ -3,6 +3,7 @@
 use super::barrier::Barriers;
 use super::coordinator::Piece;
 use crate::flow::turns::{Mutant, mutated};
+use crate::state::Snapshot;
 use std::sync::Arc;
 
 /// A step's (or a sink's) side of the barriers, with what came from behind one: `T` is what it works on.
@@ -13,11 +14,13 @@ pub(in crate::flow) struct Station<T> {
     passed: u64,
     /// In the order in which it came.
     held: Vec<T>,
+    /// Whether the last barrier it has passed repeated a checkpoint.
+    repeated: bool,
 }
 
 impl<T> Station<T> {
     pub(in crate::flow) fn new(barriers: Arc<Barriers>, worker: usize, epoch: u64) -> Self {
-        Self { barriers, worker, passed: epoch, held: Vec::new() }
+        Self { barriers, worker, passed: epoch, held: Vec::new(), repeated: false }
     }
     /// Whether what belongs to `epoch` lies behind a barrier that the step has not passed: then it is to be
     /// [held](Self::hold).
@@ -32,6 +35,13 @@ impl<T> Station<T> {
     /// The barrier to pass now that all epochs before `open` are complete.
     pub(in crate::flow) fn reached(&self, open: u64) -> Option<u64> {
         self.barriers.ahead(self.passed).filter(|barrier| *barrier < open)
+    }
+    /// An empty snapshot for the checkpoint of a barrier that was reached. The first one behind a repeated checkpoint takes
+    /// everything whole: what was written before it belongs to another past of the step, and may be damaged.
+    pub(in crate::flow) fn snapshot(&mut self) -> Snapshot {
+        let repeats = self.repeats();
+        let behind_repeated = std::mem::replace(&mut self.repeated, repeats);
+        if behind_repeated { Snapshot::default() } else { Snapshot::of_turn(self.barriers.checkpoint()) }
     }
     /// Passes the barrier by handing over its piece, and gives out what was held: it is to be worked on now.
     pub(in crate::flow) fn pass(&mut self, barrier: u64, piece: Piece) -> Vec<T> {
@@ -55,5 +65,28 @@ impl<T> Station<T> {
     /// Rows went into an outbox.
     pub(in crate::flow) fn stage(&self, rows: usize) {
         self.barriers.stage(rows);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::barrier::Course;
+    use super::*;
+    use crate::hash::KeyGroup;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_first_snapshot_behind_a_repeated_checkpoint_is_whole() {
+        let barriers = Arc::new(Barriers::none());
+        let mut station = Station::<()>::new(barriers.clone(), 0, 0);
+        let mut whole = || {
+            let snapshot = station.snapshot();
+            (0..=KeyGroup::MAX).filter(|group| snapshot.is_whole(*group)).count()
+        };
+        assert_eq!(whole(), 4);
+        barriers.set_course(Some(Course { to_end: false, sinks: BTreeSet::new() }));
+        whole();
+        barriers.set_course(None);
+        assert_eq!([whole(), whole()], [256, 4]);
     }
 }

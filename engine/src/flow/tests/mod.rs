@@ -169,8 +169,8 @@ impl Operator for Count {
         Ok(())
     }
     fn restore(&mut self, from: Snapshot) -> Result<(), OperatorError> {
-        for (_, bytes) in from.into_parts() {
-            let mut r = Reader::new(&bytes);
+        for part in from.into_parts() {
+            let mut r = Reader::new(&part.bytes);
             let (end, key, n) = (r.i64()?, r.i64()?, r.i64()?);
             assert!(self.0.insert((end, key), n).is_none(), "restored twice: {key} in the window to {end}");
         }

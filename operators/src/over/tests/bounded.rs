@@ -18,7 +18,7 @@ fn fields(names: &[&str]) -> SchemaRef {
 }
 
 /// COUNT(*) and COUNT(DISTINCT value) over the last second of each key.
-fn over() -> Over {
+pub fn over() -> Over {
     let aggregate = |argument: Option<usize>| Aggregate {
         function: AggregateFunction::Count,
         argument,
@@ -40,6 +40,16 @@ fn over() -> Over {
     Over::new(&node, &spec, &fields(&["key", "value"]), 64).unwrap()
 }
 
+/// Rows of these keys at these times; their values are of no account.
+pub fn rows(keys: &[i64], times: &[i64]) -> Batch {
+    batch(keys.to_vec(), vec![0; keys.len()], times.to_vec())
+}
+
+fn batch(keys: Vec<i64>, values: Vec<i64>, times: Vec<i64>) -> Batch {
+    let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(keys)), Arc::new(Int64Array::from(values))];
+    Batch::new(RecordBatch::try_new(fields(&["key", "value"]), columns).unwrap(), times.into())
+}
+
 /// The most bytes of state in each of ten spans of `span_ms`; `key(random, ms)` says whose row comes.
 fn state(span_ms: i64, key: impl Fn(&mut Random, i64) -> u64) -> Vec<usize> {
     let (mut over, mut r) = (over(), Random(7));
@@ -47,10 +57,8 @@ fn state(span_ms: i64, key: impl Fn(&mut Random, i64) -> u64) -> Vec<usize> {
     for at in 0..10 * span_ms {
         let keys: Vec<i64> = (0..ROWS_PER_MS).map(|_| key(&mut r, at) as i64).collect();
         let values: Vec<i64> = keys.iter().map(|_| r.below(50) as i64).collect();
-        let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(keys)), Arc::new(Int64Array::from(values))];
-        let columns = RecordBatch::try_new(fields(&["key", "value"]), columns).unwrap();
         let mut out = Output::default();
-        over.on_batch(0, Batch::new(columns, vec![at; ROWS_PER_MS].into()), &mut out).unwrap();
+        over.on_batch(0, batch(keys, values, vec![at; ROWS_PER_MS]), &mut out).unwrap();
         over.on_watermark(Progress { watermark: Watermark::new(at + 1), cut: at + 1 }, &mut out).unwrap();
         let most = &mut most[(at / span_ms) as usize];
         *most = over.state_bytes().max(*most);

@@ -2,6 +2,7 @@
 //! And that state is bounded.
 
 mod bounded;
+mod chains;
 mod oracle;
 mod places;
 mod random;

@@ -1,7 +1,8 @@
 //! Against a naive model: every row is answered by looking at all rows.
 //!
 //! The operators run as a job would run them: rows of random partitions interleaved at random, random batches, epochs of 1
-//! row, 1,000 rows or everything, progress that lags behind the rows, and at random steps a snapshot restored into another
+//! row, 1,000 rows or everything, and progress that lags behind the rows. Checkpoints are taken at random, each a link of a
+//! chain of deltas; and at random a job is killed, also long behind its last checkpoint, and goes on from that with another
 //! number of workers.
 
 use super::super::operator::Over;
@@ -156,13 +157,51 @@ struct Job {
     found: Answers,
     emitted: Vec<Batch>,
     refused: u64,
+    /// What a restart finds, and the number of the next checkpoint.
+    chain: Snapshot,
+    checkpoint: u64,
+    /// Bytes of deltas that are no reason to write a key group whole.
+    chain_bytes_min: usize,
+}
+
+/// Where a job stands: what a checkpoint says beside the state.
+#[derive(Clone)]
+struct Place {
+    /// Rows read, by partition.
+    read: Vec<usize>,
+    /// Rows since the last epoch.
+    in_epoch: usize,
+    /// The progress to be told next, if it lags.
+    behind: Progress,
+}
+
+/// What came out until a checkpoint.
+struct Kept {
+    place: Place,
+    promised: Progress,
+    found: Answers,
+    emitted: usize,
+    refused: u64,
 }
 
 impl Job {
-    fn new(node: Node, spec: OverSpec, identity: bool, small_max: usize, workers: usize) -> Self {
-        let workers = (0..workers).map(|_| Over::new(&node, &spec, &schema(), small_max).unwrap()).collect();
-        let (found, emitted) = (Answers::new(), Vec::new());
-        Self { node, spec, identity, small_max, workers, promised: Progress::START, found, emitted, refused: 0 }
+    fn new(node: Node, spec: OverSpec, identity: bool, r: &mut Random) -> Self {
+        let mut job = Self {
+            node,
+            spec,
+            identity,
+            small_max: r.pick(&[1, 2, 5, 64]),
+            workers: Vec::new(),
+            promised: Progress::START,
+            found: Answers::new(),
+            emitted: Vec::new(),
+            refused: 0,
+            chain: Snapshot::default(),
+            checkpoint: r.below(1_000),
+            chain_bytes_min: r.pick(&[0, 1_000, 16 << 10]),
+        };
+        job.start(1 + r.below(3) as usize);
+        job
     }
 
     fn rows(&mut self, rows: &[&Row], with_hashes: bool) {
@@ -206,20 +245,42 @@ impl Job {
         self.emitted.push(b);
     }
 
-    /// Restores the state into `workers` new operators.
-    fn restart(&mut self, workers: usize) {
-        let mut all = Snapshot::default();
+    /// Writes what has changed, and some key groups whole.
+    fn checkpoint(&mut self) {
+        let mut all = Snapshot::of_turn(self.checkpoint);
         for op in &mut self.workers {
-            let mut s = Snapshot::default();
+            let mut s = Snapshot::of_turn(self.checkpoint);
             op.snapshot(&mut s).unwrap();
             all.merge(s);
         }
+        self.chain.follow(all);
+        self.checkpoint += 1;
+    }
+
+    /// Goes on from the newest checkpoint with so many new operators.
+    fn start(&mut self, workers: usize) {
+        let mut all = self.chain.clone();
         let mut fresh = |w| {
             let mut op = Over::new(&self.node, &self.spec, &schema(), self.small_max).unwrap();
+            op.written.chain_bytes_min = self.chain_bytes_min;
             op.restore(all.take_for_worker(w, workers)).unwrap();
             op
         };
         self.workers = (0..workers).map(&mut fresh).collect();
+    }
+
+    /// What a checkpoint keeps beside the state.
+    fn kept(&self, place: &Place) -> Kept {
+        let (place, found) = (place.clone(), self.found.clone());
+        Kept { place, promised: self.promised, found, emitted: self.emitted.len(), refused: self.refused }
+    }
+
+    /// Is killed and goes on from what was kept; says where.
+    fn die(&mut self, kept: &Kept, workers: usize) -> Place {
+        self.start(workers);
+        (self.promised, self.found, self.refused) = (kept.promised, kept.found.clone(), kept.refused);
+        self.emitted.truncate(kept.emitted);
+        kept.place.clone()
     }
 }
 
@@ -243,27 +304,34 @@ fn run(seed: u64, emission: Emission) {
     let (parts, delay) = partitions(r, rows);
     let (node, spec) = node(r, emission);
     let all: Vec<&Row> = parts.iter().flatten().collect();
-    let (small_max, epoch) = (r.pick(&[1, 2, 5, 64]), r.pick(&[1, 7, 1_000, usize::MAX]));
-    let (batch_max, restarts, lag) = (r.pick(&[1, 3, 64]), r.chance(60), r.chance(50));
+    let (epoch, batch_max, lag) = (r.pick(&[1, 7, 1_000, usize::MAX]), r.pick(&[1, 3, 64]), r.chance(50));
+    // Percent of the epochs; a job that keeps nothing would never come to its end.
+    let (checkpoints, deaths) = r.pick(&[(0, 0), (30, 5), (30, 20), (100, 5), (100, 40)]);
     let identity = emission != Emission::Final || r.chance(50);
-    let mut job = Job::new(node, spec.clone(), identity, small_max, 1 + r.below(3) as usize);
-    let (mut read, mut in_epoch, mut behind) = (vec![0; parts.len()], 0, Progress::START);
-    while read.iter().zip(&parts).any(|(n, p)| *n < p.len()) {
-        let open: Vec<usize> = (0..parts.len()).filter(|p| read[*p] < parts[*p].len()).collect();
+    let mut job = Job::new(node, spec.clone(), identity, r);
+    let mut at = Place { read: vec![0; parts.len()], in_epoch: 0, behind: Progress::START };
+    let mut kept = job.kept(&at);
+    while at.read.iter().zip(&parts).any(|(n, p)| *n < p.len()) {
+        let open: Vec<usize> = (0..parts.len()).filter(|p| at.read[*p] < parts[*p].len()).collect();
         let p = r.pick(&open);
-        let n = (1 + r.below(batch_max) as usize).min(parts[p].len() - read[p]);
-        let rows: Vec<&Row> = parts[p][read[p]..read[p] + n].iter().collect();
+        let n = (1 + r.below(batch_max) as usize).min(parts[p].len() - at.read[p]);
+        let rows: Vec<&Row> = parts[p][at.read[p]..at.read[p] + n].iter().collect();
         job.rows(&rows, r.chance(50));
-        read[p] += n;
-        in_epoch += n;
-        if in_epoch >= epoch {
-            let now = progress(&parts, &read, delay);
-            // rows of the next epoch may be there before this one is complete
-            job.watermark(if lag { std::mem::replace(&mut behind, now) } else { now });
-            in_epoch = 0;
-            if restarts {
-                job.restart(1 + r.below(4) as usize);
-            }
+        at.read[p] += n;
+        at.in_epoch += n;
+        if at.in_epoch < epoch {
+            continue;
+        }
+        at.in_epoch = 0;
+        let now = progress(&parts, &at.read, delay);
+        // rows of the next epoch may be there before this one is complete
+        job.watermark(if lag { std::mem::replace(&mut at.behind, now) } else { now });
+        if r.chance(checkpoints) {
+            job.checkpoint();
+            kept = job.kept(&at);
+        }
+        if r.chance(deaths) {
+            at = job.die(&kept, 1 + r.below(4) as usize);
         }
     }
     job.watermark(Progress::END);
@@ -293,7 +361,7 @@ fn tags_and_identity_are_kept(job: &Job, all: &[&Row]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, max_shrink_iters: 0, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 3_000, max_shrink_iters: 0, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn final_answers_are_those_of_a_naive_model(seed: u64) {

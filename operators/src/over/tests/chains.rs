@@ -1,0 +1,87 @@
+//! What a restart finds after a chain of deltas, case by case; random ones are in [`super::oracle`].
+
+use super::bounded::{over, rows};
+use crate::over::operator::Over;
+use highwater_engine::hash::{hash_i64, key_group};
+use highwater_engine::operator::{Operator, Output};
+use highwater_engine::state::Snapshot;
+use highwater_engine::time::{Progress, Watermark};
+
+const KEY: i64 = 1;
+
+/// The operators of a step on two workers: one owns the key, the other has never seen it. And what a restart finds.
+struct Step {
+    owner: Over,
+    other: Over,
+    chain: Snapshot,
+}
+
+impl Step {
+    fn new() -> Self {
+        let one = || {
+            let mut over = over();
+            over.written.chain_bytes_min = 0;
+            over
+        };
+        Self { owner: one(), other: one(), chain: Snapshot::default() }
+    }
+
+    fn row(&mut self, at: i64) {
+        self.owner.on_batch(0, rows(&[KEY], &[at]), &mut Output::default()).unwrap();
+    }
+
+    /// Tells both the watermark; says how many rows the owner answered.
+    fn watermark(&mut self, ms: i64) -> usize {
+        let progress = Progress { watermark: Watermark::new(ms), cut: 0 };
+        let (mut out, mut none) = (Output::default(), Output::default());
+        self.owner.on_watermark(progress, &mut out).unwrap();
+        self.other.on_watermark(progress, &mut none).unwrap();
+        assert!(none.batches.is_empty());
+        out.batches.iter().map(|b| b.rows()).sum()
+    }
+
+    /// A checkpoint that is not the turn of the key's group.
+    fn checkpoint(&mut self) {
+        let turn = u64::from(key_group(hash_i64(KEY))) + 1;
+        let mut next = Snapshot::of_turn(turn);
+        for worker in [&mut self.owner, &mut self.other] {
+            let mut own = Snapshot::of_turn(turn);
+            worker.snapshot(&mut own).unwrap();
+            next.merge(own);
+        }
+        self.chain.follow(next);
+    }
+}
+
+#[test]
+fn what_its_owner_has_dropped_no_other_worker_keeps() {
+    let mut step = Step::new();
+    step.watermark(500);
+    step.row(1_000);
+    step.checkpoint();
+    step.row(2_000);
+    // as large as what it goes on from: the next part is whole
+    step.checkpoint();
+    assert_eq!(step.watermark(5_000), 2);
+    for ms in [100_000, 200_000, 300_000] {
+        step.watermark(ms);
+    }
+    step.checkpoint();
+    assert_eq!(step.chain, Snapshot::default(), "both rows were answered and forgotten");
+}
+
+#[test]
+fn rows_that_were_answered_and_forgotten_do_not_wait_again() {
+    let mut step = Step::new();
+    step.watermark(500);
+    step.row(1_000);
+    step.checkpoint();
+    assert_eq!(step.watermark(5_000), 1);
+    for ms in [100_000, 200_000, 300_000] {
+        step.watermark(ms);
+    }
+    step.checkpoint();
+    (step.owner, step.other) = (over(), over());
+    step.owner.restore(step.chain.clone()).unwrap();
+    assert_eq!(step.watermark(400_000), 0);
+}
