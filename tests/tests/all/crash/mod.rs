@@ -43,7 +43,7 @@ const KILLS: usize = 50;
 /// Five million payments; the process is killed 50 times wherever it happens to be, and goes on with one to four workers.
 #[test]
 fn random_kills_lose_nothing_and_show_nothing_twice() {
-    let load = Load { rows: 5_000_000, pace: 250_000, event_rate: 2_000, count_min: 5_000, interval: "100 ms" };
+    let load = Load { rows: 5_000_000, pace: 150_000, event_rate: 2_000, count_min: 5_000, interval: "100 ms" };
     let expected = Subject::new(Sink::Log, Load { pace: 1_000_000_000, ..load }).undisturbed();
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let seed: u64 =
