@@ -28,6 +28,7 @@ mod outlet;
 mod packet;
 mod report;
 mod run;
+mod shape;
 mod tally;
 #[cfg(test)]
 mod tests;

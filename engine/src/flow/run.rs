@@ -1,12 +1,13 @@
 //! A job from a graph to a report: one attempt, or with kept state as many as it takes.
 
-use super::build::{Plan, Shape};
+use super::build::Plan;
 use super::checkpoint::evolution::{self, Allow};
 use super::checkpoint::{Barriers, Event, Every, Keeper, Restored};
 use super::control::Control;
 use super::intake::Intake;
 use super::outlet::{End, EpochClock};
 use super::report::{Report, Resumed, SinkReport, SourceReport};
+use super::shape::Shape;
 use super::tally::Tally;
 use super::turns::Who;
 use super::worker::work;

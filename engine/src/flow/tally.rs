@@ -1,10 +1,10 @@
 //! What the workers count, table by table and sink by sink.
 
-use super::build::Shape;
 use super::checkpoint::ReadTally;
 use super::intake::Tagged;
 use super::outlet::Outlet;
 use super::report::{CheckpointReport, microseconds};
+use super::shape::Shape;
 use crate::digest::DigestBuilder;
 use crate::graph::{JobGraph, Step};
 use crate::limits::UNROUTED_ROWS_KEPT_MAX;
