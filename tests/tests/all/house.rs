@@ -72,7 +72,7 @@ const KNOWN_ONLY_IN: [(&str, &[&str]); 7] = [
     ("datafusion_optimizer::", &["jobs/sql/"]),
     ("datafusion_physical_expr::", &["operators/src/expression", "jobs/sql/"]),
     ("object_store::", &["connectors/src/object/"]),
-    ("rdkafka::", &["connectors/src/kafka/"]),
+    ("rdkafka::", &["connectors/src/kafka/", "tests/src/figures/"]),
     ("parquet::", &["connectors/", "jobs/src/compare/", "tests/", "benches/"]),
 ];
 

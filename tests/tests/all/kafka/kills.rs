@@ -120,11 +120,13 @@ fn a_restarted_job_goes_on_where_it_was_or_says_why_not() {
     assert_eq!(numbers, [3, 4, 5]);
 }
 
-/// Payments in six partitions, written while the job runs.
-const PAYMENTS: u64 = 200_000;
+/// Partitions of the payments, which are written while the job runs.
 const PARTITIONS: usize = 6;
-/// Kills of the engine; with every fifth the broker is killed too.
-const KILLS: u64 = 20;
+
+/// A number of the environment.
+fn given(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
 
 struct Chain {
     folder: tempfile::TempDir,
@@ -188,14 +190,17 @@ impl Chain {
     }
 }
 
+/// Payments, and kills of the engine; with every fifth the broker is killed too. The long form:
+/// `HIGHWATER_PAYMENTS=1000000 HIGHWATER_KILLS=60 cargo test --release --workspace --test all from_topic_to_topic -- --nocapture`
 #[test]
 fn from_topic_to_topic_every_result_is_seen_once_whoever_is_killed() {
     let Some(broker) = Broker::start() else { return };
+    let (payments, kills) = (given("HIGHWATER_PAYMENTS", 200_000), given("HIGHWATER_KILLS", 20));
     let chain = Chain { folder: tempfile::tempdir().unwrap(), broker };
     let input = chain.path("payments");
     let define = ["event-rate=5", "cards=3000", "late-share=0.01"].map(str::to_owned).to_vec();
     let args = GenerateArgs {
-        rows: PAYMENTS,
+        rows: payments,
         seed: 7,
         partitions: PARTITIONS,
         format: "json".into(),
@@ -208,8 +213,7 @@ fn from_topic_to_topic_every_result_is_seen_once_whoever_is_killed() {
     client.create("payments", PARTITIONS, &[]);
     client.create("velocity", 3, &[]);
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let seed: u64 =
-        std::env::var("HIGHWATER_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(since.as_micros() as u64);
+    let seed = given("HIGHWATER_SEED", since.as_micros() as u64);
     println!("HIGHWATER_SEED={seed}");
     let mut random = seed | 1;
     let mut below = move |n: u64| {
@@ -219,11 +223,11 @@ fn from_topic_to_topic_every_result_is_seen_once_whoever_is_killed() {
     std::fs::write(chain.path("job.sql"), chain.on_kafka(&[])).unwrap();
     let mut ended_early = Vec::new();
     std::thread::scope(|scope| {
-        scope.spawn(|| feed(&chain.broker, &input));
-        for kill in 1..=KILLS {
+        scope.spawn(|| feed(&chain.broker, &input, (payments / 4000).max(300) as usize));
+        for kill in 1..=kills {
             let mut child = chain.start(1 + below(3));
             std::thread::sleep(Duration::from_millis(300 + below(1200)));
-            if kill == KILLS / 2 {
+            if kill == kills / 2 {
                 // A broker that is away for a while is waited for, once the job has begun.
                 std::thread::sleep(Duration::from_secs(4));
                 chain.broker.kill();
@@ -258,10 +262,11 @@ fn from_topic_to_topic_every_result_is_seen_once_whoever_is_killed() {
     assert!(foreign.is_empty() && seen.len() == lines.len(), "{} rows for {}: {foreign:?}", seen.len(), lines.len());
     assert!(seen == lines, "rows are missing, others are seen twice");
     assert_eq!(String::from_utf8(output.stdout).unwrap(), digest);
+    println!("{kills} kills over {payments} payments: {} rows, each seen once; {digest}", seen.len());
 }
 
 /// Writes the files' lines, each to the partition of its number, little by little.
-fn feed(broker: &Broker, input: &Path) {
+fn feed(broker: &Broker, input: &Path, step: usize) {
     let mut files: Vec<_> = std::fs::read_dir(input).unwrap().map(|f| f.unwrap().path()).collect();
     files.sort();
     let texts: Vec<String> = files.iter().map(|f| std::fs::read_to_string(f).unwrap()).collect();
@@ -270,7 +275,7 @@ fn feed(broker: &Broker, input: &Path) {
     loop {
         let mut some = Vec::new();
         for (partition, lines) in lines.iter_mut().enumerate() {
-            some.extend(lines.by_ref().take(300).map(|l| (partition.to_string(), "-".to_owned(), "-", l)));
+            some.extend(lines.by_ref().take(step).map(|l| (partition.to_string(), "-".to_owned(), "-", l)));
         }
         if some.is_empty() {
             return;
