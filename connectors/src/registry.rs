@@ -9,6 +9,7 @@ use crate::print::Print;
 use crate::table::{self, TableOptions};
 use arrow_schema::SchemaRef;
 use highwater_engine::error::BuildError;
+use highwater_engine::graph::types::metadata_of;
 use highwater_engine::graph::{RunOptions, SinkSpec, SourceSpec};
 use highwater_engine::sink::{Publisher, SinkTable};
 use highwater_engine::source::Source;
@@ -107,6 +108,11 @@ fn input(connector: &str, given: &BTreeMap<String, String>, schema: &SchemaRef) 
         "kafka" => Input::Kafka(kafka::SourceOptions::parse(&mut o, schema)),
         _ => return Err(vec![unknown(connector, Usage::Source)]),
     };
+    if let (true, Some(column)) = (connector != "kafka", schema.fields().iter().find(|f| metadata_of(f).is_some())) {
+        let name = column.name();
+        let what = format!("a table of connector '{connector}' has no METADATA, as column {name} is; 'kafka' has");
+        o.error("connector", what);
+    }
     no_errors(o.finish(), parsed)
 }
 

@@ -23,6 +23,7 @@ pub mod generate;
 pub mod instant;
 pub mod job;
 pub mod parts;
+pub mod place;
 pub mod process;
 pub mod progress;
 pub mod reach;

@@ -6,7 +6,7 @@ use crate::instant::{parse_duration_ms, parse_instant, show_duration};
 use crate::job::{self, Options};
 use crate::reach::{self, Replay};
 use crate::summary::Summary;
-use crate::{process, settings, show, state};
+use crate::{place, process, settings, show, state};
 use highwater_engine::flow::Control;
 use highwater_engine::graph::JobGraph;
 use highwater_sql::PlannedJob;
@@ -37,6 +37,17 @@ pub fn replay(args: &ReplayArgs) -> Result<(), Failure> {
     let wanted =
         Replay { from_ms: instant("--from", &args.from)?, to_ms: instant("--to", &args.to)?, warmup_ms: warmup };
     let job = load(&args.run)?;
+    let is_given = |table: &str| {
+        let given = |option: &str| args.run.job.define.iter().any(|d| d.starts_with(&format!("{table}.{option}=")));
+        given("connector") || given("topic")
+    };
+    if let Some(live) = job.tables.iter().find(|t| t.written && t.connector == "kafka" && !is_given(&t.name)) {
+        return Err(Failure::usage(format!(
+            "replay: {0} is the topic that the live job writes; show the rows elsewhere: -D {0}.connector=blackhole, or \
+             -D {0}.topic=ANOTHER",
+            live.name
+        )));
+    }
     let replayed = reach::replay(&job.graph, wanted)?;
     eprintln!(
         "replay of {}: rows look back {}",
@@ -67,7 +78,8 @@ fn execute(args: &RunArgs, begin: &BeginArgs, job: &PlannedJob, graph: &JobGraph
     process::on_interrupt(control.clone())?;
     let keep = state::begin(state::keep(args.state.as_deref(), &job.settings)?, begin, graph)?;
     let options = Options { ephemeral: args.ephemeral, progress: true, keep };
-    let outcome = job::run(graph, &job::run_options(job), &options, &control).map_err(process::explain_failure)?;
+    let outcome = job::run(graph, &job::run_options(job), &options, &control)
+        .map_err(|failure| place::located(process::explain_failure(failure), job, &args.job.job))?;
     let summary = Summary::of(&outcome.report, process::peak_rss_bytes());
     eprint!("{}", show::unrouted(&outcome.report.sources, &job.tables));
     if let Some(path) = &args.summary {

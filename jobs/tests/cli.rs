@@ -352,3 +352,34 @@ fn a_full_device_is_an_error() {
     let (code, _, err) = run(folder.path(), &["run", "job.sql", "--summary", "/dev/full"]);
     assert!(code == 1 && err.contains("/dev/full"), "{err}");
 }
+
+#[test]
+fn what_a_run_finds_wrong_with_a_table_is_told_with_its_place_in_the_text() {
+    let folder = folder();
+    let job = "CREATE TABLE t (ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH (
+  'connector' = 'kafka', 'topic' = 'payments', 'format' = 'json', 'scan.bounded.mode' = 'latest-offset',
+  'properties.bootstrap.servers' = 'localhost:1', 'properties.security.protocol' = 'SSL',
+  'properties.ssl.ca.location' = 'missing.pem');
+CREATE TABLE o (ts TIMESTAMP(3)) WITH ('connector' = 'blackhole');
+INSERT INTO o SELECT ts FROM t;";
+    std::fs::write(folder.path().join("job.sql"), job).unwrap();
+    let (code, _, err) = run(folder.path(), &["run", "job.sql"]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("job.sql:4:3: table t: properties.ssl.ca.location: ") && err.contains("missing.pem"), "{err}");
+}
+
+#[test]
+fn a_replay_does_not_write_to_the_topic_of_the_live_job() {
+    let folder = folder();
+    let kafka = JOB.replace(
+        "'connector' = 'blackhole'",
+        "'connector' = 'kafka', 'topic' = 'live', 'format' = 'json',
+  'properties.bootstrap.servers' = 'localhost:1'",
+    );
+    std::fs::write(folder.path().join("job.sql"), kafka).unwrap();
+    let (code, _, err) = run(folder.path(), &["replay", "job.sql", "--from", "2026-01-01T00:10:00Z"]);
+    assert!(code == 2 && err.contains("-D minutes.connector=blackhole"), "{err}");
+    let elsewhere = ["replay", "job.sql", "--from", "2026-01-01T00:10:00Z", "-D", "minutes.connector=blackhole"];
+    let (code, _, err) = run(folder.path(), &elsewhere);
+    assert_eq!(code, 0, "{err}");
+}

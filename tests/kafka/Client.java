@@ -5,10 +5,14 @@
  *   create TOPIC PARTITIONS [KEY=VALUE ..]   a topic
  *   write TOPIC N                            N lines follow: PARTITION <tab> TIMESTAMP <tab> KEY <tab> VALUE; "-" is the
  *                                            partition of the default partitioner, the broker's time, no key, no value
+ *   header NAME VALUE                        a header of all that is written from now on
  *   read TOPIC                               all rows up to the end, read_committed: PARTITION OFFSET TIMESTAMP KEY VALUE
  *   delete TOPIC PARTITION OFFSET            what lies before an offset is gone
+ *   stand GROUP TOPIC PARTITION OFFSET       where a consumer group goes on
  *   open TRANSACTIONAL-ID TOPIC VALUE        writes a row in a transaction that stays open
  *   commit | abort                           ends it
+ *   user NAME PASSWORD                       who may log in with SCRAM-SHA-512
+ *   grant NAME OPERATION TYPE RESOURCE       what a user may do, e.g. alice READ TOPIC payments
  */
 
 import java.io.BufferedReader;
@@ -24,17 +28,29 @@ import java.util.concurrent.Future;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.admin.ScramCredentialInfo;
+import org.apache.kafka.clients.admin.ScramMechanism;
+import org.apache.kafka.clients.admin.UserScramCredentialUpsertion;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.acl.AccessControlEntry;
+import org.apache.kafka.common.acl.AclBinding;
+import org.apache.kafka.common.acl.AclOperation;
+import org.apache.kafka.common.acl.AclPermissionType;
+import org.apache.kafka.common.resource.PatternType;
+import org.apache.kafka.common.resource.ResourcePattern;
+import org.apache.kafka.common.resource.ResourceType;
 
 public class Client {
     private final String servers;
     private final BufferedReader in;
     private final PrintStream out;
+    private final Map<String, String> headers = new HashMap<>();
     private KafkaProducer<String, String> open;
 
     private Client(String servers, BufferedReader in, PrintStream out) {
@@ -62,11 +78,15 @@ public class Client {
         switch (words[0]) {
             case "create": return create(words);
             case "write": return write(words[1], Integer.parseInt(words[2]));
+            case "header": headers.put(words[1], words[2]); return "";
             case "read": return read(words[1]);
             case "delete": return delete(words[1], Integer.parseInt(words[2]), Long.parseLong(words[3]));
+            case "stand": return stand(words[1], words[2], Integer.parseInt(words[3]), Long.parseLong(words[4]));
             case "open": return open(words[1], words[2], words[3]);
             case "commit": open.commitTransaction(); open.close(); return "";
             case "abort": open.abortTransaction(); open.close(); return "";
+            case "user": return user(words[1], words[2]);
+            case "grant": return grant(words[1], words[2], words[3], words[4]);
             default: throw new IllegalArgumentException("unknown: " + words[0]);
         }
     }
@@ -108,7 +128,9 @@ public class Client {
                 String[] f = in.readLine().split("\t", 4);
                 Integer partition = given(f[0]) == null ? null : Integer.valueOf(f[0]);
                 Long time = given(f[1]) == null ? null : Long.valueOf(f[1]);
-                sent.add(producer.send(new ProducerRecord<>(topic, partition, time, given(f[2]), given(f[3]))));
+                ProducerRecord<String, String> row = new ProducerRecord<>(topic, partition, time, given(f[2]), given(f[3]));
+                headers.forEach((name, value) -> row.headers().add(name, value.getBytes(StandardCharsets.UTF_8)));
+                sent.add(producer.send(row));
             }
             producer.flush();
         }
@@ -150,6 +172,32 @@ public class Client {
         try (Admin admin = Admin.create(config())) {
             TopicPartition place = new TopicPartition(topic, partition);
             admin.deleteRecords(Map.of(place, RecordsToDelete.beforeOffset(offset))).all().get();
+        }
+        return "";
+    }
+
+    private String user(String name, String password) throws Exception {
+        try (Admin admin = Admin.create(config())) {
+            ScramCredentialInfo info = new ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096);
+            admin.alterUserScramCredentials(List.of(new UserScramCredentialUpsertion(name, info, password))).all().get();
+        }
+        return "";
+    }
+
+    private String grant(String name, String operation, String type, String resource) throws Exception {
+        try (Admin admin = Admin.create(config())) {
+            ResourcePattern on = new ResourcePattern(ResourceType.valueOf(type), resource, PatternType.LITERAL);
+            AclOperation may = AclOperation.valueOf(operation);
+            AccessControlEntry entry = new AccessControlEntry("User:" + name, "*", may, AclPermissionType.ALLOW);
+            admin.createAcls(List.of(new AclBinding(on, entry))).all().get();
+        }
+        return "";
+    }
+
+    private String stand(String group, String topic, int partition, long offset) throws Exception {
+        try (Admin admin = Admin.create(config())) {
+            TopicPartition place = new TopicPartition(topic, partition);
+            admin.alterConsumerGroupOffsets(group, Map.of(place, new OffsetAndMetadata(offset))).all().get();
         }
         return "";
     }

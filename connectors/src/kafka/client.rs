@@ -1,7 +1,7 @@
-//! What the clients have in common: what they hear of their troubles, and how those are told.
+//! What the clients have in common: how they are made, what they hear of their troubles, and what there is to ask.
 
 use super::properties::Properties;
-use highwater_engine::error::SinkError;
+use super::trouble::{Cause, explain, forbidden};
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// How long a broker may take to answer when a job starts.
 pub const PATIENCE: Duration = Duration::from_secs(8);
-/// How long a topic may be unknown that is there.
+/// How long a topic may be unknown that is there, or a user that is known be refused: a broker has just started.
 const UNKNOWN_MAX: Duration = Duration::from_secs(2);
 /// How long between two tries.
 pub const RETRY: Duration = Duration::from_millis(200);
@@ -26,6 +26,8 @@ pub type Consumer = BaseConsumer<Context>;
 pub struct Context {
     /// The last trouble, in the client's words.
     trouble: Mutex<Option<String>>,
+    /// Whether the client talks in the clear.
+    in_clear: bool,
     /// Why a message was not taken, the first since it was asked.
     refused: Mutex<Option<Code>>,
 }
@@ -39,8 +41,13 @@ impl Context {
     pub fn take_refusal(&self) -> Option<Code> {
         lock(&self.refused).take()
     }
-    fn trouble(&self) -> String {
-        lock(&self.trouble).as_ref().map(|t| format!(" ({t})")).unwrap_or_default()
+    /// The last trouble, in the client's words.
+    pub fn trouble(&self) -> Option<String> {
+        lock(&self.trouble).clone()
+    }
+    /// What the last trouble comes from, if that is known.
+    pub fn cause(&self) -> Option<Cause> {
+        Cause::of(lock(&self.trouble).as_ref()?, self.in_clear)
     }
 }
 
@@ -79,7 +86,9 @@ impl ProducerContext for Context {
 /// Settings that don't go together, a file that can't be read.
 pub fn client<T: FromClientConfigAndContext<Context>>(mut config: ClientConfig) -> Result<T, String> {
     config.set_log_level(RDKafkaLogLevel::Info);
-    config.create_with_context(Context::default()).map_err(|error| match error {
+    let in_clear = config.get("security.protocol").is_none_or(|p| !p.to_ascii_uppercase().ends_with("SSL"));
+    let context = Context { in_clear, ..Context::default() };
+    config.create_with_context(context).map_err(|error| match error {
         KafkaError::ClientConfig(_, why, name, _) => format!("properties.{name} is refused: {why}"),
         KafkaError::ClientCreation(why) => format!("the settings are refused: {why}"),
         error => error.to_string(),
@@ -107,9 +116,15 @@ pub fn partitions(asker: &Consumer, servers: &str, topic: &str) -> Result<Vec<i3
     let begun = Instant::now();
     let until = begun + PATIENCE;
     loop {
-        let left = until.saturating_duration_since(Instant::now()).max(RETRY);
+        let left = until.saturating_duration_since(Instant::now()).clamp(RETRY, UNKNOWN_MAX);
         let error = match asker.fetch_metadata(Some(topic), left) {
-            Err(error) => explain(asker, servers, &error),
+            Err(error) => {
+                let explained = explain(asker, servers, &error);
+                if asker.context().cause().is_some() && begun.elapsed() >= UNKNOWN_MAX {
+                    return Err(explained);
+                }
+                explained
+            }
             Ok(metadata) => {
                 let Some(found) = metadata.topics().iter().find(|t| t.name() == topic) else {
                     return Err(absent(servers, topic));
@@ -127,7 +142,7 @@ pub fn partitions(asker: &Consumer, servers: &str, topic: &str) -> Result<Vec<i3
                     }
                     Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => return Err(absent(servers, topic)),
                     Some(Code::TopicAuthorizationFailed) => {
-                        return Err(format!("the broker does not let this user see topic {topic}; grant it DESCRIBE"));
+                        return Err(forbidden("see", &format!("topic {topic}"), "DESCRIBE"));
                     }
                     Some(code) => format!("topic {topic}: {code}"),
                 }
@@ -142,65 +157,4 @@ pub fn partitions(asker: &Consumer, servers: &str, topic: &str) -> Result<Vec<i3
 
 fn absent(servers: &str, topic: &str) -> String {
     format!("there is no topic {topic} on {servers}; create it, or check 'topic'")
-}
-
-/// What an error means, with what the client has heard last.
-pub fn explain(client: &Consumer, servers: &str, error: &KafkaError) -> String {
-    // The client's own words come by its queue.
-    for _ in 0..64 {
-        if client.poll(Duration::ZERO).is_none() && !lock(&client.context().trouble).is_none() {
-            break;
-        }
-    }
-    told(client.context(), servers, error)
-}
-
-/// What an error means.
-pub fn told(context: &Context, servers: &str, error: &KafkaError) -> String {
-    let (code, trouble) = (error.rdkafka_error_code(), context.trouble());
-    match code {
-        Some(Code::Authentication | Code::SaslAuthenticationFailed) => {
-            format!("the broker refuses the user or the password{trouble}; check properties.sasl.*")
-        }
-        Some(Code::SSL) => format!("no TLS connection to {servers}{trouble}; check properties.ssl.*"),
-        Some(code) if is_away(code) => {
-            format!("no broker of {servers} answers{trouble}; start it, or check properties.bootstrap.servers")
-        }
-        _ => format!("{error}{trouble}"),
-    }
-}
-
-/// Whether an error says that no broker can be reached now: it may pass.
-pub fn is_away(code: Code) -> bool {
-    matches!(
-        code,
-        Code::AllBrokersDown
-            | Code::BrokerTransportFailure
-            | Code::OperationTimedOut
-            | Code::MessageTimedOut
-            | Code::RequestTimedOut
-            | Code::Resolve
-            | Code::TimedOutQueue
-            | Code::NetworkException
-            | Code::LeaderNotAvailable
-            | Code::NotLeaderForPartition
-            | Code::NotEnoughReplicas
-            | Code::OffsetNotAvailable
-            | Code::NotEnoughReplicasAfterAppend
-            | Code::CoordinatorLoadInProgress
-            | Code::CoordinatorNotAvailable
-            | Code::NotCoordinator
-            | Code::BrokerNotAvailable
-            | Code::KafkaStorageError
-            | Code::ConcurrentTransactions
-            | Code::PurgeQueue
-            | Code::PurgeInflight
-            | Code::WaitingForCoordinator
-            | Code::Retry
-    )
-}
-
-/// An error of a sink whose broker may come back.
-pub fn away(message: String) -> SinkError {
-    SinkError { full: true, ..SinkError::new(message) }
 }

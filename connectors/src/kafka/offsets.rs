@@ -1,9 +1,10 @@
 //! Where the partitions of a topic begin and end: asked once, when the job first starts, and recorded.
 
-use super::client::{Consumer, PATIENCE, RETRY, explain, is_away};
+use super::client::{Consumer, PATIENCE, RETRY};
 use super::options::Place;
+use super::trouble::{explain, forbidden, is_away};
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -61,6 +62,7 @@ impl Topic<'_> {
             Place::Never => Ok(vec![i64::MAX; kept.len()]),
             Place::Timestamp(ms) => self.at_time(*ms, kept),
             Place::Offsets(given) => self.given(given, kept, option),
+            Place::Group(group) => self.of_group(group, kept, option),
         }
     }
 
@@ -78,6 +80,34 @@ impl Topic<'_> {
                 Offset::Offset(offset) => offset.clamp(kept.low, kept.high),
                 _ => kept.high,
             })
+        };
+        self.partitions.iter().zip(kept).map(offset).collect()
+    }
+
+    /// Where the group of the asker stands.
+    fn of_group(&self, group: &str, kept: &[Kept], option: &str) -> Result<Vec<i64>, String> {
+        let mut asked = TopicPartitionList::with_capacity(self.partitions.len());
+        for &p in self.partitions {
+            asked.add_partition(self.name, p);
+        }
+        let found = match self.asker.committed_offsets(asked, PATIENCE) {
+            Ok(found) => found,
+            Err(e) if e.rdkafka_error_code() == Some(Code::GroupAuthorizationFailed) => {
+                return Err(forbidden("see the offsets of", &format!("group {group}"), "READ"));
+            }
+            Err(e) => return Err(self.failed(&e)),
+        };
+        let offset = |(&p, kept): (&i32, &Kept)| match found.find_partition(self.name, p).map(|one| one.offset()) {
+            Some(Offset::Offset(o)) if (kept.low..=kept.high).contains(&o) => Ok(o),
+            Some(Offset::Offset(o)) => Err(format!(
+                "'{option}': group {group} stands at offset {o} of {}-{p}, which has only {} to {}: retention has taken it, or \
+                 the topic was made anew; begin at 'earliest-offset' or at 'specific-offsets'",
+                self.name, kept.low, kept.high
+            )),
+            _ => Err(format!(
+                "'{option}': group {group} has no offset of {}-{p}; begin at 'earliest-offset' or at 'specific-offsets'",
+                self.name
+            )),
         };
         self.partitions.iter().zip(kept).map(offset).collect()
     }

@@ -28,6 +28,8 @@ pub enum Place {
     Timestamp(i64),
     /// At these offsets, by partition.
     Offsets(BTreeMap<i32, i64>),
+    /// Where this consumer group stands.
+    Group(String),
     /// Nowhere: reading never ends.
     Never,
 }
@@ -91,11 +93,20 @@ impl SourceOptions {
     /// Reads the options; what is wrong is noted in `o`.
     pub fn parse(o: &mut Options, schema: &Schema) -> Self {
         let (topic, properties) = (topic(o), Properties::parse(o, Side::Source));
-        let format = format(o, schema);
-        let modes = ["earliest-offset", "latest-offset", "timestamp", "specific-offsets"];
+        super::metadata::check(o, schema);
+        let format = format(o, &super::metadata::values(schema));
+        let modes = ["earliest-offset", "latest-offset", "timestamp", "specific-offsets", "group-offsets"];
         let start = place(o, START, &modes, ["scan.startup.timestamp-millis", "scan.startup.specific-offsets"]);
         let modes = ["unbounded", "latest-offset", "timestamp", "specific-offsets"];
         let end = place(o, END, &modes, ["scan.bounded.timestamp-millis", "scan.bounded.specific-offsets"]);
+        let start = match (start, properties.get("group.id")) {
+            (Place::Group(_), Some(group)) => Place::Group(group.to_owned()),
+            (Place::Group(_), None) => {
+                o.error(START, "is 'group-offsets', but of which group? Add 'properties.group.id' = 'fraud'");
+                Place::Earliest
+            }
+            (start, _) => start,
+        };
         Self { topic, properties, format, start, end }
     }
 }
@@ -163,11 +174,6 @@ fn format(o: &mut Options, schema: &Schema) -> Format {
 }
 
 fn place(o: &mut Options, mode: &'static str, modes: &[&'static str], [time, offsets]: [&'static str; 2]) -> Place {
-    if o.text(mode) == Some("group-offsets") {
-        let why = "offsets of a consumer group are not read: a job goes on where its own state says, and begins at";
-        o.error(mode, format!("{why} '{}', '{}', '{}' or '{}'", modes[0], modes[1], modes[2], modes[3]));
-        return Place::Earliest;
-    }
     let chosen = o.choice(mode, modes);
     let needs = |o: &mut Options, name: &'static str, example: &str| {
         o.required(name, example);
@@ -182,6 +188,7 @@ fn place(o: &mut Options, mode: &'static str, modes: &[&'static str], [time, off
         "earliest-offset" => Place::Earliest,
         "latest-offset" => Place::Latest,
         "unbounded" => Place::Never,
+        "group-offsets" => Place::Group(String::new()),
         "timestamp" => {
             needs(o, time, "1767225600000");
             Place::Timestamp(o.integer(time, 0..=i64::MAX, 0))

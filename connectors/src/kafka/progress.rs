@@ -4,8 +4,9 @@
 //! partition and is compacted. Either both are visible or none is, so the last committed marker says what is shown. It is
 //! asked for only when the transactional id belongs to this process: then no transaction of another one is open.
 
-use super::client::{Consumer, PATIENCE, asker, client, explain, partitions};
+use super::client::{Consumer, PATIENCE, asker, client, partitions};
 use super::options::SinkOptions;
+use super::trouble::explain;
 use crate::files::marker::Marker;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};

@@ -128,7 +128,13 @@ impl Properties {
         config.set("socket.nagle.disable", "true");
         config.set("reconnect.backoff.max.ms", "2000");
         for (name, value) in &self.given {
-            config.set(*name, resolve(value).map_err(|e| format!("properties.{name}: {e}"))?);
+            let value = resolve(value).map_err(|e| format!("properties.{name}: {e}"))?;
+            if name.ends_with(".location") {
+                // The client would only say that something is wrong with it.
+                let found = std::fs::metadata(&value).map(drop);
+                found.map_err(|e| format!("properties.{name}: {}", crate::files::io_error("read", &value, &e)))?;
+            }
+            config.set(*name, value);
         }
         Ok(config)
     }
@@ -160,6 +166,7 @@ fn resolve(value: &str) -> Result<String, String> {
     match reference(value) {
         Some(("env", name)) => std::env::var(name).map_err(|_| format!("there is no environment variable {name}")),
         Some((_, path)) => match std::fs::read_to_string(path) {
+            Ok(text) if text.trim().is_empty() => Err(format!("{path} is empty")),
             Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
             Err(e) => Err(crate::files::io_error("read", path, &e)),
         },

@@ -4,10 +4,10 @@
 //! after any error the client is dropped, whatever the outcome was: the next one takes the transactional id over, which
 //! ends the open transaction one way or the other, reads the marker, and shows what is missing.
 
-use super::client::{away, is_away};
 use super::options::{Guarantee, SinkOptions};
 use super::progress::{KEY, Progress};
 use super::rows::Encoder;
+use super::trouble::{away, is_away};
 use super::write::{Outlet, check, config};
 use crate::files::marker::Marker;
 use arrow::array::RecordBatch;

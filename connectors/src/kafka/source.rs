@@ -4,14 +4,18 @@
 //! without taking rows of another. What is not read stays in that queue until it is full, and then at the broker: that is
 //! all the backpressure there is.
 
-use super::client::{Consumer, Context, PATIENCE, asker, client, explain, is_away, partitions};
+use super::client::{Consumer, Context, PATIENCE, asker, client, partitions};
+use super::metadata::{Collector, Layout};
 use super::offsets::{Kept, Topic};
 use super::options::{Format, Place, SourceOptions};
+use super::trouble::{explain, forbidden, is_away};
 use crate::format::csv::read::CsvTable;
 use crate::format::json::read::JsonTable;
 use crate::format::records::messages::MessageDecoder;
 use highwater_engine::error::{BuildError, SourceError};
-use highwater_engine::graph::{RunOptions, SourceSpec};
+use highwater_engine::expr::Expr;
+use highwater_engine::graph::types::metadata_of;
+use highwater_engine::graph::{RunOptions, SourceSpec, TimeRange};
 use highwater_engine::source::{Chunk, PartitionInfo, PartitionReader, Position, Read, Source, Split};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::consumer::base_consumer::PartitionQueue;
@@ -46,6 +50,7 @@ struct Shared {
     ids: Vec<i32>,
     clients: Vec<Arc<Consumer>>,
     table: Table,
+    layout: Layout,
 }
 
 enum Table {
@@ -70,17 +75,29 @@ impl KafkaSource {
     pub fn new(options: &SourceOptions, spec: &SourceSpec, run: &RunOptions) -> Result<Self, BuildError> {
         let error = |message: String| BuildError::new(format!("table {}: {message}", spec.table));
         let internal = |e: arrow::error::ArrowError| error(e.to_string());
+        let layout = Layout::new(&spec.physical, &spec.read).map_err(error)?;
+        let (values, read) = (&layout.values, &layout.read);
         let table = match &options.format {
-            Format::Csv(csv) => Table::Csv(CsvTable::new(csv.clone(), &spec.physical, &spec.read).map_err(internal)?),
-            Format::Json(json) => Table::Json(JsonTable::new(json, &spec.physical, &spec.read).map_err(internal)?),
+            Format::Csv(csv) => Table::Csv(CsvTable::new(csv.clone(), values, read).map_err(internal)?),
+            Format::Json(json) => Table::Json(JsonTable::new(json, values, read).map_err(internal)?),
         };
         let (servers, name) = (options.properties.servers.clone(), options.topic.clone());
         let asker = asker(&options.properties).map_err(error)?;
         let ids = partitions(&asker, &servers, &name).map_err(error)?;
         let topic = Topic { asker: &asker, servers: &servers, name: &name, partitions: &ids };
         let kept = topic.kept().map_err(error)?;
-        let start = topic.resolve(&options.start, &kept, "scan.startup.mode").map_err(error)?;
-        let end = topic.resolve(&options.end, &kept, "scan.bounded.mode").map_err(error)?;
+        let mut start = topic.resolve(&options.start, &kept, "scan.startup.mode").map_err(error)?;
+        // A replay is over what there is.
+        let until =
+            if spec.reads != TimeRange::ALL && options.end == Place::Never { &Place::Latest } else { &options.end };
+        let end = topic.resolve(until, &kept, "scan.bounded.mode").map_err(error)?;
+        if spec.reads.from_ms > 0 && is_by_message(spec) {
+            // What lies before the first message of that time is older: nothing of it is asked for, and the watermark that it
+            // leaves is older too. So no row behind it is judged in another way.
+            let from = topic.resolve(&Place::Timestamp(spec.reads.from_ms), &kept, "--from").map_err(error)?;
+            start.iter_mut().zip(from).for_each(|(start, from)| *start = from.max(*start));
+            tracing::info!(target: "highwater::kafka", "{name} is replayed from offsets {start:?} to {end:?}");
+        }
         let info = |(i, id): (usize, &i32)| PartitionInfo {
             name: format!("{name}-{id}"),
             first_time_ms: None,
@@ -95,11 +112,18 @@ impl KafkaSource {
             partitions: infos,
             kept,
             ends: end,
-            bounded: options.end != Place::Never,
+            bounded: *until != Place::Never,
             fingerprint: format!("kafka 1: topic {name}, cluster {cluster}"),
-            shared: Arc::new(Shared { topic: name, servers, ids, clients, table }),
+            shared: Arc::new(Shared { topic: name, servers, ids, clients, table, layout }),
         })
     }
+}
+
+/// Whether the event time is the message's timestamp, by which the broker finds messages.
+fn is_by_message(spec: &SourceSpec) -> bool {
+    let Some(Expr::Column(read)) = spec.map.columns.get(spec.time) else { return false };
+    let field = spec.read.get(*read).map(|&i| spec.physical.field(i));
+    field.and_then(|f| metadata_of(f)) == Some("timestamp")
 }
 
 /// A client for some of the partitions.
@@ -187,7 +211,7 @@ impl PartitionReader for Reader {
         if std::mem::replace(&mut self.begun, true) || self.next >= self.end {
             return Ok(None);
         }
-        let Shared { topic, ids, clients, table, servers, .. } = &*self.shared;
+        let Shared { topic, ids, clients, table, layout, servers } = &*self.shared;
         let (id, consumer) = (ids[self.index], clients[self.index % clients.len()].clone());
         let failed = |e: &KafkaError| SourceError::new(format!("{topic}-{id}: {}", explain(&consumer, servers, e)));
         let queue = split_off(&consumer, topic, id).map_err(|e| failed(&e))?;
@@ -196,6 +220,7 @@ impl PartitionReader for Reader {
         consumer.incremental_assign(&assigned).map_err(|e| failed(&e))?;
         Ok(Some(Box::new(Messages {
             decoder: table.decoder(),
+            metadata: layout.collector(),
             shared: self.shared.clone(),
             consumer,
             queue,
@@ -224,6 +249,7 @@ struct Messages {
     assigned: TopicPartitionList,
     id: i32,
     decoder: Box<dyn MessageDecoder>,
+    metadata: Option<Collector>,
     /// The offset of the next message, or less.
     next: i64,
     end: i64,
@@ -257,7 +283,11 @@ impl Split for Messages {
                 Some(Ok(message)) => {
                     (self.caught_up, self.away) = (false, false);
                     bytes += (message.payload_len() + message.key_len()) as u64;
-                    self.decoder.push(message.offset(), message.payload());
+                    let taken = self.metadata.as_mut().map_or(Ok(()), |m| m.push(&message));
+                    match taken {
+                        Ok(()) => self.decoder.push(message.offset(), message.payload()),
+                        Err(reason) => self.decoder.refuse(message.offset(), &reason, message.payload()),
+                    }
                     self.next = message.offset() + 1;
                     continue;
                 }
@@ -271,7 +301,11 @@ impl Split for Messages {
         if !self.decoder.is_empty() {
             let decoded = self.decoder.decode()?;
             let end = Position { offset: self.next, at: self.end.unsigned_abs() };
-            let (columns, offsets, bad) = (decoded.columns, decoded.offsets, decoded.bad);
+            let (mut columns, offsets, bad) = (decoded.columns, decoded.offsets, decoded.bad);
+            if let Some(metadata) = &mut self.metadata {
+                let joined = metadata.join(&columns, &offsets);
+                columns = joined.map_err(|e| SourceError::new(format!("{e}; this is a bug, please report it")))?;
+            }
             return Ok(Read::Rows(Chunk { columns, offsets, bad, bytes, end }));
         }
         if self.ended {
@@ -326,6 +360,12 @@ impl Messages {
                 }
                 self.away = true;
                 Ok(())
+            }
+            // Nothing is asked of the group: where reading goes on is in the job's state.
+            Some(Code::GroupAuthorizationFailed) => Ok(()),
+            Some(Code::TopicAuthorizationFailed) => {
+                let topic = format!("topic {}", self.shared.topic);
+                Err(SourceError::new(forbidden("read", &topic, "READ")))
             }
             Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
                 Err(gone(&partition, self.next, "the broker does not have it"))

@@ -1,8 +1,9 @@
 //! Rows that leave as they are computed: a topic of a job without state, and what all writing has in common.
 
-use super::client::{Context, asker, away, client, is_away, partitions, told};
+use super::client::{Context, asker, client, partitions};
 use super::options::{Guarantee, SinkOptions};
 use super::rows::Encoder;
+use super::trouble::{away, forbidden, is_away, told};
 use arrow::array::RecordBatch;
 use highwater_engine::error::{BuildError, SinkError};
 use highwater_engine::sink::{Sink, SinkTable};
@@ -118,12 +119,13 @@ impl Outlet {
                 "topic {}: the broker refuses a row as too large; raise the topic's max.message.bytes",
                 self.topic
             ))),
-            Some(Code::TopicAuthorizationFailed) => Err(SinkError::new(format!(
-                "the broker does not let this user write to topic {}; grant it WRITE",
-                self.topic
-            ))),
+            Some(Code::TopicAuthorizationFailed) => Err(self.forbidden()),
             Some(code) => Err(self.failed(&KafkaError::MessageProduction(code))),
         }
+    }
+
+    fn forbidden(&self) -> SinkError {
+        SinkError::new(forbidden("write to", &format!("topic {}", self.topic), "WRITE"))
     }
 
     fn too_large(&self, bytes: usize) -> SinkError {
@@ -147,7 +149,11 @@ impl Outlet {
             KafkaError::Transaction(error) => Some(error.code()),
             error => error.rdkafka_error_code(),
         };
+        // A client that may write nowhere gets no producer id, and says so only in words.
+        let nowhere = message.contains("Cluster authorization failed");
         match code {
+            Some(Code::ClusterAuthorizationFailed) => self.forbidden(),
+            Some(_) if nowhere => self.forbidden(),
             Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch) => SinkError {
                 taken_over: true,
                 ..SinkError::new(format!(

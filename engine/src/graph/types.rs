@@ -7,6 +7,19 @@ use std::sync::Arc;
 /// `TIMESTAMP(3)`: milliseconds, without a zone.
 pub const TIMESTAMP_MS: DataType = DataType::Timestamp(TimeUnit::Millisecond, None);
 
+/// Where a field says that it is metadata.
+const METADATA: &str = "highwater.metadata";
+
+/// A physical column that is not in the row itself: what the connector says of it, under this name.
+pub fn metadata_field(field: Field, key: &str) -> Field {
+    field.with_metadata([(METADATA.to_owned(), key.to_owned())].into())
+}
+
+/// What [`metadata_field`] was given.
+pub fn metadata_of(field: &Field) -> Option<&str> {
+    field.metadata().get(METADATA).map(String::as_str)
+}
+
 /// The largest precision of a DECIMAL.
 pub const PRECISION_MAX: u8 = 38;
 /// The scale that averages of DECIMAL have at least, and that arithmetic keeps where 38 digits are not enough.

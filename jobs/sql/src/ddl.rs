@@ -46,7 +46,12 @@ pub(crate) struct ColumnDecl {
 /// Stored or computed.
 #[derive(Clone, Debug)]
 pub(crate) enum ColumnKind {
-    Physical { data_type: DataType, not_null: bool },
+    Physical {
+        data_type: DataType,
+        not_null: bool,
+        /// `METADATA FROM '…'`: what the connector says of the row.
+        metadata: Option<Name>,
+    },
     Computed(Box<ast::Expr>),
 }
 
@@ -395,13 +400,13 @@ impl Ddl {
             }
             let sql = self.parser.parse_data_type().map_err(parser_fault)?;
             let data_type = arrow_type(&sql).map_err(|f| f.at(at))?;
-            ColumnKind::Physical { data_type, not_null: false }
+            ColumnKind::Physical { data_type, not_null: false, metadata: None }
         };
         let mut column = ColumnDecl { name, kind };
         loop {
             let at = self.here();
-            if is_word(&self.peek().token, "METADATA") {
-                return Err(Fault::new("METADATA columns are not supported in this version").at(at));
+            if self.words(&["METADATA"]) {
+                self.metadata(&mut column, at)?;
             } else if self.words(&["NOT", "NULL"]) {
                 match &mut column.kind {
                     ColumnKind::Physical { not_null, .. } => *not_null = true,
@@ -417,6 +422,22 @@ impl Ddl {
             }
         }
         table.columns.push(column);
+        Ok(())
+    }
+
+    /// `METADATA [FROM 'key'] [VIRTUAL]`; without a key it is the column's name.
+    fn metadata(&mut self, column: &mut ColumnDecl, at: Span) -> Result<()> {
+        let mut key = Name { value: column.name.value.clone(), at };
+        if self.words(&["FROM"]) {
+            key = self.text()?;
+        }
+        // No table with metadata columns can be written, so it says nothing more.
+        self.words(&["VIRTUAL"]);
+        match &mut column.kind {
+            ColumnKind::Physical { metadata: found @ None, .. } => *found = Some(key),
+            ColumnKind::Physical { .. } => return Err(Fault::new("METADATA stands twice").at(at)),
+            ColumnKind::Computed(_) => return Err(Fault::new("a computed column has no METADATA").at(at)),
+        }
         Ok(())
     }
 }

@@ -299,6 +299,10 @@ impl Job {
                 _ => continue,
             };
             let Some(def) = self.catalog.tables.get(table) else { continue };
+            if let (Usage::Sink, Some(key)) = (usage, def.columns.iter().find_map(|c| c.metadata.as_ref())) {
+                let what = format!("{table} is written, but has a METADATA column: that is for tables that are read");
+                found.faults.push((Fault::new(what).at(key.at), def.at));
+            }
             for e in connectors::check(&def.connector, usage, &def.options, schema) {
                 let what = format!("option '{}' of {table}: {}", e.option, e.message);
                 found.faults.push((Fault::new(what).at(def.place_of(&e.option)), def.at));
@@ -318,6 +322,7 @@ impl Job {
             errors_routed: has(&|n, s| matches!(s, Step::Errors) && n == format!("{}{ERRORS}", t.name)),
             late_discarded: t.late_discarded,
             errors_discarded: t.errors_discarded,
+            places: t.places(),
         };
         self.catalog.tables.values().map(info).filter(|t| t.read || t.written).collect()
     }

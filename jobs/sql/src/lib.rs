@@ -106,6 +106,9 @@ pub struct TableInfo {
     pub late_discarded: bool,
     /// `'errors' = 'discard'`.
     pub errors_discarded: bool,
+    /// Where its options stand in the text, and under "" its name: line and column, from 1.
+    #[serde(skip)]
+    pub places: BTreeMap<String, (u64, u64)>,
 }
 
 /// Plans a job. `file_name` names the text in errors and gives the job's default name.

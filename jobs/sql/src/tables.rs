@@ -1,7 +1,7 @@
 //! Declared tables: columns, event time, and options split into those of the engine and those of the connector.
 
 use crate::catalog::Catalog;
-use crate::ddl::{ColumnKind, OptionDecl, TableDecl, WatermarkDecl, select_from};
+use crate::ddl::{ColumnKind, Name, OptionDecl, TableDecl, WatermarkDecl, select_from};
 use crate::diagnostic::{Fault, Result, Span, nearest_text};
 use crate::intervals::evaluate_ms;
 use crate::session::{Words, plan_query, simplified};
@@ -23,6 +23,8 @@ pub(crate) struct Column {
     pub not_null: bool,
     /// Over the stored columns.
     pub computed: Option<Expr>,
+    /// What the connector says of the row, if it is that.
+    pub metadata: Option<Name>,
 }
 
 /// A table.
@@ -54,6 +56,12 @@ impl TableDef {
     /// The stored columns.
     pub fn physical(&self) -> impl Iterator<Item = &Column> {
         self.columns.iter().filter(|c| c.computed.is_none())
+    }
+    /// Line and column of each option, and under "" of the name.
+    pub fn places(&self) -> BTreeMap<String, (u64, u64)> {
+        let name = (String::new(), (self.at.line, self.at.column));
+        let options = self.places.iter().map(|(option, at)| (option.clone(), (at.line, at.column)));
+        options.chain([name]).collect()
     }
     /// Where an option stands; the table's name if it came from elsewhere.
     pub fn place_of(&self, option: &str) -> Span {
@@ -218,12 +226,16 @@ fn columns(catalog: &mut Catalog, decl: &TableDecl, words: &Words) -> std::resul
     }
     let mut expressions = expressions.into_iter();
     let columns = decl.columns.iter().map(|c| match &c.kind {
-        ColumnKind::Physical { data_type, not_null } => {
-            Ok(Column { name: c.name.value.clone(), data_type: data_type.clone(), not_null: *not_null, computed: None })
-        }
+        ColumnKind::Physical { data_type, not_null, metadata } => Ok(Column {
+            name: c.name.value.clone(),
+            data_type: data_type.clone(),
+            not_null: *not_null,
+            computed: None,
+            metadata: metadata.clone(),
+        }),
         ColumnKind::Computed(_) => {
             let (e, data_type) = expressions.next().ok_or_else(|| vec![Fault::new("a computed column got lost")])?;
-            Ok(Column { name: c.name.value.clone(), data_type, not_null: false, computed: Some(e) })
+            Ok(Column { name: c.name.value.clone(), data_type, not_null: false, computed: Some(e), metadata: None })
         }
     });
     columns.collect()

@@ -6,8 +6,10 @@
 //! kill the broker are skipped then.
 
 mod client;
+mod secured;
 
 pub use client::{Client, Message};
+pub use secured::{Listener, Secured};
 
 use crate::repository;
 use std::net::{TcpListener, TcpStream};
@@ -19,6 +21,9 @@ use tempfile::TempDir;
 
 /// How long a broker may take until it listens.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Settings of a broker, in its folder.
+const MORE: &str = "more.properties";
 
 /// A broker.
 #[derive(Debug)]
@@ -60,16 +65,25 @@ impl Broker {
     /// # Panics
     /// As [`Broker::shared`].
     pub fn start() -> Option<Self> {
+        let data = Self::folder()?;
+        Some(Self::start_in(data, free_ports()))
+    }
+
+    /// A folder for a broker of the test's own, if there can be one here.
+    fn folder() -> Option<TempDir> {
         if std::env::var_os("KAFKA_BOOTSTRAP").is_some() {
             return skipped("KAFKA_BOOTSTRAP is a broker that must not be killed");
         }
         if let Some(tool) = ["java", "mvn"].into_iter().find(|tool| !runs(tool)) {
             return skipped(&format!("{tool} is missing, which a Kafka broker needs"));
         }
-        let data = tempfile::Builder::new().prefix("highwater-kafka-").tempdir().unwrap();
-        let ports = free_ports();
+        Some(tempfile::Builder::new().prefix("highwater-kafka-").tempdir().unwrap())
+    }
+
+    /// Starts one with the settings that stand in `more.properties` of its folder, if it is there.
+    fn start_in(data: TempDir, ports: [u16; 2]) -> Self {
         let child = launch(ports, data.path());
-        Some(Self { servers: format!("127.0.0.1:{}", ports[0]), own: Some(Mutex::new(Own { ports, data, child })) })
+        Self { servers: format!("127.0.0.1:{}", ports[0]), own: Some(Mutex::new(Own { ports, data, child })) }
     }
 
     /// Its address: what `bootstrap.servers` is set to.
@@ -128,10 +142,10 @@ fn runs(tool: &str) -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-fn free_ports() -> [u16; 2] {
-    let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
-    let both = [listen(), listen()];
-    both.map(|socket| socket.local_addr().unwrap().port())
+/// Ports that nobody listens on now, all different.
+fn free_ports<const N: usize>() -> [u16; N] {
+    let sockets = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    sockets.map(|socket| socket.local_addr().unwrap().port())
 }
 
 fn script() -> PathBuf {
@@ -151,7 +165,11 @@ pub fn jars() -> String {
 
 fn launch([port, controller]: [u16; 2], data: &Path) -> Child {
     let log = std::fs::File::options().create(true).append(true).open(data.join("log.txt")).unwrap();
-    let mut child = Command::new(script())
+    let mut command = Command::new(script());
+    if data.join(MORE).exists() {
+        command.arg("--with").arg(data.join(MORE));
+    }
+    let mut child = command
         .args(["--leash", "--port", &port.to_string(), "--controller-port", &controller.to_string(), "--data"])
         .arg(data)
         .stdin(Stdio::piped())

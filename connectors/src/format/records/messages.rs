@@ -52,6 +52,8 @@ pub struct Decoded {
 pub trait MessageDecoder: Send {
     /// Takes a message.
     fn push(&mut self, offset: i64, value: Option<&[u8]>);
+    /// Takes a message that is a bad row, whatever its value is.
+    fn refuse(&mut self, offset: i64, reason: &str, value: Option<&[u8]>);
     /// Messages taken since the last call of [`decode`](Self::decode).
     fn len(&self) -> usize;
     /// Whether there are none.
@@ -128,6 +130,10 @@ impl<F: RecordFormat> MessageDecoder for Messages<F> {
         }
         self.block.data.push(b'\n');
         self.offsets.push(offset);
+    }
+
+    fn refuse(&mut self, offset: i64, reason: &str, value: Option<&[u8]>) {
+        self.set_aside(offset, reason, value);
     }
 
     fn len(&self) -> usize {

@@ -6,7 +6,7 @@ use crate::diagnostic::{Fault, Result};
 use crate::tables::TableDef;
 use arrow_schema::Field;
 use highwater_engine::expr::Expr;
-use highwater_engine::graph::types::{errors_schema, late_schema};
+use highwater_engine::graph::types::{errors_schema, late_schema, metadata_field};
 use highwater_engine::graph::{MapSpec, NodeId, SourceSpec, Step, TimeRange};
 
 impl Translator<'_> {
@@ -57,7 +57,13 @@ impl Translator<'_> {
             let what = format!("table {} is read but has no WATERMARK: a stream needs an event time", table.name);
             return Err(Fault::new(what).at(table.at).hint(hint));
         };
-        let physical = schema_of(table.physical().map(|c| Field::new(&c.name, c.data_type.clone(), true)));
+        let physical = schema_of(table.physical().map(|c| {
+            let field = Field::new(&c.name, c.data_type.clone(), true);
+            match &c.metadata {
+                Some(key) => metadata_field(field, &key.value),
+                None => field,
+            }
+        }));
         let mut columns = Vec::new();
         let mut stored = 0;
         for column in &table.columns {

@@ -1,12 +1,18 @@
 //! Topics of a real Apache Kafka broker as tables, with Kafka's own Java client on the other side.
 //!
 //! * [`reading`]: what that client writes are rows with their partitions and offsets; where reading begins and ends.
+//! * [`metadata`]: columns that hold what Kafka says of a message.
 //! * [`writing`]: what jobs write is what that client reads, in the partitions that it would have chosen.
 //! * [`troubles`]: what is missing, refused or gone is said, clearly and soon.
+//! * [`replaying`]: a part of a topic, read again, is that part of the whole.
+//! * [`security`]: TLS, passwords, certificates and rights.
 //! * [`kills`]: engine and broker are killed, and a reader of committed rows sees every result once.
 
 mod kills;
+mod metadata;
 mod reading;
+mod replaying;
+mod security;
 mod troubles;
 mod writing;
 
@@ -20,7 +26,12 @@ fn broker() -> Option<Arc<Broker>> {
 
 /// The options of a table on a topic, as they stand in WITH.
 fn with(broker: &Broker, topic: &str, more: &[(&str, &str)]) -> String {
-    let given = [("connector", "kafka"), ("topic", topic), ("properties.bootstrap.servers", broker.servers())];
+    options(topic, &[&[("properties.bootstrap.servers", broker.servers())], more].concat())
+}
+
+/// As [`with`], for any broker.
+fn options(topic: &str, more: &[(&str, &str)]) -> String {
+    let given = [("connector", "kafka"), ("topic", topic)];
     let has_format = more.iter().any(|(name, _)| *name == "format");
     let json = if has_format { None } else { Some(("format", "json")) };
     let all = given.into_iter().chain(json).chain(more.iter().copied());

@@ -1,6 +1,6 @@
 //! What is missing, refused or gone is said within ten seconds.
 
-use super::{TO_THE_END, broker, with};
+use super::{TO_THE_END, broker, options};
 use highwater_engine::flow::Control;
 use highwater_jobs::job::{self, Options};
 use highwater_jobs::state;
@@ -10,26 +10,36 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 fn reads(broker: &Broker, topic: &str, more: &[(&str, &str)]) -> String {
+    reads_with(topic, &[&[("properties.bootstrap.servers", broker.servers())], more].concat())
+}
+
+/// A job that reads a topic.
+pub(super) fn reads_with(topic: &str, given: &[(&str, &str)]) -> String {
     format!(
         "CREATE TABLE t (ts TIMESTAMP(3), n BIGINT, WATERMARK FOR ts AS ts) WITH ({});
          CREATE TABLE o (ts TIMESTAMP(3), n BIGINT) WITH ('connector' = 'blackhole');
          INSERT INTO o SELECT ts, n FROM t;",
-        with(broker, topic, more)
+        options(topic, given)
     )
 }
 
 fn writes(broker: &Broker, topic: &str, more: &[(&str, &str)]) -> String {
+    writes_with(topic, &[&[("properties.bootstrap.servers", broker.servers())], more].concat())
+}
+
+/// A job that writes ten rows to a topic.
+pub(super) fn writes_with(topic: &str, given: &[(&str, &str)]) -> String {
     format!(
         "CREATE TABLE t (payment_id BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts)
          WITH ('connector' = 'generator', 'number-of-rows' = '10');
          CREATE TABLE o (n BIGINT, ts TIMESTAMP(3)) WITH ({});
          INSERT INTO o SELECT payment_id, ts FROM t;",
-        with(broker, topic, more)
+        options(topic, given)
     )
 }
 
 /// The job's error, which must come soon and hold these words.
-fn fails(job: &str, define: &[(&str, &str)], words: &[&str]) {
+pub(super) fn fails(job: &str, define: &[(&str, &str)], words: &[&str]) -> String {
     let since = Instant::now();
     let error = match run(job, define, Setting::of_workers(1)) {
         Ok(_) => panic!("runs, but {words:?} was expected"),
@@ -37,6 +47,7 @@ fn fails(job: &str, define: &[(&str, &str)], words: &[&str]) {
     };
     assert!(since.elapsed() < Duration::from_secs(10), "{:?} until {error}", since.elapsed());
     assert!(words.iter().all(|w| error.contains(w)), "{words:?} was expected: {error}");
+    error
 }
 
 #[test]
@@ -80,7 +91,7 @@ fn options_that_are_wrong_are_named_with_what_to_write() {
         ("properties.sasl.password", "secret", &["${env:NAME}"]),
         ("properties.fetch.min.bytes", "many", &["properties.fetch.min.bytes", "many"]),
         ("properties.linger.ms", "5", &["tables that are written"]),
-        ("scan.startup.mode", "group-offsets", &["offsets of a consumer group are not read"]),
+        ("scan.startup.mode", "group-offsets", &["properties.group.id"]),
         ("scan.startup.mode", "timestamp", &["scan.startup.timestamp-millis"]),
         ("scan.startup.specific-offsets", "0:1", &["'scan.startup.mode' = 'specific-offsets'"]),
         ("csv.header", "true", &["the table's format is 'json'"]),
@@ -116,6 +127,24 @@ fn places_that_are_not_there_are_errors() {
         &[],
         &["two-1 has no offset 7, only 0 to 0"],
     );
+}
+
+#[test]
+fn a_group_that_stands_nowhere_or_where_nothing_is_left_is_an_error() {
+    let Some(broker) = broker() else { return };
+    let mut client = broker.client();
+    client.create("grouped", 2, &[]);
+    let row = |p: &str| (p.to_owned(), "-".to_owned(), "-", r#"{"ts":"2026-01-01","n":1}"#);
+    client.write("grouped", [row("0"), row("0"), row("0"), row("1"), row("1")].into_iter());
+    let from_group = [("scan.startup.mode", "group-offsets"), ("properties.group.id", "lag"), TO_THE_END];
+    let job = reads(&broker, "grouped", &from_group);
+    fails(&job, &[], &["group lag has no offset of grouped-0", "'earliest-offset'"]);
+    client.ask("stand lag grouped 0 1");
+    client.ask("stand lag grouped 1 2");
+    let outcome = run(&job, &[], Setting::of_workers(1)).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(outcome.report.sources[0].rows, 2);
+    client.ask("delete grouped 0 2");
+    fails(&job, &[], &["group lag stands at offset 1 of grouped-0, which has only 2 to 3", "retention"]);
 }
 
 #[test]
