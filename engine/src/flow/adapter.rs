@@ -42,7 +42,7 @@ pub(super) struct Unit {
     pub(super) operator: Box<dyn Operator>,
     pub(super) control: Control,
     pub(super) metrics: Arc<OperatorMetrics>,
-    /// Whether the rows that leave keep the identity that came in (stateless steps, `arrival`).
+    /// Whether rows keep their identity: it is read here or behind (stateless steps, `arrival`).
     pub(super) keeps_identity: bool,
     pub(super) node: NodeId,
     pub(super) station: Station<(Capability<u64>, Batch)>,
@@ -121,6 +121,7 @@ impl Unit {
         Some(out)
     }
     fn on_batch(&mut self, epoch: u64, batch: Batch) -> Option<Output> {
+        let batch = if self.keeps_identity { batch } else { batch.with_identity(None) };
         self.call(epoch, batch.rows(), |operator, out| operator.on_batch(0, batch, out))
     }
     fn on_watermark(&mut self, epoch: u64, progress: Progress) -> Option<Output> {

@@ -96,11 +96,13 @@ impl Logs {
         }
     }
 
-    /// Makes room for `more` keys.
-    pub fn reserve(&mut self, more: usize) {
-        if self.table.reserve(more) {
+    /// Makes room for `more` keys. All places may change; whether they did is returned.
+    pub fn reserve(&mut self, more: usize) -> bool {
+        let changed = self.table.reserve(more);
+        if changed {
             self.begin_again();
         }
+        changed
     }
 
     /// All places have changed.
@@ -248,6 +250,11 @@ impl Logs {
         if let Some(log) = self.long(place) {
             log.prefetch_entries(value);
         }
+    }
+
+    /// Whether any log is a long one.
+    pub fn have_long(&self) -> bool {
+        self.long_entries > 0
     }
 
     #[inline(always)]

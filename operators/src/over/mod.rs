@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `plan`, `refuse` | a node compiled: the words of an entry, measures shared by calls; what can't be compiled |
 //! | `waiting`, `operator`, `snapshot` | rows until their turn; the four calls; state by key group |
-//! | `keys`, `logs` | from keys to logs; forgetting; looking ahead |
+//! | `keys`, `logs`, `ahead` | from keys to logs; forgetting; looking ahead |
 //! | `arena`, `small` | logs of at most 64 entries: a chunk each, scanned for every answer |
 //! | `order`, `pick` | the order of peers; values by their place, ROWS frames, frames without the current row |
 //! | `long`, `cursor`, `lasts`, `extrema` | longer logs: a cursor per frame, last occurrences, a pyramid per extremum |
@@ -25,6 +25,7 @@
 //!
 //! Under `arrival` rows that are held for their cut may lie below the watermark; the log keeps what they can see.
 
+mod ahead;
 mod answer;
 mod arena;
 mod cursor;

@@ -1,7 +1,8 @@
 //! The operator: rows wait, take their turn, enter their key's log and are answered.
 
+use super::ahead::Ahead;
 use super::answer::{Answers, CallOverflow, Standing};
-use super::keys::{Key, KeyColumn, KeyTable, is_fixed};
+use super::keys::{KeyTable, is_fixed};
 use super::logs::Logs;
 use super::measure::Totals;
 use super::order;
@@ -23,9 +24,9 @@ use highwater_engine::time::Progress;
 use std::sync::Arc;
 
 /// Rows of an output batch.
-const BATCH_ROWS: usize = 8192;
-/// Rows whose logs are looked up together.
-const LOOK_AHEAD_ROWS: usize = 128;
+const BATCH_ROWS: usize = 2048;
+/// Rows answered between two looks ahead.
+const BLOCK_ROWS: usize = 32;
 
 /// Places of the table of keys that are looked after with each watermark, and with each row in addition.
 const TENDED_MIN: usize = 1024;
@@ -48,11 +49,11 @@ pub struct Over {
 /// Memory that is used again for every firing.
 struct Scratch {
     ripe: Vec<Item>,
-    /// The other half of a sort.
+    /// Rows on their way to the queue, or the other half of a sort.
     spare: Vec<Item>,
-    /// Rows answered but not yet emitted.
-    answered: Vec<Item>,
-    places: Vec<u32>,
+    /// Rows emitted of those that are fired.
+    emitted: usize,
+    ahead: Ahead,
     /// For each row of a block, how many peers of its key stand behind it; empty if nothing asks for places.
     behind: Vec<u32>,
     entry: Vec<i64>,
@@ -70,8 +71,8 @@ impl Over {
         let scratch = Scratch {
             ripe: Vec::new(),
             spare: Vec::new(),
-            answered: Vec::new(),
-            places: Vec::new(),
+            emitted: 0,
+            ahead: Ahead::default(),
             behind: Vec::new(),
             entry: vec![0; plan.words],
             totals: vec![Totals::default(); plan.measures + plan.picks.len()],
@@ -93,7 +94,7 @@ impl Over {
 
     /// Lets the rows of `batch` wait; under `final` those that are late are refused, and their number is returned.
     pub(super) fn wait(&mut self, batch: Batch) -> Result<u64, OperatorError> {
-        let rows = batch.rows() as u32;
+        let rows = batch.rows();
         let arrival = match (&self.emission, batch.identity()) {
             (Emission::Final, None) => None,
             (_, Some(identity)) => Some(identity.to_arrival(batch.rows())),
@@ -104,19 +105,19 @@ impl Over {
         let (times, tags) = (batch.times().clone(), batch.tags().cloned());
         let by_cut = matches!(self.emission, Emission::Arrival { .. });
         let cuts = arrival.as_ref().filter(|_| by_cut).map(|a| a.cuts.clone());
-        let id = self.waiting.hold(Held::new(&self.plan, batch, arrival)?);
-        let mut left = 0;
-        for row in 0..rows {
-            let i = row as usize;
-            if !by_cut && tags.as_ref().is_some_and(|t| t[i] != ON_TIME) {
-                continue;
-            }
-            let at = cuts.as_ref().map_or(times[i], |c| c[i]);
-            self.waiting.push(Item { at, batch: id, row });
-            left += 1;
+        let batch = self.waiting.hold(Held::new(&self.plan, batch, arrival)?);
+        let at = cuts.as_ref().unwrap_or(&times);
+        let items = (0u32..).zip(at.iter()).map(|(row, at)| Item { at: *at, batch, row });
+        let mut entering = std::mem::take(&mut self.scratch.spare);
+        entering.clear();
+        match tags.filter(|_| !by_cut) {
+            None => entering.extend(items),
+            Some(tags) => entering.extend(items.filter(|i| tags[i.row as usize] == ON_TIME)),
         }
-        self.waiting.set_left(id, left);
-        Ok(u64::from(rows - left))
+        self.waiting.push(batch, &entering);
+        let refused = rows - entering.len();
+        self.scratch.spare = entering;
+        Ok(refused as u64)
     }
 
     /// Answers the rows whose event time the watermark has passed.
@@ -125,26 +126,29 @@ impl Over {
         if self.plan.by_place {
             order::sort_peers(ripe, &self.waiting, &self.plan.input)?;
         }
+        self.scratch.ahead.begin();
         let mut from = 0;
         while from < ripe.len() {
             // peers stay together
-            let mut to = (from + LOOK_AHEAD_ROWS).min(ripe.len());
+            let mut to = (from + BLOCK_ROWS).min(ripe.len());
             while to < ripe.len() && ripe[to].at == ripe[to - 1].at {
                 to += 1;
             }
-            let block = &ripe[from..to];
-            self.find_places(block);
+            self.look_ahead(ripe, to);
             if self.plan.by_place {
-                order::count_behind(block, &self.scratch.places, &mut self.scratch.behind);
+                let Scratch { ahead, behind, .. } = &mut self.scratch;
+                order::count_behind(&ripe[from..to], ahead.places(from..to), behind);
             }
-            let mut at = 0;
-            for peers in block.chunk_by(|a, b| a.at == b.at) {
-                let bound = peers[0].at.saturating_sub(self.plan.reach_ms);
-                for (i, item) in peers.iter().enumerate() {
-                    self.enter(*item, peers[0].at, at + i, bound)?;
+            let mut at = from;
+            for peers in ripe[from..to].chunk_by(|a, b| a.at == b.at) {
+                let time = peers[0].at;
+                let bound = time.saturating_sub(self.plan.reach_ms);
+                for (i, item) in (at..).zip(peers) {
+                    self.enter(*item, time, i, bound)?;
                 }
-                for (i, item) in peers.iter().enumerate() {
-                    self.answer(*item, peers[0].at, at + i, Standing::default(), out)?;
+                for i in at..at + peers.len() {
+                    let behind = self.scratch.behind.get(i - from).map_or(0, |n| *n as usize);
+                    self.answer(ripe, i, Turn { time, behind }, Standing::default(), out)?;
                 }
                 at += peers.len();
             }
@@ -160,9 +164,11 @@ impl Over {
             let arrival = waiting.get(i.batch).arrival.as_ref().expect("identity was demanded");
             (i.at, arrival.partitions[i.row as usize], arrival.offsets[i.row as usize])
         });
-        for block in ripe.chunks(LOOK_AHEAD_ROWS) {
-            self.find_places(block);
-            for (i, item) in block.iter().enumerate() {
+        self.scratch.ahead.begin();
+        for from in (0..ripe.len()).step_by(BLOCK_ROWS) {
+            let to = (from + BLOCK_ROWS).min(ripe.len());
+            self.look_ahead(ripe, to);
+            for (i, item) in (from..).zip(&ripe[from..to]) {
                 let batch = &self.waiting.get(item.batch).batch;
                 let (time, tag) = (batch.times()[item.row as usize], batch.tag(item.row as usize));
                 let is_incomplete = tag.is_some_and(|w| time < w.saturating_sub(late_horizon_ms));
@@ -170,41 +176,18 @@ impl Over {
                 if !is_incomplete {
                     self.enter(*item, time, i, self.keep_from)?;
                 }
-                self.answer(*item, time, i, standing, out)?;
+                self.answer(ripe, i, Turn { time, behind: 0 }, standing, out)?;
             }
         }
         Ok(())
     }
 
-    /// Finds the logs of a block of rows, step by step for all of them, so that cache misses overlap.
-    fn find_places(&mut self, block: &[Item]) {
-        let Self { logs, waiting, scratch, plan, .. } = self;
-        logs.reserve(block.len());
-        for item in block {
-            let (held, row) = (waiting.get(item.batch), item.row as usize);
-            logs.prefetch_place(held.hashes[row]);
-            held.lanes.iter().for_each(|l| l.prefetch(row));
-        }
-        scratch.places.clear();
-        for item in block {
-            let (held, row) = (waiting.get(item.batch), item.row as usize);
-            let key = match &held.keys {
-                KeyColumn::Fixed(_, Some(nulls)) if nulls.is_null(row) => Key::Null,
-                KeyColumn::Fixed(words, _) => Key::Word(words[row]),
-                KeyColumn::Bytes(bytes, ends) => Key::Bytes(&bytes[ends[row] as usize..ends[row + 1] as usize]),
-            };
-            let place = logs.find_or_add(held.hashes[row], key);
-            logs.prefetch_log(place);
-            scratch.places.push(place as u32);
-        }
-        scratch.places.iter().for_each(|p| logs.prefetch_parts(*p as usize));
-        for (item, place) in block.iter().zip(&scratch.places) {
-            let held = waiting.get(item.batch);
-            logs.prefetch_entries(*place as usize, |d| held.lanes[plan.distincts[d].lane].known(item.row as usize));
-        }
+    /// Asks for what the rows before `to` and some behind them will read, and finds their logs.
+    fn look_ahead(&mut self, rows: &[Item], to: usize) {
+        self.scratch.ahead.look(rows, to, &self.plan, &mut self.logs, &self.waiting);
     }
 
-    /// Enters a row into the log at the `i`-th place of the block.
+    /// Enters the `i`-th row into its log.
     #[inline(always)]
     fn enter(&mut self, item: Item, time: i64, i: usize, bound: i64) -> Result<(), OperatorError> {
         let (held, row) = (self.waiting.get(item.batch), item.row as usize);
@@ -216,28 +199,33 @@ impl Over {
         for (lane, plan) in held.lanes.iter().zip(&self.plan.lanes) {
             lane.write(row, &mut self.logs.names, &mut entry[plan.word..plan.word + plan.kind.words()]);
         }
-        self.logs.insert(self.scratch.places[i] as usize, entry, bound)
+        self.logs.insert(self.scratch.ahead.place(i), entry, bound)
     }
 
-    /// Answers a row.
+    /// Answers the `i`-th row.
     #[inline(always)]
-    fn answer(&mut self, item: Item, time: i64, i: usize, is: Standing, out: &mut Output) -> Result<(), OperatorError> {
+    fn answer(
+        &mut self,
+        rows: &[Item],
+        i: usize,
+        turn: Turn,
+        is: Standing,
+        out: &mut Output,
+    ) -> Result<(), OperatorError> {
         let s = &mut self.scratch;
         if is.is_incomplete {
             s.answers.push_nulls(&self.plan, is);
         } else {
-            let behind = s.behind.get(i).map_or(0, |n| *n as usize);
-            self.logs.measure(s.places[i] as usize, Turn { time, behind }, &mut s.totals);
+            self.logs.measure(s.ahead.place(i), turn, &mut s.totals);
             let pushed = s.answers.push(&self.plan, &self.logs.names, &s.totals, is);
             if let Err(CallOverflow(call, finish)) = pushed {
-                let key = self.key_of(item);
+                let (key, time) = (self.key_of(rows[i]), turn.time);
                 let (lo, hi) = (time.saturating_sub(call.frame.start_ms), time.saturating_sub(call.frame.end_ms));
                 return Err(finish.overflow(&key, &format!("[{lo}, {hi}]")));
             }
         }
-        s.answered.push(item);
-        if s.answered.len() == BATCH_ROWS {
-            self.emit(out)?;
+        if i + 1 - s.emitted == BATCH_ROWS {
+            self.emit(&rows[..=i], out)?;
         }
         Ok(())
     }
@@ -248,10 +236,11 @@ impl Over {
         describe_key(&self.plan.input, &self.plan.keys, &columns, item.row as usize)
     }
 
-    /// Emits the answered rows as one batch.
-    fn emit(&mut self, out: &mut Output) -> Result<(), OperatorError> {
+    /// Emits the answered rows as one batch: these, but for those that were emitted before.
+    fn emit(&mut self, answered: &[Item], out: &mut Output) -> Result<(), OperatorError> {
         let fail = |e: arrow::error::ArrowError| OperatorError::new(format!("results do not make a batch: {e}"));
-        let Scratch { answered, answers, .. } = &mut self.scratch;
+        let Scratch { emitted, answers, .. } = &mut self.scratch;
+        let answered = &answered[std::mem::replace(emitted, answered.len())..];
         if answered.is_empty() {
             return Ok(());
         }
@@ -261,7 +250,6 @@ impl Over {
         let options = RecordBatchOptions::new().with_row_count(Some(input.rows()));
         let columns = RecordBatch::try_new_with_options(self.plan.output.clone(), columns, &options).map_err(fail)?;
         out.push(input.with_columns(columns));
-        answered.clear();
         Ok(())
     }
 
@@ -281,17 +269,18 @@ impl Over {
 /// Rows of held batches as one batch, with times, tags and identity.
 pub(super) fn gather(waiting: &Waiting, schema: &SchemaRef, items: &[Item]) -> Result<Batch, arrow::error::ArrowError> {
     let (mut number, mut held) = (vec![usize::MAX; waiting.places()], Vec::new());
-    let rows: Vec<(usize, usize)> = items
-        .iter()
-        .map(|i| {
-            let n = &mut number[i.batch as usize];
+    let (mut rows, mut last) = (Vec::with_capacity(items.len()), (u32::MAX, 0));
+    for item in items {
+        if item.batch != last.0 {
+            let n = &mut number[item.batch as usize];
             if *n == usize::MAX {
                 *n = held.len();
-                held.push(waiting.get(i.batch));
+                held.push(waiting.get(item.batch));
             }
-            (*n, i.row as usize)
-        })
-        .collect();
+            last = (item.batch, *n);
+        }
+        rows.push((last.1, item.row as usize));
+    }
     let column = |c: usize| {
         let arrays: Vec<&dyn Array> = held.iter().map(|h| h.batch.column(c).as_ref()).collect();
         interleave(&arrays, &rows)
@@ -333,7 +322,8 @@ impl Operator for Over {
                 self.fire_arrival(&mut ripe, late_horizon_ms, out)?;
             }
         }
-        self.emit(out)?;
+        self.emit(&ripe, out)?;
+        self.scratch.emitted = 0;
         self.waiting.done(&ripe);
         let rows = ripe.len();
         ripe.clear();

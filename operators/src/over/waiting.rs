@@ -7,6 +7,7 @@
 use super::keys::KeyColumn;
 use super::lane::Lane;
 use super::plan::Plan;
+use crate::prefetch::prefetch;
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::buffer::ScalarBuffer;
 use highwater_engine::batch::{Arrival, Batch};
@@ -51,17 +52,21 @@ impl Queue {
         self.len
     }
 
-    /// Adds an item.
+    /// Adds items.
     ///
     /// # Panics
-    /// If it is below what was taken already: the promise of the watermark, or of the cut, was broken.
-    #[inline(always)]
-    pub fn push(&mut self, item: Item) {
-        let at = unsigned(item.at);
-        assert!(at >= self.bound, "a row at {} came behind {}", item.at, unsigned(self.bound as i64) as i64);
-        let bucket = 64 - (at ^ self.bound).leading_zeros();
-        self.buckets[bucket as usize].push(item);
-        self.len += 1;
+    /// If one is below what was taken already: the promise of the watermark, or of the cut, was broken.
+    pub fn push_all(&mut self, items: &[Item]) {
+        let Self { bound, buckets, .. } = self;
+        let bucket = |item: &Item| {
+            let at = unsigned(item.at);
+            assert!(at >= *bound, "a row at {} came behind {}", item.at, unsigned(*bound as i64) as i64);
+            64 - (at ^ *bound).leading_zeros() as usize
+        };
+        for run in items.chunk_by(|a, b| bucket(a) == bucket(b)) {
+            buckets[bucket(&run[0])].extend_from_slice(run);
+        }
+        self.len += items.len();
     }
 
     /// Moves all items below `bound` to `to`, in no order.
@@ -171,6 +176,18 @@ impl Held {
         let memory = batch.columns().get_array_memory_size() + words + batch.rows() * 24;
         Ok(Self { batch, keys, hashes, lanes, flags, arrival, left: 0, time_min, memory })
     }
+
+    /// Asks for what a row's turn reads of it.
+    #[inline(always)]
+    pub fn prefetch(&self, row: usize) {
+        prefetch(&self.hashes, row);
+        match &self.keys {
+            KeyColumn::Fixed(words, _) => prefetch(words, row),
+            KeyColumn::Bytes(_, ends) => prefetch(ends, row),
+        }
+        self.lanes.iter().for_each(|l| l.prefetch(row));
+        self.flags.iter().for_each(|f| prefetch(f, row));
+    }
 }
 
 fn flags(plan: &Plan, batch: &Batch) -> Vec<Vec<i64>> {
@@ -211,16 +228,11 @@ impl Waiting {
         at
     }
 
-    /// A row of a held batch waits.
-    #[inline(always)]
-    pub fn push(&mut self, item: Item) {
-        self.queue.push(item);
-    }
-
-    /// `rows` rows of a held batch wait; a batch of which none does is let go.
-    pub fn set_left(&mut self, batch: u32, rows: u32) {
-        self.get_mut(batch).left = rows;
-        if rows == 0 {
+    /// These rows of a held batch wait; a batch of which none does is let go.
+    pub fn push(&mut self, batch: u32, rows: &[Item]) {
+        self.queue.push_all(rows);
+        self.get_mut(batch).left = rows.len() as u32;
+        if rows.is_empty() {
             self.let_go(batch);
         }
     }
@@ -246,11 +258,11 @@ impl Waiting {
 
     /// The rows were answered: lets batches go of which none waits any more.
     pub fn done(&mut self, items: &[Item]) {
-        for item in items {
-            let held = self.get_mut(item.batch);
-            held.left -= 1;
+        for run in items.chunk_by(|a, b| a.batch == b.batch) {
+            let held = self.get_mut(run[0].batch);
+            held.left -= run.len() as u32;
             if held.left == 0 {
-                self.let_go(item.batch);
+                self.let_go(run[0].batch);
             }
         }
     }
@@ -289,7 +301,7 @@ mod tests {
             for (i, (at, step)) in steps.into_iter().enumerate() {
                 if at >= bound {
                     let item = Item { at, batch: 0, row: i as u32 };
-                    queue.push(item);
+                    queue.push_all(&[item]);
                     model.push(item);
                 }
                 if i % 3 == 0 {
