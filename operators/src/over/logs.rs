@@ -1,8 +1,7 @@
 //! The event logs of all keys of one operator: short ones in an arena, long ones by themselves.
 //!
-//! A row forgets what is too old in its own log. Keys without rows are looked after in [rounds](Logs::tend): two in the
-//! time of the longest frame, a few keys with every watermark. So state is what the last one and a half frames hold,
-//! however long the job runs.
+//! A row forgets what is too old in its own log, and keys without rows are looked after in [rounds](Logs::tend). So state
+//! is what the last one and a half frames hold, however long the job runs.
 
 use super::arena::{Arena, ENTRIES_MAX, LINE_WORDS};
 use super::intern::Interner;
@@ -13,6 +12,7 @@ use super::measure::{Entries, SQUARED_MAX, Totals, scan, wide};
 use super::pick::{self, Turn};
 use super::plan::{Plan, TIME, Value};
 use super::small::{self, Small};
+use super::tending::Round;
 use crate::prefetch::prefetch;
 use highwater_engine::error::OperatorError;
 use std::sync::Arc;
@@ -28,12 +28,12 @@ const PREFETCH_WHOLE_WORDS_MAX: usize = 32;
 
 /// Keys, logs and the values they name.
 pub struct Logs {
-    plan: Arc<Plan>,
+    pub(super) plan: Arc<Plan>,
     /// Keys and where their logs are.
     pub table: KeyTable,
-    arena: Arena,
-    longs: Vec<Option<Box<LongLog>>>,
-    longs_free: Vec<u32>,
+    pub(super) arena: Arena,
+    pub(super) longs: Vec<Option<Box<LongLog>>>,
+    pub(super) longs_free: Vec<u32>,
     /// Entries of all long logs.
     long_entries: usize,
     /// Values that entries name.
@@ -41,10 +41,10 @@ pub struct Logs {
     /// Entries beyond which a log is a long one.
     small_max: usize,
     /// Words of entries that name values.
-    text: Vec<usize>,
+    pub(super) text: Vec<usize>,
     /// First words of wide values whose squares are added.
     squared: Vec<usize>,
-    round: Round,
+    pub(super) round: Round,
 }
 
 /// The entries of a key.
@@ -55,22 +55,8 @@ pub enum Log<'a> {
     Long(&'a Rows),
 }
 
-/// A round over all places of the table.
-#[derive(Clone, Copy)]
-struct Round {
-    /// What it looks at next; `None` between two rounds.
-    next: Option<usize>,
-    /// The bound when it began.
-    since: i64,
-}
-
-/// Places that a round looks ahead.
-const TENDED_AHEAD: usize = 32;
 /// Logs that are asked for before it is their turn to be written to a snapshot.
 const AHEAD: usize = 16;
-
-/// Rounds in the time of the longest frame.
-const ROUNDS: i64 = 2;
 
 impl Logs {
     /// No keys. Logs beyond `small_max` entries, at most [`ENTRIES_MAX`], are long ones.
@@ -92,7 +78,7 @@ impl Logs {
             small_max,
             text,
             squared,
-            round: Round { next: None, since: i64::MIN },
+            round: Round::NONE,
         }
     }
 
@@ -100,89 +86,13 @@ impl Logs {
     pub fn reserve(&mut self, more: usize) -> bool {
         let changed = self.table.reserve(more);
         if changed {
-            self.begin_again();
+            self.round.begin_again();
         }
         changed
     }
 
-    /// All places have changed.
-    fn begin_again(&mut self) {
-        self.round.next = self.round.next.map(|_| 0);
-    }
-
-    /// Looks after the keys whose turn it is in this round, at most `most`: forgets what lies before `bound`, keys of
-    /// which nothing is left, and memory that logs have outgrown.
-    pub fn tend(&mut self, bound: i64, most: usize) {
-        let span = (self.plan.reach_ms / ROUNDS).max(1);
-        let since = bound.saturating_sub(self.round.since);
-        let (mut at, since) = match self.round.next {
-            Some(at) => (at, since),
-            None if since < span || bound == i64::MIN => return,
-            None => {
-                self.round.since = bound;
-                self.table.shrink();
-                self.arena.leave_pages();
-                (0, 0)
-            }
-        };
-        let places = self.table.places();
-        // done in half of the time, as the round may begin again when the table grows
-        let due = (places as i128 * i128::from(since) * 2 / i128::from(span)).min(places as i128) as usize;
-        let end = due.min(at.saturating_add(most));
-        while at < end {
-            self.prefetch_first(at + TENDED_AHEAD);
-            if !self.look_after(at, bound) {
-                at += 1;
-            }
-        }
-        self.round.next = (at < places).then_some(at);
-    }
-
-    /// Asks for what [`Logs::look_after`] reads first.
-    #[inline(always)]
-    fn prefetch_first(&self, place: usize) {
-        if place >= self.table.places() {
-            return;
-        }
-        let head = self.table.head(place);
-        match head.state() {
-            State::Free => {}
-            State::Small => prefetch(self.arena.chunk(head.at, head.class), head.start as usize),
-            State::Long => self.long(place).into_iter().for_each(LongLog::prefetch_self),
-        }
-    }
-
-    /// Looks after one place; says whether its key was removed.
-    fn look_after(&mut self, place: usize, bound: i64) -> bool {
-        let entries = match self.table.head(place).state() {
-            State::Free => return false,
-            State::Small => {
-                let (head, words) = (self.table.head_mut(place), self.plan.words);
-                evict_small(&self.arena, head, bound, words, &mut self.names, &self.text);
-                if head.len > 0 {
-                    small::tidy(&mut self.arena, head);
-                }
-                head.len as usize
-            }
-            State::Long => self.evict_long(place, bound),
-        };
-        if entries > 0 {
-            return false;
-        }
-        let head = self.table.head(place);
-        match head.state() {
-            State::Long => {
-                self.longs[head.at as usize] = None;
-                self.longs_free.push(head.at);
-            }
-            _ => self.arena.free(head.at, head.class),
-        }
-        self.table.remove(place);
-        true
-    }
-
     /// Forgets entries of a long log before `bound`; returns how many are left. It becomes a short one if they are few.
-    fn evict_long(&mut self, place: usize, bound: i64) -> usize {
+    pub(super) fn evict_long(&mut self, place: usize, bound: i64) -> usize {
         let log = self.longs[self.table.head(place).at as usize].as_mut();
         let log = log.expect("a long log exists while its key does");
         let (names, text) = (&mut self.names, &self.text);
@@ -258,7 +168,7 @@ impl Logs {
     }
 
     #[inline(always)]
-    fn long(&self, place: usize) -> Option<&LongLog> {
+    pub(super) fn long(&self, place: usize) -> Option<&LongLog> {
         let head = self.table.head(place);
         if head.state() == State::Long { self.longs[head.at as usize].as_deref() } else { None }
     }
@@ -437,7 +347,14 @@ impl Logs {
 
 /// Forgets the entries of a short log before `bound`.
 #[inline(always)]
-fn evict_small(arena: &Arena, head: &mut Head, bound: i64, words: usize, names: &mut Interner, text: &[usize]) {
+pub(super) fn evict_small(
+    arena: &Arena,
+    head: &mut Head,
+    bound: i64,
+    words: usize,
+    names: &mut Interner,
+    text: &[usize],
+) {
     small::evict(arena, head, bound, |chunk, i| {
         let capacity = chunk.len() / words;
         text.iter().for_each(|w| names.release(chunk[w * capacity + i]));

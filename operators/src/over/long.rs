@@ -275,9 +275,7 @@ impl LongLog {
                 if let Some(w) = m.wide {
                     totals.wide = self.wides[w];
                 }
-                let best = |e: usize| self.best(plan, names, e, range.clone());
-                totals.min = m.min.map_or(0, best);
-                totals.max = m.max.map_or(0, best);
+                totals.set_extrema(m, |e| self.best(plan, names, e, range.clone()));
             }
         }
     }

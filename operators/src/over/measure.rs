@@ -115,6 +115,19 @@ pub struct Totals {
     pub max: i128,
 }
 
+impl Totals {
+    /// Sets the extrema that a measure wants; `best` finds one.
+    #[inline(always)]
+    pub fn set_extrema(&mut self, m: &Measure, best: impl Fn(usize) -> i128) {
+        if let Some(e) = m.min {
+            self.min = best(e);
+        }
+        if let Some(e) = m.max {
+            self.max = best(e);
+        }
+    }
+}
+
 impl Extremum {
     /// What is never better than any value.
     #[inline(always)]
@@ -139,6 +152,12 @@ impl Extremum {
             _ if self.max => a.max(b),
             _ => a.min(b),
         }
+    }
+
+    /// The best of some entries, by looking at each.
+    #[inline(always)]
+    pub fn best(&self, names: &Interner, entries: &impl Entries, range: Range<usize>) -> i128 {
+        range.fold(self.neutral(), |best, i| self.better(names, best, self.entry(entries, i, 0)))
     }
 
     /// Entry `i` as this extremum sees it: neutral if it does not count. `gone` entries were before the first.
@@ -172,13 +191,7 @@ pub fn scan(plan: &Plan, names: &Interner, log: &Small<'_>, m: &Measure, range: 
             fold(log, m, range.clone(), |i| flags[i] & b.mask != 0 && link.get(links[i]) > i - range.start, to);
         }
     }
-    let best = |e: &Extremum| range.clone().fold(e.neutral(), |best, i| e.better(names, best, e.entry(log, i, 0)));
-    if let Some(e) = m.min {
-        to.min = best(&plan.extrema[e]);
-    }
-    if let Some(e) = m.max {
-        to.max = best(&plan.extrema[e]);
-    }
+    to.set_extrema(m, |e| plan.extrema[e].best(names, log, range.clone()));
 }
 
 #[inline(always)]

@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `plan`, `refuse` | a node compiled: the words of an entry, measures shared by calls; what can't be compiled |
 //! | `waiting`, `operator`, `snapshot` | rows until their turn; the four calls; state by key group |
-//! | `keys`, `logs`, `ahead` | from keys to logs; forgetting; looking ahead |
+//! | `keys`, `logs`, `tending`, `ahead` | from keys to logs; forgetting; looking ahead |
 //! | `arena`, `small` | logs of at most 64 entries: a chunk each, scanned for every answer |
 //! | `order`, `pick` | the order of peers; values by their place, ROWS frames, frames without the current row |
 //! | `long`, `cursor`, `lasts`, `extrema` | longer logs: a cursor per frame, last occurrences, a pyramid per extremum |
@@ -44,6 +44,7 @@ mod plan;
 mod refuse;
 mod small;
 mod snapshot;
+mod tending;
 mod waiting;
 
 use arrow_schema::SchemaRef;

@@ -178,12 +178,7 @@ fn scan(log: &impl Places, plan: &Plan, names: &Interner, m: &Measure, range: Ra
             }
         }
     }
-    let best = |e: usize| {
-        let e = &plan.extrema[e];
-        range.clone().fold(e.neutral(), |best, i| e.better(names, best, e.entry(log, i, 0)))
-    };
-    to.min = m.min.map_or(0, best);
-    to.max = m.max.map_or(0, best);
+    to.set_extrema(m, |e| plan.extrema[e].best(names, log, range.clone()));
 }
 
 /// Takes the current row, at position `at`, out of what was measured over `range`.
@@ -210,12 +205,10 @@ fn take_out(
             }
         }
     }
-    let best = |e: usize| {
+    to.set_extrema(m, |e| {
         let (a, b) = (log.best(plan, names, e, range.start..at), log.best(plan, names, e, at + 1..range.end));
         plan.extrema[e].better(names, a, b)
-    };
-    to.min = m.min.map_or(0, best);
-    to.max = m.max.map_or(0, best);
+    });
 }
 
 impl Places for super::small::Small<'_> {
@@ -237,8 +230,7 @@ impl Places for super::small::Small<'_> {
         of.link.get(self.word(i, of.link.word)) > i - from
     }
     fn best(&self, plan: &Plan, names: &Interner, e: usize, range: Range<usize>) -> i128 {
-        let e = &plan.extrema[e];
-        range.fold(e.neutral(), |best, i| e.better(names, best, e.entry(self, i, 0)))
+        plan.extrema[e].best(names, self, range)
     }
 }
 
