@@ -201,7 +201,7 @@ struct WatchedOperator {
 
 impl WatchedOperator {
     fn look(&mut self, out: &Output) {
-        if !out.batches.is_empty()
+        if out.rows > 0
             && let Some(first) = self.first.take()
         {
             // Nobody listens any more once another worker was first.
