@@ -11,7 +11,8 @@
 //!    is one if C had been collected, then exit. Only now is the checkpoint made.
 //! 4. Beside that, a publisher: `init_transactions` fences the producers before it, *then* it reads the **marker**, then it
 //!    sends outboxes marker + 1, marker + 2, … of the manifests it stands on, each in one transaction with its marker.
-//!    After any error or time-out the producer is dropped and all this begins again.
+//!    After any error or time-out the producer is dropped and all this begins again. Fenced, and there is a newer manifest
+//!    than its own: whoever made it has taken over, exit.
 //! 5. Marker ahead of the own newest manifest: look at the store once. The manifest is there: another incarnation is ahead,
 //!    exit. It is not: the store was rolled back, halt.
 //! 6. Damaged files: a start loads an older checkpoint that is whole, or begins, and *repeats* those behind it by the
@@ -31,7 +32,8 @@
 //! * Damage of the files of one checkpoint, at any time.
 //!
 //! Not modelled: damaged manifests, publications of several checkpoints, power loss (what fsync keeps), several shards,
-//! sinks without transactions (files, HTTP, immediate output), savepoints, transactions torn by a slow coordinator, clocks.
+//! sinks without transactions (files, HTTP, immediate output), savepoints, transactions torn by a slow coordinator, clocks,
+//! where reading begins (a start at the end of a topic is a decision of the first checkpoint, as others are).
 //!
 //! # What is checked
 //! The invariants of `invariants` in every state; that every step is taken somewhere, so that no rule is idle; that from
@@ -39,14 +41,14 @@
 //!
 //! | search | states | transitions |
 //! |---|---|---|
-//! | variable cuts, collecting | 2,504,232 | 13,860,193 |
-//! | two cuts, collecting, damage, at most three starts | 575,319 | 3,286,235 |
+//! | variable cuts, collecting | 2,504,064 | 13,859,129 |
+//! | two cuts, collecting, damage, at most three starts | 575,281 | 3,286,003 |
 //! | fixed cuts (one epoch per checkpoint), not collecting | 742,926 | 4,334,439 |
 //!
 //! The serial model that the design began with had fixed cuts, 133,297 states and 514,928 transitions. It published a
 //! checkpoint before it cut the next and exited at any unknown outcome. Here publishing goes on beside checkpointing, so
 //! checkpoints can wait unpublished; a time-out is survived; commit, reply, load and look are steps of their own. With names
-//! told apart, as they were there, the second search has 3,016,597 states and 17,311,682 transitions.
+//! told apart, as they were there, the last search has 3,016,597 states and 17,311,682 transitions.
 
 mod checkpoint;
 mod invariants;
@@ -111,20 +113,20 @@ fn one_more_start_delivers_the_rest(protocol: &Protocol, from: &State) -> bool {
 fn every_state_keeps_every_invariant() {
     let protocol = intact(VARIABLE_CUTS, 4, true);
     let mut taken = HashSet::new();
-    check(&protocol, Size { states: 2_504_232, transitions: 13_860_193 }, |state, successors| {
+    check(&protocol, Size { states: 2_504_064, transitions: 13_859_129 }, |state, successors| {
         taken.extend(successors.iter().map(|(step, _)| discriminant(&step.action)));
         if state.alive().next().is_none() && state.starts < protocol.starts_max {
             assert!(one_more_start_delivers_the_rest(&protocol, state), "{state:#?}");
         }
     });
-    assert_eq!(taken.len(), 19, "all but halting and a mutant's way to write the marker");
+    assert_eq!(taken.len(), 20, "all but halting and a mutant's way to write the marker");
 }
 
 #[test]
 fn damage_is_made_good() {
     let protocol = Protocol { damages_max: 1, ..intact(TWO_CUTS, 3, true) };
     let mut taken = HashSet::new();
-    check(&protocol, Size { states: 575_319, transitions: 3_286_235 }, |state, successors| {
+    check(&protocol, Size { states: 575_281, transitions: 3_286_003 }, |state, successors| {
         taken.extend(successors.iter().map(|(step, _)| discriminant(&step.action)));
         if state.alive().next().is_none() && state.starts < protocol.starts_max {
             assert!(one_more_start_delivers_the_rest(&protocol, state), "{state:#?}");

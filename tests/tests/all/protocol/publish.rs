@@ -92,7 +92,7 @@ impl Turn<'_> {
         let fenced = self.instance.producer == Producer::Fenced;
         match next {
             Next::Nothing => (),
-            _ if fenced => self.drop_producer(Action::FindFenced),
+            _ if fenced => self.find_fenced(),
             Next::Damaged(name) => {
                 self.go(Action::FindDamaged(name), None);
             }
@@ -101,6 +101,16 @@ impl Turn<'_> {
                 let sent = Instance { publisher: Publisher::Sent(name), ..self.instance };
                 self.go(Action::Publish(name), sent).open = Some(Transaction { name, outbox });
             }
+        }
+    }
+
+    /// Somebody else has the producer. He has taken over if he has made a checkpoint; else it was a start that is gone, or
+    /// one that stands where this incarnation stands: whoever makes the next checkpoint goes on.
+    fn find_fenced(&mut self) {
+        let newest = self.state.newest().digest.name;
+        match newest > self.instance.base.digest.name {
+            true => _ = self.go(Action::FindTakenOver(newest), None),
+            false => self.drop_producer(Action::FindFenced),
         }
     }
 

@@ -61,8 +61,10 @@ pub enum Action {
     FindMarkerAhead(u8),
     /// It produces rows and marker of the next outbox and sends the commit.
     Publish(u8),
-    /// It learns that it is fenced.
+    /// It learns that it is fenced, and looks: nobody has gone on without it.
     FindFenced,
+    /// It learns that it is fenced, and looks: this newer manifest is there.
+    FindTakenOver(u8),
     /// The broker commits.
     TakeEffect(u8),
     /// The reply comes.
@@ -109,6 +111,7 @@ impl fmt::Display for Step {
             Action::FindMarkerAhead(name) => write!(f, "marker {name} is ahead, exit"),
             Action::Publish(name) => write!(f, "publish {name}"),
             Action::FindFenced => write!(f, "fenced"),
+            Action::FindTakenOver(name) => write!(f, "fenced, and {name} is newer, exit"),
             Action::TakeEffect(name) => write!(f, "commit {name}"),
             Action::Reply(name) => write!(f, "hear that {name} is committed"),
             Action::WriteMarker(name) => write!(f, "write marker {name}"),
