@@ -121,3 +121,39 @@ pub fn with_packed(batch: Batch, all: &[Arc<Packed>]) -> Result<Batch, OperatorE
     let columns = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options).map_err(fail)?;
     Ok(batch.with_columns(columns))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::StringArray;
+    use highwater_engine::batch::{Arrival, Identity};
+    use highwater_engine::graph::AggregateFunction::{ArgMax, ArgMin};
+
+    /// `ARG(value, by)` of one row as it stands in checkpoints.
+    fn packed(function: AggregateFunction) -> String {
+        let fields = [("by", DataType::Int64), ("value", DataType::Utf8)].map(|(n, t)| Field::new(n, t, true));
+        let schema = Arc::new(Schema::new(fields.to_vec()));
+        let label = "ARG".to_owned();
+        let returns = DataType::Utf8;
+        let a = Aggregate { function, argument: Some(1), by: Some(0), distinct: false, filter: None, returns, label };
+        let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![5])), Arc::new(StringArray::from(vec!["ab"]))];
+        let rows = RecordBatch::try_new(schema.clone(), columns).unwrap();
+        let arrival = Arrival { cuts: vec![0].into(), partitions: vec![2].into(), offsets: vec![7].into() };
+        let batch = Batch::new(rows, vec![1_000].into()).with_identity(Some(Identity::Arrival(arrival)));
+        let packed = Packed::new(&a, 1, &schema).unwrap().pack(&batch).unwrap();
+        packed.as_binary::<i32>().value(0).iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    /// What is packed stands in checkpoints, so a newer Arrow must pack the same bytes. These are by its description of the
+    /// row format: 01 and the number, highest byte first, the sign turned round; a descending one inverted; 00 for NULL; a
+    /// string 02, its bytes in blocks of 8, the length of the last one.
+    #[test]
+    fn packed_rows_are_the_bytes_that_checkpoints_hold() {
+        let (by, value) = ("018000000000000005", "02616200000000000002");
+        let ascending = "0180000000000003e8 010000000000000002 018000000000000007 00";
+        let descending = "017ffffffffffffc17 01fffffffffffffffd 017ffffffffffffff8 00";
+        let whole = |place: &str| format!("{by}{}{value}", place.replace(' ', ""));
+        assert_eq!(packed(ArgMin), whole(ascending));
+        assert_eq!(packed(ArgMax), whole(descending));
+    }
+}

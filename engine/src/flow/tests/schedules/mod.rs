@@ -338,15 +338,15 @@ const DAMAGED: u64 = 2_000;
 
 #[test]
 fn damaged_files_are_made_good_or_the_job_says_why_not() {
-    let mut sum = Life::default();
-    for seed in 0..of_env("HIGHWATER_SCHEDULES").unwrap_or(DAMAGED) {
+    let (seeds, mut sum) = (of_env("HIGHWATER_SCHEDULES").unwrap_or(DAMAGED), Life::default());
+    for seed in 0..seeds {
         let life = live(seed, DAMAGE).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
         sum.attempts += life.attempts;
         sum.damaged += life.damaged;
         sum.halted += life.halted;
     }
-    println!("{sum:?}");
-    assert!(sum.damaged >= 300 && sum.halted < sum.damaged / 10, "{sum:?}");
+    println!("{seeds} seeds: {sum:?}");
+    assert!(sum.damaged as u64 >= seeds * 15 / 100 && sum.halted <= 1 + sum.damaged / 10, "{sum:?}");
 }
 
 #[test]
