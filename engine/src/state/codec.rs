@@ -23,6 +23,7 @@ impl Writer {
         self.bytes
     }
     /// Appends a byte.
+    #[inline]
     pub fn u8(&mut self, v: u8) {
         self.bytes.push(v);
     }
@@ -31,6 +32,7 @@ impl Writer {
         self.bytes.extend_from_slice(&v.to_le_bytes());
     }
     /// Appends a `u64`.
+    #[inline]
     pub fn u64(&mut self, v: u64) {
         self.bytes.extend_from_slice(&v.to_le_bytes());
     }

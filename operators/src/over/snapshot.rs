@@ -9,8 +9,12 @@
 //! entry before W is added. So what has changed since a snapshot at W is the entries from W on, of the keys that got one,
 //! and what was forgotten, which follows from the bound that each part carries. A part says from which time on it holds
 //! everything; a restart takes from each part of a group the entries before the next part's, and the waiting rows of the
-//! last part alone. A group whose deltas have become about half as large as what they go on from is written whole, so a restart
+//! last part alone ([`read`]). A group whose deltas have become about as large as what they go on from is written whole, so a restart
 //! reads about twice the state at most. Under `arrival` late rows enter anywhere: there every part is whole.
+
+mod read;
+
+pub use read::read;
 
 use super::intern::Interner;
 use super::keys::Key;
@@ -20,12 +24,12 @@ use super::measure::Entries;
 use super::operator::{Over, gather};
 use super::plan::{Plan, TIME};
 use super::waiting::Item;
-use highwater_engine::batch::{Arrival, Batch, Identity, ON_TIME};
+use highwater_engine::batch::{Batch, Identity, ON_TIME};
 use highwater_engine::error::OperatorError;
 use highwater_engine::graph::Emission;
-use highwater_engine::hash::{KEY_GROUPS, KeyGroup, hash_i64, key_group};
+use highwater_engine::hash::{KEY_GROUPS, KeyGroup, key_group};
 use highwater_engine::state::Snapshot;
-use highwater_engine::state::codec::{Reader, Writer};
+use highwater_engine::state::codec::Writer;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -68,10 +72,11 @@ impl Chain {
             _ => *self = Self { whole: self.whole, deltas: self.deltas + bytes, last: bytes, waited },
         }
     }
-    /// Whether its deltas have become so large that a whole part is better: from a quarter to three quarters of the part
-    /// that they go on from, by the group, so that not all have their turn at once.
+    /// Whether its deltas have become so large that a whole part is better: from three to five quarters of the part that
+    /// they go on from, by the group, so that not all have their turn at once. A byte of a delta then costs two: its own,
+    /// and one of a whole part.
     fn is_long(&self, group: KeyGroup, bytes_min: usize) -> bool {
-        self.deltas * 64 > self.whole.max(bytes_min) * (16 + usize::from(group) % 32)
+        self.deltas * 64 > self.whole.max(bytes_min) * (48 + usize::from(group) % 32)
     }
 }
 
@@ -202,19 +207,6 @@ fn write_key(to: &mut Writer, hash: u64, key: Key<'_>) {
     }
 }
 
-/// A key with its hash.
-fn read_key<'a>(over: &Over, from: &mut Reader<'a>) -> Result<(u64, Key<'a>), OperatorError> {
-    Ok(match from.u8()? {
-        0 => (over.logs.table.null_hash(), Key::Null),
-        1 => {
-            let word = from.near()?;
-            (hash_i64(word), Key::Word(word))
-        }
-        2 => (from.u64()?, Key::Bytes(from.bytes()?)),
-        k => return Err(damaged(&format!("a key of kind {k}"))),
-    })
-}
-
 fn write_entries((plan, fired): (&Plan, i64), names: &Interner, to: &mut Writer, entries: &impl Entries, first: usize) {
     to.count((entries.len() - first) as u64);
     let (mut scratch, mut before) = ([0; 8], fired);
@@ -262,148 +254,4 @@ fn write_waiting(to: &mut Writer, waiting: Option<&Batch>, rows: Range<usize>) -
         _ => to.u8(0),
     }
     Ok(())
-}
-
-/// Reads state into the empty `over`.
-pub fn read(over: &mut Over, from: Snapshot) -> Result<(), OperatorError> {
-    for (group, mut parts) in from.into_groups() {
-        let heads = parts.iter().map(|bytes| Head::read(&mut Reader::new(bytes))).collect::<Result<Vec<_>, _>>()?;
-        let Some(last) = heads.last() else { continue };
-        over.written.until = over.written.until.max(Some(last.until));
-        over.fired = over.fired.max(last.until);
-        let (keep_from, count) = (last.keep_from, parts.len());
-        let mut chain = Chain::default();
-        // Whether rows wait is not known here: the next part says again that none do.
-        heads.iter().zip(&parts).for_each(|(head, bytes)| chain.push(head.from, bytes.len(), true));
-        over.written.groups.insert(group, chain);
-        for (i, bytes) in parts.iter_mut().enumerate() {
-            // What later parts hold is theirs.
-            let end = heads[i + 1..].iter().map(|h| h.from).min();
-            read_part(over, &std::mem::take(bytes), (&heads[i], keep_from, end), i + 1 == count)?;
-        }
-    }
-    // No log has changed since what was read was written.
-    over.logs.for_each(|_, _| false, |_, _, _, _| ());
-    Ok(())
-}
-
-/// What a part says of itself.
-struct Head {
-    /// It holds every entry of its keys from here on.
-    from: i64,
-    /// The watermark when it was written.
-    until: i64,
-    /// Entries before this are of no use.
-    keep_from: i64,
-}
-
-impl Head {
-    fn read(from: &mut Reader<'_>) -> Result<Self, OperatorError> {
-        match from.u8()? {
-            VERSION => Ok(Self { from: from.i64()?, until: from.i64()?, keep_from: from.i64()? }),
-            v => Err(damaged(&format!("version {v} is unknown"))),
-        }
-    }
-}
-
-/// Reads the entries of a part that lie at or after a time and before an end, and of the last part the waiting rows.
-fn read_part(
-    over: &mut Over,
-    bytes: &[u8],
-    (head, keep_from, end): (&Head, i64, Option<i64>),
-    is_last: bool,
-) -> Result<(), OperatorError> {
-    let mut part = Reader::new(bytes);
-    Head::read(&mut part)?;
-    let keys = part.u64()?;
-    let mut logs = Reader::new(part.bytes()?);
-    let mut entry = vec![0; over.plan.words];
-    for _ in 0..keys {
-        read_log(over, &mut logs, (head.until, keep_from, end), &mut entry)?;
-    }
-    if !logs.is_done() {
-        return Err(damaged("there is more than expected"));
-    }
-    if !is_last {
-        return Ok(());
-    }
-    read_waiting(over, &mut part)?;
-    match part.is_done() {
-        true => Ok(()),
-        false => Err(damaged("there is more than expected")),
-    }
-}
-
-fn damaged(what: &str) -> OperatorError {
-    OperatorError::new(format!("state is damaged: {what}"))
-}
-
-fn read_log(
-    over: &mut Over,
-    from: &mut Reader<'_>,
-    (fired, keep_from, end): (i64, i64, Option<i64>),
-    entry: &mut [i64],
-) -> Result<(), OperatorError> {
-    let (hash, key) = read_key(over, from)?;
-    let plan = over.plan.clone();
-    let (mut place, mut time) = (None, fired);
-    for _ in 0..from.count()? {
-        time = time.wrapping_add(from.near()?);
-        entry[TIME] = time;
-        read_entry(over, &plan, from, entry)?;
-        if time < keep_from || end.is_some_and(|end| time >= end) {
-            over.logs.release(entry);
-            continue;
-        }
-        let place = *place.get_or_insert_with(|| {
-            over.logs.reserve(1);
-            over.logs.find_or_add(hash, key)
-        });
-        over.logs.insert(place, entry, i64::MIN)?;
-    }
-    Ok(())
-}
-
-/// Reads what stands behind the time of an entry.
-fn read_entry(over: &mut Over, plan: &Plan, from: &mut Reader<'_>, entry: &mut [i64]) -> Result<(), OperatorError> {
-    for (w, word) in entry[TIME + 1..=plan.flag_words].iter_mut().enumerate() {
-        *word = !(from.count()? as i64) & plan.flag_mask(w);
-    }
-    for lane in &plan.lanes {
-        match lane.kind {
-            Kind::Fixed => entry[lane.word] = from.near()?,
-            Kind::Wide => (entry[lane.word], entry[lane.word + 1]) = (from.near()?, from.near()?),
-            Kind::Text if from.u8()? == 0 => entry[lane.word] = 0,
-            Kind::Text => {
-                let bytes = from.bytes()?;
-                entry[lane.word] = over.logs.names.acquire(bytes, from.u64()?);
-            }
-        }
-    }
-    Ok(())
-}
-
-fn read_waiting(over: &mut Over, from: &mut Reader<'_>) -> Result<(), OperatorError> {
-    let rows = usize::try_from(from.u64()?).map_err(|_| damaged("impossible length"))?;
-    if rows == 0 {
-        return Ok(());
-    }
-    let columns = from.columns(&over.plan.input)?;
-    if columns.num_rows() != rows {
-        return Err(damaged(&format!("{} rows wait where {rows} were written", columns.num_rows())));
-    }
-    let (times, tags) = (from.words(rows)?, from.words(rows)?);
-    let identity = match from.u8()? {
-        0 => None,
-        _ => Some(Identity::Arrival(read_arrival(from, rows)?)),
-    };
-    let tags = tags.iter().any(|t| *t != ON_TIME).then(|| tags.into());
-    over.wait(Batch::new(columns, times.into()).with_tags(tags).with_identity(identity))?;
-    Ok(())
-}
-
-fn read_arrival(from: &mut Reader<'_>, rows: usize) -> Result<Arrival, OperatorError> {
-    let cuts = from.words(rows)?.into();
-    let partitions = from.words(rows)?.into_iter().map(|p| p as u64).collect();
-    Ok(Arrival { cuts, partitions, offsets: from.words(rows)?.into() })
 }

@@ -59,15 +59,17 @@ fn what_its_owner_has_dropped_no_other_worker_keeps() {
     step.watermark(500);
     step.row(1_000);
     step.checkpoint();
-    step.row(2_000);
-    // as large as what it goes on from: the next part is whole
-    step.checkpoint();
-    assert_eq!(step.watermark(5_000), 2);
+    for at in [2_000, 3_000] {
+        step.row(at);
+        step.checkpoint();
+    }
+    // deltas larger than what they go on from: the next part is whole
+    assert_eq!(step.watermark(5_000), 3);
     for ms in [100_000, 200_000, 300_000] {
         step.watermark(ms);
     }
     step.checkpoint();
-    assert_eq!(step.chain, Snapshot::default(), "both rows were answered and forgotten");
+    assert_eq!(step.chain, Snapshot::default(), "all rows were answered and forgotten");
 }
 
 #[test]
