@@ -91,14 +91,6 @@ impl Groups {
     pub fn slots(&self) -> usize {
         self.hashes.len()
     }
-    /// Slots in use.
-    pub fn len(&self) -> usize {
-        self.hashes.len() - self.free.len()
-    }
-    /// Slots not in use.
-    pub fn free(&self) -> usize {
-        self.free.len()
-    }
     /// Hash of the key of each slot.
     pub fn hashes(&self) -> &[u64] {
         &self.hashes
@@ -213,12 +205,11 @@ impl Groups {
         self.free.extend_from_slice(slots);
     }
 
-    /// Keeps these slots only and numbers them anew in this order: all that are in use.
+    /// Keeps these slots only, of a table from which none was removed, and numbers them anew in this order.
     pub fn keep(&mut self, slots: &[u32]) {
-        assert_eq!(slots.len(), self.len(), "the slots in use are kept");
+        debug_assert!(self.free.is_empty(), "{} slots are free", self.free.len());
         let list = Slots::List(slots);
         self.hashes = list.of(&self.hashes);
-        self.free = vec![];
         match &mut self.keys {
             Keys::Unit => {}
             Keys::One { words, index, null } => {
@@ -229,7 +220,10 @@ impl Groups {
             }
             Keys::Two(words, index) => (*words, *index) = (list.of(words), of_hashes(&self.hashes)),
             Keys::Four(words, index) => (*words, *index) = (list.of(words), of_hashes(&self.hashes)),
-            Keys::Bytes { pieces, index, .. } => (*pieces, *index) = (list.of(pieces), of_hashes(&self.hashes)),
+            Keys::Bytes { arena, pieces, dead, index } => {
+                (*pieces, *index) = (list.of(pieces), of_hashes(&self.hashes));
+                *dead = arena.len() - pieces.iter().map(|(_, len)| *len as usize).sum::<usize>();
+            }
         }
         self.sweep();
     }

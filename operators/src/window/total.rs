@@ -2,7 +2,8 @@
 //!
 //! A slice enters with the first window that accepts its rows and leaves after the last that holds them, so an event
 //! costs a constant amount of work, not one per window. What can be taken away exactly (counts, sums, sets) is; MIN and
-//! MAX keep a [`Trail`]. A key goes with its last row and gives its slot to the next new key.
+//! MAX keep a [`Trail`]. A key whose last row has left stays for a while, as many come back; when such keys are half as many
+//! as the others all slots are numbered anew.
 
 use super::borders::SliceId;
 use super::extremes::Cells;
@@ -36,7 +37,10 @@ enum Running {
 #[derive(Debug)]
 pub struct Total {
     groups: Groups,
+    /// Rows of each slot: none, of a key that has left.
     rows: Vec<i64>,
+    /// Slots with rows.
+    live: usize,
     absent: Vec<Absent>,
     columns: Vec<Running>,
     /// By the window start with which they leave, then by entry.
@@ -45,8 +49,8 @@ pub struct Total {
     spare: Option<States>,
 }
 
-/// Free slots below which slots are not numbered anew.
-const FREE_MIN: usize = 1024;
+/// Slots without rows up to which slots are not numbered anew.
+const EMPTY_MAX: usize = 1024;
 
 impl Total {
     /// An empty total.
@@ -59,7 +63,7 @@ impl Total {
         let States { rows, absent, columns } = States::new(plan);
         let columns = columns.into_iter().map(column).collect();
         let groups = Groups::new(Packing::of(&plan.key_fields));
-        Self { groups, rows, absent, columns, entered: BTreeMap::new(), spare: None }
+        Self { groups, rows, live: 0, absent, columns, entered: BTreeMap::new(), spare: None }
     }
 
     /// Whether no row is in it.
@@ -103,7 +107,7 @@ impl Total {
             if last > start {
                 break;
             }
-            let Entered { mut slots, mut states } = first.remove();
+            let Entered { slots, mut states } = first.remove();
             self.count::<true>(&slots, &states);
             for (mine, theirs) in self.columns.iter_mut().zip(&states.columns) {
                 match (mine, theirs) {
@@ -113,8 +117,6 @@ impl Total {
                     _ => unreachable!("the state of one plan is alike"),
                 }
             }
-            slots.retain(|s| self.rows[*s as usize] == 0);
-            self.groups.remove(&slots);
             if !states.roomy(states.rows.len()) {
                 states.clear();
                 self.spare = Some(states);
@@ -129,7 +131,14 @@ impl Total {
 
     fn count<const AWAY: bool>(&mut self, slots: &[u32], from: &States) {
         let sign = if AWAY { -1 } else { 1 };
-        slots.iter().zip(&from.rows).for_each(|(s, n)| self.rows[*s as usize] += sign * n);
+        let mut turned = 0;
+        for (s, n) in slots.iter().zip(&from.rows) {
+            let rows = &mut self.rows[*s as usize];
+            let before = *rows;
+            *rows += sign * n;
+            turned += usize::from(if AWAY { *rows } else { before } == 0);
+        }
+        self.live = if AWAY { self.live - turned } else { self.live + turned };
         for (mine, theirs) in self.absent.iter_mut().zip(&from.absent).filter(|(_, t)| t.any()) {
             let total = self.rows.len();
             slots.iter().enumerate().for_each(|(i, s)| mine.add(*s as usize, sign * theirs.at(i), total));
@@ -157,13 +166,14 @@ impl Total {
         self.keep(&[]);
     }
 
-    /// Numbers slots anew if most are free.
+    /// Numbers slots anew if many are empty.
     fn tidy(&mut self) {
-        if self.groups.free() > FREE_MIN && self.groups.free() > self.groups.len() {
-            let live: Vec<u32> = (0..self.groups.slots() as u32).filter(|s| self.rows[*s as usize] > 0).collect();
+        let empty = self.rows.len() - self.live;
+        if empty > EMPTY_MAX
+            && empty > self.live / 2
+            && let Some(live) = self.live()
+        {
             self.keep(&live);
-        } else {
-            self.groups.sweep();
         }
     }
 
@@ -183,12 +193,12 @@ impl Total {
         }
     }
 
-    /// The slots in use, if not all of `0 .. slots` are.
+    /// The slots with rows, if not all of `0 .. slots` are.
     pub fn live(&self) -> Option<Vec<u32>> {
-        if self.groups.free() == 0 {
+        if self.live == self.rows.len() {
             return None;
         }
-        // no branch for each slot: which are free can't be predicted
+        // no branch for each slot: which are empty can't be predicted
         let (mut live, mut n) = (vec![0; self.rows.len() + 1], 0);
         for (slot, rows) in (0u32..).zip(&self.rows) {
             live[n] = slot;
