@@ -8,7 +8,7 @@ use highwater_tests::{Setting, rows, run};
 fn metadata_columns_say_where_a_row_comes_from() {
     let Some(broker) = broker() else { return };
     let mut client = broker.client();
-    client.create("described", 2, &[]);
+    client.create("described", 2, &["retention.ms=-1"]);
     let row = |p: u8, ms: i64, key, value| (p.to_string(), ms.to_string(), key, value);
     // 2026-01-01 is 1,767,225,600,000.
     let at = |s: i64| 1_767_225_600_000 + s * 1000;
@@ -54,7 +54,7 @@ fn metadata_columns_say_where_a_row_comes_from() {
 fn rows_are_counted_by_their_metadata_alone() {
     let Some(broker) = broker() else { return };
     let mut client = broker.client();
-    client.create("counted", 1, &[]);
+    client.create("counted", 1, &["retention.ms=-1"]);
     let row = |value| ("0".to_owned(), "1767225600000".to_owned(), "-", value);
     client.write("counted", [row(r#"{"n":1}"#), row("[]"), row(r#"{"n":2}"#), row("{")].into_iter());
     for (format, good) in [("json", 2), ("csv", 4)] {
