@@ -32,6 +32,9 @@ pub trait Source: Send + Sync {
     fn bounded(&self) -> bool;
     /// Rows in all, if known before reading: for progress.
     fn rows_hint(&self) -> Option<u64>;
+    /// A durable checkpoint, whose rows are shown, stands at these positions, in the order of the partitions. For those who
+    /// watch from outside; the job goes on by its own checkpoints, so nothing is lost where nobody is told.
+    fn kept(&self, _positions: &[Option<Position>]) {}
 }
 
 /// What is known of a partition before it is read.

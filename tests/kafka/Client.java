@@ -9,6 +9,7 @@
  *   read TOPIC                               all rows up to the end, read_committed: PARTITION OFFSET TIMESTAMP KEY VALUE
  *   delete TOPIC PARTITION OFFSET            what lies before an offset is gone
  *   stand GROUP TOPIC PARTITION OFFSET       where a consumer group goes on
+ *   where GROUP                              where a group stands: TOPIC PARTITION OFFSET
  *   open TRANSACTIONAL-ID TOPIC VALUE        writes a row in a transaction that stays open
  *   commit | abort                           ends it
  *   user NAME PASSWORD                       who may log in with SCRAM-SHA-512
@@ -82,6 +83,7 @@ public class Client {
             case "read": return read(words[1]);
             case "delete": return delete(words[1], Integer.parseInt(words[2]), Long.parseLong(words[3]));
             case "stand": return stand(words[1], words[2], Integer.parseInt(words[3]), Long.parseLong(words[4]));
+            case "where": return where(words[1]);
             case "open": return open(words[1], words[2], words[3]);
             case "commit": open.commitTransaction(); open.close(); return "";
             case "abort": open.abortTransaction(); open.close(); return "";
@@ -198,6 +200,15 @@ public class Client {
         try (Admin admin = Admin.create(config())) {
             TopicPartition place = new TopicPartition(topic, partition);
             admin.alterConsumerGroupOffsets(group, Map.of(place, new OffsetAndMetadata(offset))).all().get();
+        }
+        return "";
+    }
+
+    private String where(String group) throws Exception {
+        try (Admin admin = Admin.create(config())) {
+            Map<TopicPartition, OffsetAndMetadata> found =
+                admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get();
+            found.forEach((place, at) -> out.print(place.topic() + "\t" + place.partition() + "\t" + at.offset() + "\n"));
         }
         return "";
     }

@@ -3,6 +3,7 @@
 pub mod csv;
 pub mod json;
 pub mod parquet;
+pub mod raw;
 pub mod records;
 pub mod text;
 pub mod values;

@@ -5,9 +5,11 @@ use super::trouble::{Cause, explain, forbidden};
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,8 @@ pub struct Context {
     trouble: Mutex<Option<String>>,
     /// Whether the client talks in the clear.
     in_clear: bool,
+    /// Whether the last offsets of a group were refused, which is said once.
+    unseen: AtomicBool,
     /// Why a message was not taken, the first since it was asked.
     refused: Mutex<Option<Code>>,
 }
@@ -67,7 +71,20 @@ impl ClientContext for Context {
     }
 }
 
-impl ConsumerContext for Context {}
+impl ConsumerContext for Context {
+    /// Where a group stands is shown to those who watch it; the job does not depend on it.
+    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+        match result {
+            Err(error) if !self.unseen.swap(true, Relaxed) => {
+                tracing::warn!(
+                    "how far the job is can't be shown by 'properties.group.id': {error}; grant the group READ"
+                );
+            }
+            Err(_) => {}
+            Ok(()) => self.unseen.store(false, Relaxed),
+        }
+    }
+}
 
 impl ProducerContext for Context {
     type DeliveryOpaque = ();

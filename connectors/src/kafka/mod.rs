@@ -5,7 +5,7 @@
 //! | `topic` | needed | one topic, which must exist |
 //! | `properties.bootstrap.servers` | needed | `host:9092,..` |
 //! | `properties.*` | | of the client: see [`properties`] |
-//! | `format` | needed | `json` or `csv`, with their options; a message is one record |
+//! | `format` | needed | `json` or `csv`, with their options: a message is one record; or `raw`: one column that is the whole message |
 //! | `scan.startup.mode` | `earliest-offset` | source: or `latest-offset`, `timestamp`, `specific-offsets`, `group-offsets` |
 //! | `scan.startup.timestamp-millis`, `scan.startup.specific-offsets` | | for these modes: `partition:0,offset:42;..` |
 //! | `scan.bounded.mode` | `unbounded` | source: or `latest-offset`, `timestamp`, `specific-offsets` |
@@ -17,7 +17,8 @@
 //! **Reading.** Every partition of the topic is a partition of the table, with Kafka's offsets. Where reading begins and, of a
 //! bounded table, ends is asked once, when the job first starts, and recorded with its checkpoints; a restarted job goes on
 //! at the recorded offset and never anywhere else: an offset that retention has taken ends the job. The offsets of a group are
-//! asked for by `group-offsets` alone, and never set. Committed rows alone are
+//! asked for by `group-offsets` alone. If `properties.group.id` is set they are committed with each durable checkpoint, for those
+//! who watch the group's lag; a job does not go on by them. Committed rows alone are
 //! read. A message that is no record is a row of `t$errors` with its partition and offset. A partition without new messages
 //! holds the watermark.
 //!

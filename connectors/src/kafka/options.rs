@@ -3,9 +3,10 @@
 use super::properties::{Properties, Side};
 use crate::format::csv::CsvOptions;
 use crate::format::json::JsonOptions;
+use crate::format::raw;
 use crate::options::Options;
 use crate::types;
-use arrow_schema::{DataType, Schema};
+use arrow_schema::Schema;
 use std::collections::BTreeMap;
 
 /// A format of messages.
@@ -15,6 +16,8 @@ pub enum Format {
     Csv(CsvOptions),
     /// One object.
     Json(JsonOptions),
+    /// The bytes of one column.
+    Raw,
 }
 
 /// Where reading begins or ends.
@@ -63,8 +66,8 @@ pub enum Guarantee {
 pub struct Key {
     /// Its columns.
     pub columns: Vec<usize>,
-    /// Its format; `None` is the bytes of the only column.
-    pub format: Option<Format>,
+    /// Its format.
+    pub format: Format,
 }
 
 /// What a table that is written asks for.
@@ -84,7 +87,7 @@ pub struct SinkOptions {
     pub prefix: Option<String>,
 }
 
-const FORMATS: [&str; 2] = ["json", "csv"];
+const FORMATS: [&str; 3] = ["json", "csv", "raw"];
 const START: &str = "scan.startup.mode";
 const END: &str = "scan.bounded.mode";
 const PREFIX: &str = "sink.transactional-id-prefix";
@@ -161,8 +164,16 @@ fn format(o: &mut Options, schema: &Schema) -> Format {
         let sql = highwater_engine::graph::types::sql_type(field.data_type());
         o.error(name, format!("messages can't hold column {} of type {sql}; CAST it", field.name()));
     }
+    let is_raw = schema.fields().len() == 1 && raw::fits(schema.field(0).data_type());
+    if chosen == "raw" && !is_raw {
+        o.error(
+            name,
+            "is 'raw': the table has one column of STRING or BYTES then, beside METADATA columns; use 'json'",
+        );
+    }
     match chosen {
         "json" => Format::Json(JsonOptions::parse(o)),
+        "raw" => Format::Raw,
         _ => {
             let options = CsvOptions::parse(o);
             if options.header {
@@ -248,12 +259,12 @@ fn key(o: &mut Options, schema: &Schema) -> Option<Key> {
         return None;
     }
     let format = match o.choice("key.format", &["json", "csv", "raw"]) {
-        "json" => Some(Format::Json(JsonOptions::default())),
-        "csv" => Some(Format::Csv(CsvOptions::default())),
-        _ => None,
+        "json" => Format::Json(JsonOptions::default()),
+        "csv" => Format::Csv(CsvOptions::default()),
+        _ => Format::Raw,
     };
-    let raw = |c: &usize| matches!(schema.field(*c).data_type(), DataType::Utf8 | DataType::Binary);
-    if format.is_none() && (columns.len() > 1 || !columns.iter().all(raw)) {
+    let fits = |c: &usize| raw::fits(schema.field(*c).data_type());
+    if format == Format::Raw && (columns.len() > 1 || !columns.iter().all(fits)) {
         o.error("key.format", "is 'raw': that takes one column of STRING or BYTES; use 'json', or CAST the column");
     }
     Some(Key { columns, format })

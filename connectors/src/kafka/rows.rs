@@ -1,9 +1,8 @@
 //! Rows as messages: a key, if the table has one, and a value.
 
 use super::options::{Format, Key, SinkOptions};
-use crate::format::{csv, json};
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::DataType;
+use crate::format::{csv, json, raw};
+use arrow::array::RecordBatch;
 use highwater_engine::error::SinkError;
 
 /// Makes messages of rows; its memory is used again.
@@ -37,6 +36,15 @@ impl Texts {
         match format {
             Format::Json(options) => json::write::write_each(rows, options, bytes, |end| ends.push(end)),
             Format::Csv(options) => csv::write::write_each(rows, options, bytes, |end| ends.push(end)),
+            Format::Raw => Ok(()),
+        }
+    }
+
+    /// A row's bytes in this format, which the rows were written in.
+    fn of<'t>(&'t self, rows: &'t RecordBatch, format: &Format, row: usize) -> Option<&'t [u8]> {
+        match format {
+            Format::Raw => raw::value(rows.column(0), row),
+            _ => Some(self.get(row)),
         }
     }
 }
@@ -55,27 +63,15 @@ impl Encoder {
     pub fn encode(
         &mut self,
         rows: &RecordBatch,
-        mut send: impl FnMut(Option<&[u8]>, &[u8]) -> Result<(), SinkError>,
+        mut send: impl FnMut(Option<&[u8]>, Option<&[u8]>) -> Result<(), SinkError>,
     ) -> Result<(), SinkError> {
-        self.values.write(rows, &self.format).map_err(SinkError::new)?;
-        let Some(key) = &self.key else {
-            return (0..rows.num_rows()).try_for_each(|row| send(None, self.values.get(row)));
+        let Self { format, key, values, keys } = self;
+        values.write(rows, format).map_err(SinkError::new)?;
+        let Some(key) = key else {
+            return (0..rows.num_rows()).try_for_each(|row| send(None, values.of(rows, format, row)));
         };
         let columns = rows.project(&key.columns).map_err(|e| SinkError::new(e.to_string()))?;
-        match &key.format {
-            Some(format) => {
-                self.keys.write(&columns, format).map_err(SinkError::new)?;
-                (0..rows.num_rows()).try_for_each(|row| send(Some(self.keys.get(row)), self.values.get(row)))
-            }
-            None => {
-                let column = columns.column(0);
-                let bytes = |row| match column.data_type() {
-                    _ if column.is_null(row) => None,
-                    DataType::Utf8 => Some(column.as_string::<i32>().value(row).as_bytes()),
-                    _ => Some(column.as_binary::<i32>().value(row)),
-                };
-                (0..rows.num_rows()).try_for_each(|row| send(bytes(row), self.values.get(row)))
-            }
-        }
+        keys.write(&columns, &key.format).map_err(SinkError::new)?;
+        (0..rows.num_rows()).try_for_each(|row| send(keys.of(&columns, &key.format, row), values.of(rows, format, row)))
     }
 }

@@ -11,14 +11,16 @@ use super::options::{Format, Place, SourceOptions};
 use super::trouble::{explain, forbidden, is_away};
 use crate::format::csv::read::CsvTable;
 use crate::format::json::read::JsonTable;
+use crate::format::raw::RawMessages;
 use crate::format::records::messages::MessageDecoder;
+use arrow_schema::SchemaRef;
 use highwater_engine::error::{BuildError, SourceError};
 use highwater_engine::expr::Expr;
 use highwater_engine::graph::types::metadata_of;
 use highwater_engine::graph::{RunOptions, SourceSpec, TimeRange};
 use highwater_engine::source::{Chunk, PartitionInfo, PartitionReader, Position, Read, Source, Split};
-use rdkafka::consumer::Consumer as _;
 use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -51,11 +53,14 @@ struct Shared {
     clients: Vec<Arc<Consumer>>,
     table: Table,
     layout: Layout,
+    /// The group that shows how far the job is.
+    group: Option<String>,
 }
 
 enum Table {
     Csv(CsvTable),
     Json(JsonTable),
+    Raw { values: SchemaRef, read: Vec<usize> },
 }
 
 impl Table {
@@ -63,6 +68,7 @@ impl Table {
         match self {
             Self::Csv(table) => Box::new(table.messages()),
             Self::Json(table) => Box::new(table.messages()),
+            Self::Raw { values, read } => Box::new(RawMessages::new(values, read)),
         }
     }
 }
@@ -80,6 +86,7 @@ impl KafkaSource {
         let table = match &options.format {
             Format::Csv(csv) => Table::Csv(CsvTable::new(csv.clone(), values, read).map_err(internal)?),
             Format::Json(json) => Table::Json(JsonTable::new(json, values, read).map_err(internal)?),
+            Format::Raw => Table::Raw { values: values.clone(), read: read.clone() },
         };
         let (servers, name) = (options.properties.servers.clone(), options.topic.clone());
         let asker = asker(&options.properties).map_err(error)?;
@@ -105,6 +112,7 @@ impl KafkaSource {
             start: Some(Position { offset: start[i], at: end[i].max(start[i]).unsigned_abs() }),
         };
         let infos = ids.iter().enumerate().map(info).collect();
+        let group = options.properties.get("group.id").map(str::to_owned);
         let cluster = asker.client().fetch_cluster_id(PATIENCE).unwrap_or_default();
         let count = run.workers.min(ids.len()).max(1);
         let clients = (0..count).map(|_| reader(options, ids.len())).collect::<Result<_, _>>().map_err(error)?;
@@ -114,7 +122,7 @@ impl KafkaSource {
             ends: end,
             bounded: *until != Place::Never,
             fingerprint: format!("kafka 1: topic {name}, cluster {cluster}"),
-            shared: Arc::new(Shared { topic: name, servers, ids, clients, table, layout }),
+            shared: Arc::new(Shared { topic: name, servers, ids, clients, table, layout, group }),
         })
     }
 }
@@ -183,6 +191,21 @@ impl Source for KafkaSource {
         self.bounded
     }
 
+    fn kept(&self, positions: &[Option<Position>]) {
+        let Shared { topic, ids, clients, group: Some(group), .. } = &*self.shared else { return };
+        let mut stands = TopicPartitionList::with_capacity(ids.len());
+        for (id, position) in ids.iter().zip(positions) {
+            let offset =
+                position.as_ref().and_then(|p| stands.add_partition_offset(topic, *id, Offset::Offset(p.offset)).err());
+            if let Some(error) = offset {
+                tracing::debug!(target: "highwater::kafka", "{topic}-{id}: {error}");
+            }
+        }
+        if let Some(Err(error)) = clients.first().map(|c| c.commit(&stands, CommitMode::Async)) {
+            tracing::debug!(target: "highwater::kafka", "group {group}: {error}");
+        }
+    }
+
     fn rows_hint(&self) -> Option<u64> {
         // Offsets of transactions and of compacted rows are among them.
         let rows = |p: &PartitionInfo| p.start.as_ref().map(|s| s.at.saturating_sub(s.offset.unsigned_abs()));
@@ -211,7 +234,7 @@ impl PartitionReader for Reader {
         if std::mem::replace(&mut self.begun, true) || self.next >= self.end {
             return Ok(None);
         }
-        let Shared { topic, ids, clients, table, layout, servers } = &*self.shared;
+        let Shared { topic, ids, clients, table, layout, servers, .. } = &*self.shared;
         let (id, consumer) = (ids[self.index], clients[self.index % clients.len()].clone());
         let failed = |e: &KafkaError| SourceError::new(format!("{topic}-{id}: {}", explain(&consumer, servers, e)));
         let queue = split_off(&consumer, topic, id).map_err(|e| failed(&e))?;

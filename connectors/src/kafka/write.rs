@@ -73,8 +73,11 @@ impl Outlet {
     ///
     /// # Errors
     /// A row that is too large, or a broker that takes none.
-    pub fn send(&self, key: Option<&[u8]>, value: &[u8], header: Option<&str>) -> Result<(), SinkError> {
-        let mut record = BaseRecord::<[u8], [u8]>::to(&self.topic).payload(value);
+    pub fn send(&self, key: Option<&[u8]>, value: Option<&[u8]>, header: Option<&str>) -> Result<(), SinkError> {
+        let mut record = BaseRecord::<[u8], [u8]>::to(&self.topic);
+        if let Some(value) = value {
+            record = record.payload(value);
+        }
         if let Some(key) = key {
             record = record.key(key);
         }
@@ -94,7 +97,7 @@ impl Outlet {
             match error.rdkafka_error_code() {
                 Some(Code::QueueFull) if since.elapsed() < UNTAKEN_MAX => self.producer.poll(QUEUE_POLL),
                 Some(Code::QueueFull) => return Err(self.unreachable()),
-                Some(Code::MessageSizeTooLarge) => return Err(self.too_large(value.len())),
+                Some(Code::MessageSizeTooLarge) => return Err(self.too_large(value.map_or(0, <[u8]>::len))),
                 _ => return Err(self.failed(&error)),
             }
             self.refusal()?;

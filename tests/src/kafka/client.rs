@@ -83,6 +83,21 @@ impl Client {
         all
     }
 
+    /// Where a consumer group stands: topic, partition and offset.
+    ///
+    /// # Panics
+    /// If it can't.
+    pub fn where_is(&mut self, group: &str) -> Vec<(String, i32, i64)> {
+        writeln!(self.to, "where {group}").unwrap();
+        let mut all = Vec::new();
+        self.answer(|line| {
+            let [topic, partition, offset] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line:?}") };
+            all.push((topic.to_owned(), partition.parse().unwrap(), offset.parse().unwrap()));
+        });
+        all.sort();
+        all
+    }
+
     /// Says a line to it.
     ///
     /// # Panics

@@ -167,12 +167,16 @@ impl<F: RecordFormat> MessageDecoder for Messages<F> {
         self.block.data.clear();
         self.block.quoted = false;
         self.offsets.clear();
-        let dense = offsets.first().zip(offsets.last()).is_none_or(|(a, b)| (b - a) as usize + 1 == offsets.len());
-        let offsets = match offsets.first() {
-            Some(first) if dense => Offsets::Run(*first),
-            _ => Offsets::List(offsets.into()),
-        };
-        Ok(Decoded { columns, offsets, bad })
+        Ok(Decoded { columns, offsets: in_order(offsets), bad })
+    }
+}
+
+/// Ascending offsets, as short as they can be said.
+pub fn in_order(offsets: Vec<i64>) -> Offsets {
+    let dense = offsets.first().zip(offsets.last()).is_none_or(|(a, b)| (b - a) as usize + 1 == offsets.len());
+    match offsets.first() {
+        Some(first) if dense => Offsets::Run(*first),
+        _ => Offsets::List(offsets.into()),
     }
 }
 

@@ -188,6 +188,11 @@ impl Keeper {
         tracing::debug!(checkpoint, epoch = manifest.epoch, "checkpoint durable");
         (0..plan.sinks.len()).for_each(|sink| self.repetition.settle(plan, sink));
         self.publish(plan, &manifest)?;
+        for intake in &plan.intakes {
+            let state = source_of(&manifest, &intake.spec.table);
+            let positions: Vec<_> = state.into_iter().flat_map(|s| &s.partitions).map(|p| p.position.clone()).collect();
+            intake.source.kept(&positions);
+        }
         self.collect(plan)
     }
 

@@ -1,10 +1,12 @@
 //! Kafka's own client writes, a job reads.
 
+use super::troubles::{reads_with, run_with_state};
 use super::{TO_THE_END, broker, with};
 use highwater_jobs::args::GenerateArgs;
 use highwater_jobs::generate::generate;
 use highwater_tests::kafka::Broker;
 use highwater_tests::{Setting, digests, repository, rows, run};
+use std::time::{Duration, Instant};
 
 fn job(broker: &Broker, topic: &str, more: &[(&str, &str)]) -> String {
     format!(
@@ -122,6 +124,30 @@ fn reading_begins_and_ends_where_the_options_say_in_every_partition() {
     let until = [("scan.bounded.mode", "specific-offsets"), ("scan.bounded.specific-offsets", offsets)];
     assert_eq!(cards(&broker, &until), ["1", "2", "4", "6", "8"]);
     assert_eq!(cards(&broker, &[("scan.startup.mode", "latest-offset"), TO_THE_END]), [""; 0]);
+}
+
+/// For those who watch a group's lag; the job itself does not go on by it.
+#[test]
+fn a_group_is_told_how_far_durable_checkpoints_are() {
+    let Some(broker) = broker() else { return };
+    let mut client = broker.client();
+    client.create("watched", 2, &[]);
+    let row = |p: &str| (p.to_owned(), "-".to_owned(), "-", r#"{"ts":"2026-01-01","n":1}"#);
+    client.write("watched", [row("0"), row("0"), row("0"), row("1")].into_iter());
+    let job = |more: &[(&str, &str)]| {
+        let given = [&[("properties.bootstrap.servers", broker.servers()), TO_THE_END], more].concat();
+        reads_with("watched", &given)
+    };
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let group = [("properties.group.id", "watchers")];
+    assert_eq!(run_with_state(&job(&group), first.path()), Ok(4));
+    let since = Instant::now();
+    let ends = [("watched".to_owned(), 0, 3), ("watched".to_owned(), 1, 1)];
+    while client.where_is("watchers") != ends {
+        assert!(since.elapsed() < Duration::from_secs(20), "{:?}", client.where_is("watchers"));
+    }
+    client.ask("stand watchers watched 0 1");
+    assert_eq!(run_with_state(&job(&group), second.path()), Ok(4), "a job begins where its options say");
 }
 
 #[test]

@@ -84,7 +84,8 @@ fn a_topic_that_is_not_there_and_a_broker_that_is_not_there_are_named() {
 #[test]
 fn options_that_are_wrong_are_named_with_what_to_write() {
     let Some(broker) = broker() else { return };
-    let cases: [(&str, &str, &[&str]); 10] = [
+    let cases: [(&str, &str, &[&str]); 11] = [
+        ("format", "raw", &["one column of STRING or BYTES"]),
         ("properties.bootstrap.server", "x", &["'properties.bootstrap.servers'"]),
         ("properties.plugin.library.paths", "x.so", &["unknown option"]),
         ("properties.sasl.jaas.config", "x", &["properties.sasl.username"]),
@@ -156,7 +157,7 @@ fn a_row_that_is_too_large_ends_the_job_with_what_to_raise() {
 }
 
 /// Runs a job with its state in this folder.
-fn run_with_state(job: &str, folder: &Path) -> Result<u64, String> {
+pub(super) fn run_with_state(job: &str, folder: &Path) -> Result<u64, String> {
     let planned = job::plan("test.sql", job, &Default::default()).map_err(|e| e.to_string())?;
     let keep = state::keep(Some(folder), &planned.settings).map_err(|e| e.to_string())?;
     let options = Options { keep, ..Options::default() };

@@ -1,6 +1,6 @@
 //! A job writes, Kafka's own client reads.
 
-use super::{broker, with};
+use super::{TO_THE_END, broker, with};
 use highwater_tests::{Setting, repository, run};
 use std::collections::BTreeMap;
 
@@ -34,6 +34,30 @@ fn rows_are_read_by_kafkas_own_client_in_the_partitions_that_it_would_choose() {
     client.write_keyed("chosen", by_key.keys().map(|key| (key.as_str(), "x")).collect::<Vec<_>>().into_iter());
     let chosen: BTreeMap<_, _> = client.read("chosen").into_iter().map(|m| (m.key.unwrap(), m.partition)).collect();
     assert_eq!(by_key, chosen);
+}
+
+/// Messages of any bytes, and of none, pass as they are.
+#[test]
+fn raw_messages_are_one_column_in_and_out() {
+    let Some(broker) = broker() else { return };
+    let mut client = broker.client();
+    client.create("raw-in", 1, &["retention.ms=-1"]);
+    let row = |value| ("0".to_owned(), "1767225600000".to_owned(), "k", value);
+    client.write("raw-in", [row("plain, \"text\""), row("-"), row("{\"n\": 1}"), row("\u{fc}")].into_iter());
+    for (to, data_type) in [("raw-text", "STRING"), ("raw-bytes", "BYTES")] {
+        client.create(to, 1, &[]);
+        let job = format!(
+            "CREATE TABLE i (v {data_type}, ts TIMESTAMP(3) METADATA FROM 'timestamp', WATERMARK FOR ts AS ts) WITH ({});
+             CREATE TABLE o (v {data_type}) WITH ({});
+             INSERT INTO o SELECT v FROM i;",
+            with(&broker, "raw-in", &[("format", "raw"), TO_THE_END]),
+            with(&broker, to, &[("format", "raw")])
+        );
+        run(&job, &[], Setting::of_workers(1)).unwrap_or_else(|e| panic!("{e}"));
+        let values: Vec<_> = client.read(to).into_iter().map(|m| m.value).collect();
+        let expected = [Some("plain, \"text\""), None, Some("{\"n\": 1}"), Some("\u{fc}")];
+        assert_eq!(values, expected.map(|v| v.map(str::to_owned)), "{data_type}");
+    }
 }
 
 /// What the README shows runs as it stands there, but for the broker's port and the names of its topics.
