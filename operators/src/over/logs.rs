@@ -10,7 +10,7 @@ use super::lane::Kind;
 use super::long::{LongLog, Rows};
 use super::measure::{Entries, SQUARED_MAX, Totals, scan, wide};
 use super::pick::{self, Turn};
-use super::plan::{Plan, TIME, Value};
+use super::plan::{Bit, Plan, TIME, Value};
 use super::small::{self, Small};
 use super::tending::Round;
 use crate::prefetch::prefetch;
@@ -42,8 +42,8 @@ pub struct Logs {
     small_max: usize,
     /// Words of entries that name values.
     pub(super) text: Vec<usize>,
-    /// First words of wide values whose squares are added.
-    squared: Vec<usize>,
+    /// First words of wide values whose squares are added, and which entries count.
+    squared: Vec<(usize, Option<Bit>)>,
     pub(super) round: Round,
 }
 
@@ -63,7 +63,8 @@ impl Logs {
     pub fn new(plan: Arc<Plan>, table: KeyTable, small_max: usize) -> Self {
         let text = plan.lanes.iter().filter(|l| l.kind == Kind::Text).map(|l| l.word).collect();
         let measures = plan.frames.iter().flat_map(|f| &f.measures).filter(|m| m.squares);
-        let squared = measures.filter_map(|m| if let Value::Wide(w) = m.value { Some(w) } else { None }).collect();
+        let squared =
+            measures.filter_map(|m| if let Value::Wide(w) = m.value { Some((w, m.bit)) } else { None }).collect();
         let arena = Arena::new(plan.words);
         let (longs, longs_free, long_entries) = (Vec::new(), Vec::new(), 0);
         let small_max = small_max.min(ENTRIES_MAX);
@@ -253,10 +254,14 @@ impl Logs {
     }
 
     fn check_squares(&self, entry: &[i64]) -> Result<(), OperatorError> {
-        let too_large = |w: &&usize| wide(entry[**w], entry[**w + 1]).unsigned_abs() >= SQUARED_MAX.unsigned_abs();
+        // what does not count, as NULL, may hold any value
+        let counts = |bit: &Option<Bit>| bit.is_none_or(|b| entry[b.word] & b.mask != 0);
+        let too_large = |(w, bit): &&(usize, Option<Bit>)| {
+            wide(entry[*w], entry[w + 1]).unsigned_abs() >= SQUARED_MAX.unsigned_abs() && counts(bit)
+        };
         match self.squared.iter().find(too_large) {
             None => Ok(()),
-            Some(w) => Err(OperatorError::new(format!(
+            Some((w, _)) => Err(OperatorError::new(format!(
                 "a variance of {} (unscaled): squares of such values do not add up exactly; CAST its argument to a DECIMAL \
                  of at most 35 digits",
                 wide(entry[*w], entry[*w + 1])

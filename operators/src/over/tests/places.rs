@@ -228,3 +228,17 @@ fn under_arrival_places_are_those_of_the_log_so_far() {
          08:20 | A | 4 | 3 | 4 | 1 | false",
     );
 }
+
+#[test]
+fn a_value_that_does_not_count_may_be_of_any_size() {
+    let huge = "9".repeat(37);
+    case(&["card", "big", "declined"], &[(HOUR, 0)], &[(0, "var_pop big if declined")]).check(&format!(
+        "08:00 | A | 1 | true
+         08:01 | A | {huge} | false
+         08:02 | A | 3 | true
+         ----
+         08:00 | A | 1 | true | 0.000000
+         08:01 | A | {huge} | false | 0.000000
+         08:02 | A | 3 | true | 1.000000"
+    ));
+}
