@@ -232,6 +232,8 @@ impl Translator<'_> {
         }
         let base = self.schema(&rel).fields().len();
         let zone = rel.fields[i].data_type().clone();
+        // the time of a row in a window is the window's; what it was before is a column as any other
+        rel.time.fill(false);
         for (k, name) in WINDOW_COLUMNS.iter().enumerate() {
             let column = Expr::Column(base + k);
             let (column, data_type) = if k == 2 && zone != TIMESTAMP_MS {
@@ -241,7 +243,7 @@ impl Translator<'_> {
             };
             rel.columns.push(column);
             rel.fields.push(Field::new(*name, data_type, true));
-            rel.time.push(false);
+            rel.time.push(k == 2);
         }
         let position = |c| tvf.input.schema().index_of_column(c).map_err(|e| Fault::new(e.strip_backtrace()));
         let key = |c| Ok(rel.columns[position(c)?].clone());
