@@ -1,8 +1,8 @@
 //! Times as texts by a pattern, and back: DATE_FORMAT, TO_TIMESTAMP, TO_DATE, UNIX_TIMESTAMP.
 //!
-//! Patterns are Java's, as far as a job needs them: `yyyy` `yy` `MM` `M` `dd` `d` `HH` `H` `mm` `m` `ss` `s`, a run of 1 to
-//! 9 `S` for digits of the second, text in `'quotes'`, and any character that is no letter. Any other letter is an error
-//! when the job is built. A text that does not parse is NULL, as in Flink; CAST fails its row instead.
+//! Patterns are Java's, as far as a job needs them: `yyyy` `yy` `MM` `M` `dd` `d` `HH` `H` `hh` `h` (1 to 12) `a` (AM, PM) `mm`
+//! `m` `ss` `s`, a run of 1 to 9 `S` for digits of the second, text in `'quotes'`, and any character that is no letter. Any
+//! other letter is an error when the job is built. A text that does not parse is NULL, as in Flink; CAST fails its row instead.
 
 use super::super::calendar::{Zone, checked_days, civil, per_second};
 use super::super::cast::parse;
@@ -32,6 +32,10 @@ enum Field {
     Month(usize),
     Day(usize),
     Hour(usize),
+    /// 12, 1 to 11.
+    HourOfHalf(usize),
+    /// AM or PM.
+    Half,
     Minute(usize),
     Second(usize),
     Fraction(usize),
@@ -69,12 +73,14 @@ impl Pattern {
                 ('M', 1 | 2) => Field::Month(n),
                 ('d', 1 | 2) => Field::Day(n),
                 ('H', 1 | 2) => Field::Hour(n),
+                ('h', 1 | 2) => Field::HourOfHalf(n),
+                ('a', 1) => Field::Half,
                 ('m', 1 | 2) => Field::Minute(n),
                 ('s', 1 | 2) => Field::Second(n),
                 ('S', 1..=9) => Field::Fraction(n),
                 _ => {
                     return Err(format!(
-                        "'{pattern}': unknown field {run}; use yyyy yy MM M dd d HH H mm m ss s S.., and quotes around text"
+                        "'{pattern}': unknown field {run}; use yyyy yy MM M dd d HH H hh h a mm m ss s S.., and quotes around text"
                     ));
                 }
             });
@@ -95,6 +101,8 @@ impl Pattern {
                 Field::Month(n) => number(out, month.into(), *n)?,
                 Field::Day(n) => number(out, day.into(), *n)?,
                 Field::Hour(n) => number(out, of_day / 3_600, *n)?,
+                Field::HourOfHalf(n) => number(out, (of_day / 3_600 + 11) % 12 + 1, *n)?,
+                Field::Half => out.write_str(if of_day < 43_200 { "AM" } else { "PM" })?,
                 Field::Minute(n) => number(out, of_day / 60 % 60, *n)?,
                 Field::Second(n) => number(out, of_day % 60, *n)?,
                 Field::Fraction(n) => {
@@ -110,6 +118,7 @@ impl Pattern {
     /// Reads a local time in nanoseconds; fields that the pattern lacks are those of 1970-01-01 00:00:00.
     fn read(&self, s: &str) -> Option<i128> {
         let (mut date, mut clock, mut nanos) = ((1970, 1, 1), (0, 0, 0), 0);
+        let (mut hour_of_half, mut half) = (None, None);
         let mut rest = s;
         for (i, field) in self.0.iter().enumerate() {
             // a field followed by another one takes its width, else as many digits as there are
@@ -130,6 +139,12 @@ impl Pattern {
                 Field::Month(n) => date.1 = digits(*n, 2)? as u32,
                 Field::Day(n) => date.2 = digits(*n, 2)? as u32,
                 Field::Hour(n) => clock.0 = digits(*n, 2).filter(|h| *h < 24)?,
+                Field::HourOfHalf(n) => hour_of_half = Some(digits(*n, 2).filter(|h| (1..=12).contains(h))?),
+                Field::Half => {
+                    let (head, tail) = rest.split_at_checked(2)?;
+                    half = Some(["AM", "PM"].iter().position(|h| *h == head)?);
+                    rest = tail;
+                }
                 Field::Minute(n) => clock.1 = digits(*n, 2).filter(|m| *m < 60)?,
                 Field::Second(n) => clock.2 = digits(*n, 2).filter(|s| *s < 60)?,
                 Field::Fraction(n) => nanos = digits(*n, *n)? * 10i64.pow(9 - *n as u32),
@@ -138,6 +153,12 @@ impl Pattern {
         }
         if !rest.is_empty() {
             return None;
+        }
+        match (hour_of_half, half) {
+            (None, None) => {}
+            (Some(h), Some(half)) => clock.0 = h % 12 + 12 * half as i64,
+            // half of an hour's name is no hour
+            _ => return None,
         }
         let seconds = checked_days(date)? * 86_400 + clock.0 * 3_600 + clock.1 * 60 + clock.2;
         Some(i128::from(seconds) * 1_000_000_000 + i128::from(nanos))

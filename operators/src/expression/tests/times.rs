@@ -233,6 +233,12 @@ fn times_as_texts_and_back() {
         (format("yyyy-MM-dd HH:mm:ss"), "1996-11-10 06:55:44"),
         (format("yyyy/M/d H:m:s.SS"), "1996/11/10 6:55:44.33"),
         (format("yyyyMMdd'T'HHmm"), "19961110T0655"),
+        (format("hh:mm a"), "06:55 AM"),
+        (f("date_format", vec![f("to_timestamp", vec![text("2017-09-15 00:07:00")]), text("h:mm a")]), "12:07 AM"),
+        (f("to_timestamp", vec![text("2017-09-15 12:07 PM"), text("yyyy-MM-dd hh:mm a")]), "2017-09-15 12:07:00.000"),
+        (f("to_timestamp", vec![text("2017-09-15 1:07 PM"), text("yyyy-MM-dd h:mm a")]), "2017-09-15 13:07:00.000"),
+        (f("to_timestamp", vec![text("2017-09-15 01:07"), text("yyyy-MM-dd hh:mm")]), "NULL"),
+        (f("to_timestamp", vec![text("2017-09-15 13:07 PM"), text("yyyy-MM-dd hh:mm a")]), "NULL"),
         (format("yy 'o''clock'"), "96 o'clock"),
         // ScalarFunctionsTest.testToTimestamp, TemporalTypesTest
         (f("to_timestamp", vec![text("abc")]), "NULL"),
