@@ -30,4 +30,4 @@ mod registry;
 mod resume;
 
 pub use options::OptionError;
-pub use registry::{Usage, check, publisher, sink, source};
+pub use registry::{SINKS, SOURCES, Usage, check, option_names, publisher, sink, source};

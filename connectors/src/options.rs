@@ -149,6 +149,11 @@ impl<'a> Options<'a> {
         }
     }
 
+    /// The options that were asked for, or refused with a reason.
+    pub fn known(&self) -> &[&'static str] {
+        &self.known[1..]
+    }
+
     /// All errors, those of unknown options last.
     pub fn finish(mut self) -> Vec<OptionError> {
         for name in self.given.keys() {

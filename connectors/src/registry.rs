@@ -13,11 +13,13 @@ use highwater_engine::graph::types::metadata_of;
 use highwater_engine::graph::{RunOptions, SinkSpec, SourceSpec};
 use highwater_engine::sink::{Publisher, SinkTable};
 use highwater_engine::source::Source;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-const SOURCES: [&str; 3] = ["filesystem", "generator", "kafka"];
-const SINKS: [&str; 5] = ["blackhole", "filesystem", "kafka", "print", table::NAME];
+/// Connectors of tables that are read.
+pub const SOURCES: [&str; 3] = ["filesystem", "generator", "kafka"];
+/// Connectors of tables that are written.
+pub const SINKS: [&str; 5] = ["blackhole", "filesystem", "kafka", "print", table::NAME];
 
 /// What a table is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,22 @@ pub fn check(
         Usage::Sink => target(connector, options, schema).err(),
     }
     .unwrap_or_default()
+}
+
+/// The options that a connector knows, for tables that are read and for tables that are written: those it takes, and those
+/// it refuses with what to do instead.
+pub fn option_names(connector: &str) -> BTreeSet<&'static str> {
+    let mut names = BTreeSet::new();
+    let schema = arrow_schema::Schema::empty().into();
+    for format in ["csv", "json", "parquet"] {
+        let given = BTreeMap::from([("format".to_owned(), format.to_owned())]);
+        let mut o = Options::new(connector, &given);
+        // what is missing or wrong does not matter here
+        let _ = read_input(connector, &mut o, &schema);
+        let _ = read_target(connector, &mut o, &schema);
+        names.extend(o.known());
+    }
+    names
 }
 
 /// Opens an input table.
@@ -102,12 +120,7 @@ pub fn publisher(spec: &SinkSpec, schema: &SchemaRef, resumed: bool) -> Result<B
 
 fn input(connector: &str, given: &BTreeMap<String, String>, schema: &SchemaRef) -> Result<Input, Vec<OptionError>> {
     let mut o = Options::new(connector, given);
-    let parsed = match connector {
-        "generator" => Input::Generator(GeneratorOptions::parse(&mut o, schema)),
-        "filesystem" => Input::Files(FileOptions::parse(&mut o, schema)),
-        "kafka" => Input::Kafka(kafka::SourceOptions::parse(&mut o, schema)),
-        _ => return Err(vec![unknown(connector, Usage::Source)]),
-    };
+    let parsed = read_input(connector, &mut o, schema).ok_or_else(|| vec![unknown(connector, Usage::Source)])?;
     if let (true, Some(column)) = (connector != "kafka", schema.fields().iter().find(|f| metadata_of(f).is_some())) {
         let name = column.name();
         let what = format!("a table of connector '{connector}' has no METADATA, as column {name} is; 'kafka' has");
@@ -116,17 +129,30 @@ fn input(connector: &str, given: &BTreeMap<String, String>, schema: &SchemaRef) 
     no_errors(o.finish(), parsed)
 }
 
+fn read_input(connector: &str, o: &mut Options, schema: &SchemaRef) -> Option<Input> {
+    Some(match connector {
+        "generator" => Input::Generator(GeneratorOptions::parse(o, schema)),
+        "filesystem" => Input::Files(FileOptions::parse(o, schema)),
+        "kafka" => Input::Kafka(kafka::SourceOptions::parse(o, schema)),
+        _ => return None,
+    })
+}
+
 fn target(connector: &str, given: &BTreeMap<String, String>, schema: &SchemaRef) -> Result<Target, Vec<OptionError>> {
     let mut o = Options::new(connector, given);
-    let parsed = match connector {
-        "blackhole" => Target::Blackhole,
-        "print" => Target::Print(Print::parse(&mut o, schema)),
-        table::NAME => Target::Table(TableOptions::parse(&mut o)),
-        "filesystem" => Target::Files(SinkOptions::parse(&mut o, schema)),
-        "kafka" => Target::Kafka(kafka::SinkOptions::parse(&mut o, schema)),
-        _ => return Err(vec![unknown(connector, Usage::Sink)]),
-    };
+    let parsed = read_target(connector, &mut o, schema).ok_or_else(|| vec![unknown(connector, Usage::Sink)])?;
     no_errors(o.finish(), parsed)
+}
+
+fn read_target(connector: &str, o: &mut Options, schema: &SchemaRef) -> Option<Target> {
+    Some(match connector {
+        "blackhole" => Target::Blackhole,
+        "print" => Target::Print(Print::parse(o, schema)),
+        table::NAME => Target::Table(TableOptions::parse(o)),
+        "filesystem" => Target::Files(SinkOptions::parse(o, schema)),
+        "kafka" => Target::Kafka(kafka::SinkOptions::parse(o, schema)),
+        _ => return None,
+    })
 }
 
 fn no_errors<T>(errors: Vec<OptionError>, parsed: T) -> Result<T, Vec<OptionError>> {

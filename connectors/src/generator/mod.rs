@@ -9,7 +9,7 @@
 //! | `seed` | 42 | another seed, other payments |
 //! | `partitions` | 8 | shard `p` holds the rows `i` with `i mod partitions = p`; changes no row |
 //! | `disorder` | 0.02 | share of rows up to `disorder-max` (4 s) behind |
-//! | `late` | 0.001 | share of rows `late-min` (6 s) to `late-max` (2 min) behind |
+//! | `late-share` | 0.001 | share of rows `late-min` (6 s) to `late-max` (2 min) behind |
 //! | `cards`, `merchants`, `devices` | 1,000,000, 20,000, 1,300,000 | how many keys |
 //! | `cards-skew`, `merchants-skew` | 0.2, 0.6 | exponent of popularity: 0 uniform, towards 1 Zipf |
 //! | `bursts-per-day` | 288 | planted bursts of fraud in a day of event time |

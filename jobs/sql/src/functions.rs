@@ -120,6 +120,13 @@ impl Functions {
     pub fn aggregate(&self, name: &str) -> Option<Arc<AggregateUDF>> {
         self.aggregates.iter().find(|u| u.name().eq_ignore_ascii_case(name)).cloned()
     }
+    /// Every scalar function's name with its aliases, and the names of the aggregates, all in lower case.
+    pub fn listed(&self) -> (Vec<Vec<String>>, Vec<String>) {
+        let names = |u: &Arc<ScalarUDF>| std::iter::once(u.name().to_owned()).chain(u.aliases().to_vec()).collect();
+        let shown = |n: &str| n != PSEUDO && arithmetic(n).is_none();
+        let scalars = self.scalars.iter().filter(|u| shown(u.name())).map(names).collect();
+        (scalars, self.aggregates.iter().map(|u| u.name().to_lowercase()).collect())
+    }
     /// Names for "the nearest is".
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let scalars = self

@@ -45,6 +45,7 @@ use highwater_engine::graph::{JobGraph, NodeId};
 use serde::Serialize;
 pub use settings::{KEYS as SETTING_KEYS, RESERVED as RESERVED_TABLE_NAMES, Settings};
 use std::collections::BTreeMap;
+pub use tables::ENGINE_OPTIONS as TABLE_OPTIONS;
 
 /// What the command line, the environment and the TOML file say, layered by precedence by the caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -134,6 +135,11 @@ pub fn plan(file_name: &str, text: &str, overrides: &Overrides) -> Result<Planne
         }
         Err(e) => Err(failed(format!("no thread for the planner: {e}"))),
     }
+}
+
+/// Every scalar function's name with its aliases, and the names of the aggregates, all in lower case.
+pub fn function_names() -> (Vec<Vec<String>>, Vec<String>) {
+    functions::Functions::new().listed()
 }
 
 /// Stack of the planning thread: only touched pages cost memory. Limits in `tokens` keep the recursion far below.

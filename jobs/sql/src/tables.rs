@@ -70,7 +70,7 @@ impl TableDef {
 }
 
 /// Options that belong to the engine: they stay when an override replaces the connector.
-const ENGINE_OPTIONS: [&str; 6] =
+pub const ENGINE_OPTIONS: [&str; 6] =
     ["emit", "errors", "late", "scan.event-time.max", "scan.event-time.min", "scan.watermark.alignment.max-drift"];
 
 /// Checks a declaration and adds it to the catalog.
