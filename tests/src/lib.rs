@@ -3,6 +3,7 @@
 //! The tests themselves stand in `tests/tests/`, linked into one binary (`all`). Expected values come from outside
 //! (published features, Flink's documentation) or from a naive model written beside the test, never from our own output.
 
+pub mod duckdb;
 pub mod kafka;
 pub mod log;
 pub mod s3;
@@ -15,7 +16,7 @@ use highwater_engine::graph::RunOptions;
 use highwater_jobs::failure::Failure;
 use highwater_jobs::job::{self, Options, Outcome};
 use highwater_jobs::reach::{self, Replay};
-use highwater_sql::Overrides;
+use highwater_sql::{Overrides, PlannedJob};
 use std::path::{Path, PathBuf};
 
 /// The root of the repository.
@@ -67,8 +68,15 @@ impl Setting {
 /// # Errors
 /// What the plan or the run says.
 pub fn run(text: &str, define: &[(&str, &str)], setting: Setting) -> Result<Outcome, Failure> {
-    let planned = job::plan("test.sql", text, &overrides(define)?)?;
-    let options = setting.run_options(job::run_options(&planned));
+    run_planned(&job::plan("test.sql", text, &overrides(define)?)?, setting)
+}
+
+/// Runs a job that is planned.
+///
+/// # Errors
+/// What the run says.
+pub fn run_planned(planned: &PlannedJob, setting: Setting) -> Result<Outcome, Failure> {
+    let options = setting.run_options(job::run_options(planned));
     job::run(&planned.graph, &options, &Options::default(), &Control::new())
 }
 
