@@ -85,8 +85,8 @@ pub fn measure(broker: &Broker, way: Way, rate: u64, seconds: u64) -> Result<Val
 fn text(servers: &str, payments: &str, answers: &str, way: Way) -> String {
     let checkpoints = way.checkpoints.map(|i| format!("SET 'execution.checkpointing.interval' = '{i}';"));
     let delivery = match way.checkpoints {
-        Some(_) => "'sink.delivery-guarantee' = 'exactly-once', 'sink.transactional-id-prefix' = 'figures'",
-        None => "'sink.delivery-guarantee' = 'at-least-once', 'properties.linger.ms' = '0'",
+        Some(_) => format!("'sink.delivery-guarantee' = 'exactly-once', 'sink.transactional-id-prefix' = '{answers}'"),
+        None => "'sink.delivery-guarantee' = 'at-least-once', 'properties.linger.ms' = '0'".to_owned(),
     };
     format!(
         "{}
