@@ -32,6 +32,14 @@ impl<'a> Slots<'a> {
             Self::List(l) => l.len(),
         }
     }
+    /// The values at these slots, in place of what `into` holds.
+    pub fn of_into<T: Copy>(self, values: &[T], into: &mut Vec<T>) {
+        into.clear();
+        match self {
+            Self::Run(from, until) => into.extend_from_slice(&values[from..until]),
+            Self::List(l) => into.extend(l.iter().map(|s| values[*s as usize])),
+        }
+    }
     /// The values at these slots.
     pub fn of<T: Copy>(self, values: &[T]) -> Vec<T> {
         match self {
@@ -147,19 +155,35 @@ impl Groups {
         }
     }
 
-    /// The keys of a table from which none was removed, as a batch in the order of slots.
-    pub fn as_batch(&self) -> KeyBatch<'_> {
+    /// All slots of a table from which none was removed, in the order of its index: another table is walked through from its
+    /// first line to its last if the keys are looked up in this order, once for each time it is larger.
+    pub fn in_order(&self) -> Vec<u32> {
         debug_assert!(self.free.is_empty(), "{} slots are free", self.free.len());
         match &self.keys {
+            Keys::Unit => (0..self.hashes.len() as u32).collect(),
+            Keys::One { index, null, .. } => {
+                let mut slots = index.slots();
+                slots.extend(null);
+                slots
+            }
+            Keys::Two(_, index) | Keys::Four(_, index) | Keys::Bytes { index, .. } => index.slots(),
+        }
+    }
+
+    /// The keys of these slots as a batch, and their hashes.
+    pub fn batch_of(&self, slots: &[u32]) -> (KeyBatch<'_>, Vec<u64>) {
+        let list = Slots::List(slots);
+        let keys = match &self.keys {
             Keys::Unit => KeyBatch::Unit,
             Keys::One { words, null, .. } => {
-                let valid = |null: u32| (0..words.len()).map(|i| i != null as usize).collect::<Vec<_>>();
-                KeyBatch::One(Cow::Borrowed(words), null.map(|n| NullBuffer::from(valid(n))))
+                let valid = |null: u32| slots.iter().map(|s| *s != null).collect::<Vec<_>>();
+                KeyBatch::One(Cow::Owned(list.of(words)), null.map(|n| NullBuffer::from(valid(n))))
             }
-            Keys::Two(words, _) => KeyBatch::Two(Cow::Borrowed(words)),
-            Keys::Four(words, _) => KeyBatch::Four(Cow::Borrowed(words)),
-            Keys::Bytes { arena, pieces, .. } => KeyBatch::Bytes(Cow::Borrowed(arena), Cow::Borrowed(pieces)),
-        }
+            Keys::Two(words, _) => KeyBatch::Two(Cow::Owned(list.of(words))),
+            Keys::Four(words, _) => KeyBatch::Four(Cow::Owned(list.of(words))),
+            Keys::Bytes { arena, pieces, .. } => KeyBatch::Bytes(Cow::Borrowed(arena), Cow::Owned(list.of(pieces))),
+        };
+        (keys, list.of(&self.hashes))
     }
 
     /// The keys of these slots as columns.

@@ -194,6 +194,18 @@ impl<C: Cell> Index<C> {
         self.len -= 1;
     }
 
+    /// All slots, in the order of their cells.
+    pub fn slots(&self) -> Vec<u32> {
+        // no branch for each cell: which are empty can't be predicted
+        let (mut slots, mut n) = (vec![0; self.len + 1], 0);
+        for c in &self.cells {
+            slots[n] = c.slot();
+            n += usize::from(c.slot() != NO_SLOT);
+        }
+        slots.truncate(n);
+        slots
+    }
+
     /// Forgets everything and keeps the memory.
     pub fn clear(&mut self) {
         if self.len > 0 {

@@ -172,6 +172,18 @@ impl Moment {
         .map_err(too_large)
     }
 
+    /// Takes these moments of `from`, in this order, in place of its own; what is left of `from` means nothing.
+    pub fn take(&mut self, from: &mut Self, slots: &[u32]) {
+        match (&mut *self, &mut *from) {
+            (Self::Sum(s), Self::Sum(f)) => s.take(f, slots),
+            (Self::WideSum(s), Self::WideSum(f)) | (Self::Squares(s), Self::Squares(f)) => s.take(f, slots),
+            _ => {
+                std::mem::swap(self, from);
+                self.keep(slots);
+            }
+        }
+    }
+
     /// Keeps these slots only, in this order.
     pub fn keep(&mut self, slots: &[u32]) {
         match self {

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 /// Mean length of runs below which a batch is ordered by slice.
 const RUN_ROWS_MIN: usize = 16;
 /// Rows taken together: what is made of them stays in the nearest cache until it is used.
-const PIECE_ROWS: usize = 1024;
+pub const PIECE_ROWS: usize = 1024;
 /// Emptied slices kept for their memory.
 const SPARE_MAX: usize = 32;
 

@@ -60,6 +60,16 @@ pub enum Column {
     Sets(Box<Sets>),
 }
 
+impl Column {
+    fn keep(&mut self, slots: &[u32]) {
+        match self {
+            Self::Moment(c) => c.keep(slots),
+            Self::Extremes(c) => c.keep(slots),
+            Self::Sets(c) => c.keep(slots),
+        }
+    }
+}
+
 /// The state of all groups of a slice.
 #[derive(Clone, Debug)]
 pub struct States {
@@ -121,17 +131,27 @@ impl States {
         }
     }
 
+    /// Takes the state of these slots of `from`, in this order, in place of its own; `from` is to be cleared.
+    pub fn take(&mut self, from: &mut Self, slots: &[u32]) {
+        Slots::List(slots).of_into(&from.rows, &mut self.rows);
+        std::mem::swap(&mut self.absent, &mut from.absent);
+        self.absent.iter_mut().for_each(|a| a.keep(slots));
+        for (mine, theirs) in self.columns.iter_mut().zip(&mut from.columns) {
+            match (&mut *mine, &mut *theirs) {
+                (Column::Moment(m), Column::Moment(f)) => m.take(f, slots),
+                _ => {
+                    std::mem::swap(mine, theirs);
+                    mine.keep(slots);
+                }
+            }
+        }
+    }
+
     /// Keeps these slots only, in this order.
     pub fn keep(&mut self, slots: &[u32]) {
         self.rows = Slots::List(slots).of(&self.rows);
         self.absent.iter_mut().for_each(|a| a.keep(slots));
-        for c in &mut self.columns {
-            match c {
-                Column::Moment(c) => c.keep(slots),
-                Column::Extremes(c) => c.keep(slots),
-                Column::Sets(c) => c.keep(slots),
-            }
-        }
+        self.columns.iter_mut().for_each(|c| c.keep(slots));
     }
 
     /// Adds rows.

@@ -114,6 +114,17 @@ impl<A: Exact> Sums<A> {
         }
     }
 
+    /// Takes these sums of `from`, in this order, in place of its own; what is left of `from` means nothing.
+    pub fn take(&mut self, from: &mut Self, slots: &[u32]) {
+        match (&mut *self, &*from) {
+            (Self::Low(mine), Self::Low(theirs)) => Slots::List(slots).of_into(theirs, mine),
+            _ => {
+                std::mem::swap(self, from);
+                self.keep(slots);
+            }
+        }
+    }
+
     /// Keeps these slots only, in this order.
     pub fn keep(&mut self, slots: &[u32]) {
         match self {

@@ -12,7 +12,7 @@ use super::keys::Packing;
 use super::moments::Moment;
 use super::plan::{Keep, Plan};
 use super::sets::Sets;
-use super::slices::Slice;
+use super::slices::{PIECE_ROWS, Slice};
 use super::states::{Absent, Column, States, View};
 use super::sums::TooLarge;
 use super::trail::Trail;
@@ -77,12 +77,10 @@ impl Total {
 
     /// A slice enters and gives its state away.
     pub fn enter(&mut self, plan: &Plan, id: SliceId, slice: &mut Slice) -> Result<(), TooLarge> {
-        let mut slots = vec![];
-        let keys = slice.groups.as_batch();
-        self.groups.assign(&keys, slice.groups.hashes(), 0, &mut slots);
-        drop(keys);
-        let spare = self.spare.take().unwrap_or_else(|| States::new(plan));
-        let states = std::mem::replace(&mut slice.states, spare);
+        let order = slice.groups.in_order();
+        let slots = self.slots_of(&slice.groups, &order);
+        let mut states = self.spare.take().unwrap_or_else(|| States::new(plan));
+        states.take(&mut slice.states, &order);
         self.grow(self.groups.slots());
         self.count::<false>(&slots, &states);
         for ((mine, theirs), kept) in self.columns.iter_mut().zip(&states.columns).zip(&plan.kept) {
@@ -98,6 +96,17 @@ impl Total {
         }
         self.entered.insert((id.last, id.enter), Entered { slots, states });
         Ok(())
+    }
+
+    /// Finds or makes the slots of the keys of a slice, in this order.
+    fn slots_of(&mut self, slice: &Groups, order: &[u32]) -> Vec<u32> {
+        let (mut slots, mut here) = (Vec::with_capacity(order.len()), vec![]);
+        for part in order.chunks(PIECE_ROWS) {
+            let (keys, hashes) = slice.batch_of(part);
+            self.groups.assign(&keys, &hashes, 0, &mut here);
+            slots.extend_from_slice(&here);
+        }
+        slots
     }
 
     /// The slices leave that no window after the one that starts at `start` holds.
@@ -171,9 +180,10 @@ impl Total {
         let empty = self.rows.len() - self.live;
         if empty > EMPTY_MAX
             && empty > self.live / 2
-            && let Some(live) = self.live()
         {
-            self.keep(&live);
+            let mut order = self.groups.in_order();
+            order.retain(|s| self.rows[*s as usize] > 0);
+            self.keep(&order);
         }
     }
 
