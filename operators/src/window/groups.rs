@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 /// Keys looked up together.
 const CHUNK: usize = 64;
+/// How many keys before its look-up a cell is asked for.
+const AHEAD: usize = 48;
 
 /// Which slots of a table or of state: all of a dense run, or listed ones.
 #[derive(Clone, Copy, Debug)]
@@ -155,8 +157,8 @@ impl Groups {
         }
     }
 
-    /// All slots of a table from which none was removed, in the order of its index: another table is walked through from its
-    /// first line to its last if the keys are looked up in this order, once for each time it is larger.
+    /// All slots of a table from which none was removed, in the order of its index. Looked up in this order, the keys lead
+    /// through any other table of such keys in a few straight walks.
     pub fn in_order(&self) -> Vec<u32> {
         debug_assert!(self.free.is_empty(), "{} slots are free", self.free.len());
         match &self.keys {
@@ -403,15 +405,17 @@ impl Table<'_> {
         hashes: &[u64],
         slots: &mut Vec<u32>,
     ) {
-        let mut ahead = hashes.chunks(CHUNK).skip(1);
-        for (batch, hashes) in batch.chunks(CHUNK).zip(hashes.chunks(CHUNK)) {
-            // the cache misses of a chunk overlap: cells are asked for before, and there is no branch for each key, because
-            // whether one is new can't be predicted
-            ahead.next().unwrap_or_default().iter().for_each(|h| index.prefetch(table_hash(*h)));
+        // cache misses overlap: each cell is asked for some keys before, and no key has a branch, because whether one is new
+        // can't be predicted
+        let ahead = hashes.get(AHEAD..).unwrap_or_default();
+        hashes.iter().take(AHEAD).for_each(|h| index.prefetch(table_hash(*h)));
+        for (c, (batch, hashes)) in batch.chunks(CHUNK).zip(hashes.chunks(CHUNK)).enumerate() {
             index.reserve(batch.len());
             let at = slots.len();
             let (mut missed, mut n) = ([0u8; CHUNK], 0);
-            slots.extend((0u8..).zip(batch).zip(hashes).map(|((i, key), h)| {
+            let next = ahead.get(c * CHUNK..).unwrap_or_default().iter().chain(std::iter::repeat(&0));
+            slots.extend((0u8..).zip(batch).zip(hashes).zip(next).map(|(((i, key), h), next)| {
+                index.prefetch(table_hash(*next));
                 let cell = index.home(table_hash(*h));
                 missed[n] = i;
                 n += usize::from(!key.hits(cell, table_hash(*h), known));

@@ -262,6 +262,9 @@ mod tests {
         for key in 0..300 {
             prop_assert_eq!(index.find(hash(key), |c| is(c, key)), model.get(&key).copied());
         }
+        let mut slots = index.slots();
+        slots.sort_unstable();
+        prop_assert_eq!(slots, model.into_keys().collect::<Vec<_>>());
         Ok(())
     }
 }

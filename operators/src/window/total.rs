@@ -178,9 +178,7 @@ impl Total {
     /// Numbers slots anew if many are empty.
     fn tidy(&mut self) {
         let empty = self.rows.len() - self.live;
-        if empty > EMPTY_MAX
-            && empty > self.live / 2
-        {
+        if empty > EMPTY_MAX && empty > self.live / 2 {
             let mut order = self.groups.in_order();
             order.retain(|s| self.rows[*s as usize] > 0);
             self.keep(&order);
