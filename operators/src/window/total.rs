@@ -4,6 +4,9 @@
 //! costs a constant amount of work, not one per window. What can be taken away exactly (counts, sums, sets) is; MIN and
 //! MAX keep a [`Trail`]. A key whose last row has left stays for a while, as many come back; when such keys are half as many
 //! as the others all slots are numbered anew.
+//!
+//! A slice enters in the order of its index, and slots are numbered in the order of the total's own: hashes are in the same
+//! order in both, so what the keys of a slice touch lies in the order of memory.
 
 use super::borders::SliceId;
 use super::extremes::Cells;
