@@ -3,7 +3,7 @@
 use crate::check::Check;
 use crate::memory::Memory;
 use crate::payments::{DELAY_MS, Payment};
-use crate::workload::Workload;
+use crate::workload::{GAP_MS, THIRTY_FRAMES_MS, TOP, Workload};
 use anyhow::{Context, Result};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Decimal128Type, Int64Type, SchemaRef};
@@ -33,6 +33,26 @@ pub fn graph(workload: Workload, output: Table) -> Result<JobGraph> {
         Workload::W2 => payments.key_by(["card"]).hop(minutes(5), hours(1)).aggregate([count(), sum("amount")]),
         Workload::W3 => payments.key_by(["card"]).trailing([over(hours(1)).count(), over(hours(1)).sum("amount")]),
         Workload::W4 => velocity(payments),
+        Workload::W5 => payments.key_by(["card"]).session(of_ms(GAP_MS)).aggregate([count(), sum("amount")]),
+        Workload::W6 => {
+            payments.key_by(["merchant"]).cumulate(minutes(5), hours(1)).aggregate([count(), sum("amount")])
+        }
+        Workload::W7 => {
+            let hour = payments.key_by(["merchant"]).tumble(hours(1));
+            hour.first(TOP as u64, [descending("amount")]).select([col("merchant"), col("amount").named("sum_amount")])
+        }
+        Workload::W8 => {
+            let hour = payments.key_by(["card"]).tumble(hours(1));
+            // of two payments at once the smaller, so that the answer does not depend on partitions
+            let first = hour.first(1, [ascending("ts"), ascending("amount")]);
+            first.select([col("card"), col("amount").named("sum_amount")])
+        }
+        Workload::W9 => {
+            let frames = THIRTY_FRAMES_MS.map(of_ms);
+            payments
+                .key_by(["card"])
+                .trailing(frames.into_iter().flat_map(|d| [over(d).count(), over(d).sum("amount")]))
+        }
     };
     results.sink(output);
     Ok(job.build()?)
@@ -41,13 +61,17 @@ pub fn graph(workload: Workload, output: Table) -> Result<JobGraph> {
 /// The payments with the columns that the workload needs.
 fn table(workload: Workload) -> Table {
     let columns: &[&str] = match workload {
-        Workload::W1 => &["merchant"],
-        Workload::W2 | Workload::W3 => &["card"],
+        Workload::W1 | Workload::W6 | Workload::W7 => &["merchant"],
+        Workload::W2 | Workload::W3 | Workload::W5 | Workload::W8 | Workload::W9 => &["card"],
         Workload::W4 => &["card", "device", "merchant"],
     };
     let table = Table::new("payments", "memory").watermark("ts", milliseconds(DELAY_MS as u64));
     let table = columns.iter().fold(table, |t, c| t.column_not_null(*c, BIGINT));
     table.column_not_null("amount", decimal(12, 2)).column_not_null("ts", TIMESTAMP)
+}
+
+fn of_ms(ms: i64) -> Duration {
+    milliseconds(ms as u64)
 }
 
 fn velocity(payments: Stream) -> Stream {

@@ -2,7 +2,7 @@
 //!
 //! | module | its business |
 //! |---|---|
-//! | [`workload`] | the four workloads |
+//! | [`workload`] | the workloads |
 //! | [`payments`] | the rows |
 //! | [`loops`] | the limit: one loop a workload |
 //! | [`engine`], [`memory`] | the same as a job over batches in memory |

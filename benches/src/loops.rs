@@ -3,10 +3,14 @@
 //! No engine, no columns, no exchange, no epochs. With two threads each scans all rows and keeps the keys of its share:
 //! nothing is sent. Amounts are `i64` without overflow checks beyond the language's.
 
+mod cumulate;
+mod first;
 mod fold;
+mod frames;
 mod hop;
 mod log;
 mod order;
+mod session;
 mod trailing;
 mod tumble;
 mod velocity;
@@ -37,6 +41,11 @@ pub fn run(workload: Workload, rows: &[Payment], threads: usize) -> Check {
         Workload::W2 => hop::run,
         Workload::W3 => trailing::run,
         Workload::W4 => velocity::run,
+        Workload::W5 => session::run,
+        Workload::W6 => cumulate::run,
+        Workload::W7 => first::largest,
+        Workload::W8 => first::first,
+        Workload::W9 => frames::run,
     };
     let mut all = Check::default();
     std::thread::scope(|s| {

@@ -40,7 +40,7 @@ mod tests;
 pub use calls::{Call, Trailing, avg, count, count_column, count_distinct, max, min, over, over_between, stddev, sum};
 pub use graph_builder::GraphBuilder;
 pub use scalar::{Scalar, col, lit, null};
-pub use stream::{Job, Keyed, Stream, Windowed};
+pub use stream::{Job, Keyed, Order, Stream, Windowed, ascending, descending};
 pub use table::{BIGINT, BOOLEAN, BYTES, DOUBLE, INT, STRING, TIMESTAMP, Table, decimal};
 
 use crate::error::BuildError;

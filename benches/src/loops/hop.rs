@@ -11,10 +11,11 @@ use std::collections::VecDeque;
 
 const SLIDE_MS: i64 = 5 * MINUTE_MS;
 
+/// Of a key in a pane, or in all of them.
 #[derive(Clone, Copy, Default)]
-struct Totals {
-    count: i64,
-    sum: i64,
+pub struct Totals {
+    pub count: i64,
+    pub sum: i64,
 }
 
 /// The hour up to the last closed pane.

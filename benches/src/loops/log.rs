@@ -1,14 +1,12 @@
-//! The rows of one key over a day, answered for four nested frames. A short log is scanned backwards, a long one keeps a
+//! The rows of one key, answered for `N` nested frames, the longest last. A short log is scanned backwards, a long one keeps a
 //! cursor per frame.
 
 use super::fold::Map;
 use crate::check::Check;
-use crate::workload::FRAMES_MS;
 use std::collections::VecDeque;
 
 /// Beyond so many entries cursors are cheaper than a scan.
 const SCANNED_MAX: usize = 64;
-const FRAMES: usize = FRAMES_MS.len();
 
 #[derive(Clone, Copy)]
 struct Entry {
@@ -27,17 +25,18 @@ struct Cursor {
     values: Map<u32>,
 }
 
-/// Rows of one key. `DISTINCT`: different values are counted too.
+/// Rows of one key. `DISTINCT`: different values are counted too. Every call is given the lengths of the same frames.
 #[derive(Default)]
 pub struct Log<const DISTINCT: bool> {
     entries: VecDeque<Entry>,
     /// Entries that have left.
     gone: u64,
-    cursors: Option<Box<[Cursor; FRAMES]>>,
+    cursors: Option<Box<[Cursor]>>,
 }
 
 impl<const DISTINCT: bool> Log<DISTINCT> {
-    pub fn push(&mut self, ts: i64, amount: i64, value: u32) {
+    #[inline(always)]
+    pub fn push<const N: usize>(&mut self, frames: &[i64; N], ts: i64, amount: i64, value: u32) {
         let scanned = self.cursors.is_none();
         let same = |e: &&Entry| e.value == value;
         let previous = match DISTINCT && scanned {
@@ -47,31 +46,31 @@ impl<const DISTINCT: bool> Log<DISTINCT> {
         self.entries.push_back(Entry { ts, amount, value, previous });
         match &mut self.cursors {
             Some(cursors) => {
-                for (cursor, length) in cursors.iter_mut().zip(FRAMES_MS) {
+                for (cursor, length) in cursors.iter_mut().zip(frames) {
                     cursor.enter::<DISTINCT>(amount, value);
                     cursor.leave::<DISTINCT>(&self.entries, self.gone, ts - length);
                 }
-                self.forget(ts);
+                self.forget(ts - frames[N - 1]);
             }
             None => {
-                self.forget(ts);
+                self.forget(ts - frames[N - 1]);
                 if self.entries.len() > SCANNED_MAX {
-                    self.cursors = Some(self.make_cursors(ts));
+                    self.cursors = Some(self.make_cursors(frames, ts));
                 }
             }
         }
     }
 
-    fn forget(&mut self, ts: i64) {
-        while self.entries.front().is_some_and(|e| e.ts < ts - FRAMES_MS[FRAMES - 1]) {
+    fn forget(&mut self, edge: i64) {
+        while self.entries.front().is_some_and(|e| e.ts < edge) {
             self.entries.pop_front();
             self.gone += 1;
         }
     }
 
-    fn make_cursors(&self, ts: i64) -> Box<[Cursor; FRAMES]> {
-        let mut cursors: Box<[Cursor; FRAMES]> = Box::default();
-        for (cursor, length) in cursors.iter_mut().zip(FRAMES_MS) {
+    fn make_cursors<const N: usize>(&self, frames: &[i64; N], ts: i64) -> Box<[Cursor]> {
+        let mut cursors: Box<[Cursor]> = frames.iter().map(|_| Cursor::default()).collect();
+        for (cursor, length) in cursors.iter_mut().zip(frames) {
             cursor.first = self.gone;
             self.entries.iter().for_each(|e| cursor.enter::<DISTINCT>(e.amount, e.value));
             cursor.leave::<DISTINCT>(&self.entries, self.gone, ts - length);
@@ -79,15 +78,16 @@ impl<const DISTINCT: bool> Log<DISTINCT> {
         cursors
     }
 
-    /// The four frames that end at the newest entry, summed up.
-    pub fn answer(&self, ts: i64) -> Check {
+    /// The frames that end at the newest entry, summed up.
+    #[inline(always)]
+    pub fn answer<const N: usize>(&self, frames: &[i64; N], ts: i64) -> Check {
         match &self.cursors {
             Some(cursors) => self.read(cursors),
-            None => self.scan(ts),
+            None => self.scan(frames, ts),
         }
     }
 
-    fn read(&self, cursors: &[Cursor; FRAMES]) -> Check {
+    fn read(&self, cursors: &[Cursor]) -> Check {
         let end = self.gone + self.entries.len() as u64;
         let mut check = Check::default();
         for c in cursors {
@@ -97,22 +97,22 @@ impl<const DISTINCT: bool> Log<DISTINCT> {
         check
     }
 
-    fn scan(&self, ts: i64) -> Check {
+    fn scan<const N: usize>(&self, frames: &[i64; N], ts: i64) -> Check {
         let mut check = Check::default();
         let (mut frame, mut count, mut sum) = (0, 0, 0);
-        let edge = FRAMES_MS.map(|length| ts - length);
+        let edge = frames.map(|length| ts - length);
         for e in self.entries.iter().rev() {
-            while frame < FRAMES && e.ts < edge[frame] {
+            while frame < N && e.ts < edge[frame] {
                 check.add(Check { rows: 0, count, sum, other: 0 });
                 frame += 1;
             }
             count += 1;
             sum += e.amount;
             if DISTINCT {
-                check.other += edge[frame.min(FRAMES)..].iter().filter(|edge| e.previous < **edge).count() as i64;
+                check.other += edge[frame.min(N)..].iter().filter(|edge| e.previous < **edge).count() as i64;
             }
         }
-        let left = (FRAMES - frame) as i64;
+        let left = (N - frame) as i64;
         check.add(Check { rows: 0, count: left * count, sum: left * sum, other: 0 });
         check
     }
@@ -146,6 +146,7 @@ impl Cursor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workload::FRAMES_MS;
     use std::collections::BTreeSet;
 
     /// Every answer by looking at all rows again; keys busy enough for cursors, and quiet ones.
@@ -155,7 +156,7 @@ mod tests {
             let (mut log, mut all) = (Log::<true>::default(), Vec::new());
             for i in 0..2_000i64 {
                 let (ts, amount, value) = (i * step_ms + i % 7, i * i % 1_000, (i * i % 13) as u32);
-                log.push(ts, amount, value);
+                log.push(&FRAMES_MS, ts, amount, value);
                 all.push((ts, amount, value));
                 let mut expected = Check::default();
                 for length in FRAMES_MS {
@@ -164,7 +165,7 @@ mod tests {
                     let sum = inside.iter().map(|r| r.1).sum();
                     expected.add(Check { rows: 0, count: inside.len() as i64, sum, other: values.len() as i64 });
                 }
-                assert_eq!(log.answer(ts), expected, "row {i}, every {step_ms} ms");
+                assert_eq!(log.answer(&FRAMES_MS, ts), expected, "row {i}, every {step_ms} ms");
             }
         }
     }

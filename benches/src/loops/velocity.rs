@@ -6,6 +6,7 @@ use super::log::Log;
 use super::order::in_order;
 use crate::check::Check;
 use crate::payments::Payment;
+use crate::workload::FRAMES_MS;
 
 #[derive(Default)]
 struct Logs {
@@ -24,15 +25,15 @@ impl AnyLog<'_> {
     #[inline(always)]
     fn push(&mut self, ts: i64, amount: i64, value: u32) {
         match self {
-            Self::Distinct(log) => log.push(ts, amount, value),
-            Self::Plain(log) => log.push(ts, amount, value),
+            Self::Distinct(log) => log.push(&FRAMES_MS, ts, amount, value),
+            Self::Plain(log) => log.push(&FRAMES_MS, ts, amount, value),
         }
     }
     #[inline(always)]
     fn answer(&self, ts: i64) -> Check {
         match self {
-            Self::Distinct(log) => log.answer(ts),
-            Self::Plain(log) => log.answer(ts),
+            Self::Distinct(log) => log.answer(&FRAMES_MS, ts),
+            Self::Plain(log) => log.answer(&FRAMES_MS, ts),
         }
     }
 }

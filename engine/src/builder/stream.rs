@@ -1,9 +1,12 @@
 //! The sentence: a job, its streams, and what is said of them.
 
 use super::{BuilderError, Call, GraphBuilder, Scalar, Table, Trailing, scalar::position, to_ms};
+use crate::error::BuildError;
 use crate::graph::types::{errors_schema, late_schema, window_fields};
-use crate::graph::{Emission, Frame, JobGraph, MapSpec, NodeId, OverCall, OverSpec, Step, WindowKind, WindowSpec};
-use arrow_schema::{Field, Schema, SchemaRef};
+use crate::graph::{
+    Emission, Frame, JobGraph, MapSpec, NodeId, OrderBy, OverCall, OverSpec, Step, TopNSpec, WindowKind, WindowSpec,
+};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -254,13 +257,7 @@ impl Windowed {
     pub fn aggregate(self, calls: impl IntoIterator<Item = Call>) -> Stream {
         let Self { keyed: Keyed { stream, keys }, every, size } = self;
         stream.then("window", |name, input| {
-            let (size_ms, offset_ms) = (to_ms(name, size)?, 0);
-            let window = match every {
-                Every::Size => WindowKind::Tumble { size_ms, offset_ms },
-                Every::Slide(slide) => WindowKind::Hop { slide_ms: to_ms(name, slide)?, size_ms, offset_ms },
-                Every::Gap => WindowKind::Session { gap_ms: size_ms },
-                Every::Step(step) => WindowKind::Cumulate { step_ms: to_ms(name, step)?, size_ms, offset_ms },
-            };
+            let window = every.windows(name, size)?;
             let keys = positions(name, input, &keys)?;
             let calls = calls.into_iter().map(|c| c.resolve(name, input, "")).collect::<Result<Vec<_>, _>>()?;
             let (aggregates, results): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
@@ -268,6 +265,64 @@ impl Windowed {
             let fields = key_fields.chain(window_fields()).chain(results).collect();
             Ok((Step::Window(WindowSpec { window, keys, aggregates }), named(name, fields)?))
         })
+    }
+
+    /// The first `rows` rows of each key and window in this order, when the watermark has passed the window: the columns of
+    /// the input, `window_start`, `window_end`, `window_time`, and `row_number` from 1. Rows that are equal in all columns of
+    /// the order stand in the order of rows. Not of sessions.
+    pub fn first(self, rows: u64, order: impl IntoIterator<Item = Order>) -> Stream {
+        let Self { keyed: Keyed { stream, keys }, every, size } = self;
+        let windows = stream.then("windows", |name, input| {
+            if let Every::Gap = every {
+                return Err(BuildError::new(format!("{name}: the first rows of sessions are not kept")).into());
+            }
+            let fields = input.fields().iter().map(|f| f.as_ref().clone()).chain(window_fields()).collect();
+            Ok((Step::AssignWindow(every.windows(name, size)?), named(name, fields)?))
+        });
+        windows.then("first", |name, input| {
+            let mut of = positions(name, input, &keys)?;
+            of.extend(input.fields().len() - window_fields().len()..input.fields().len() - 1);
+            let order = order.into_iter().map(|o| o.resolve(name, input)).collect::<Result<_, _>>()?;
+            let fields = input.fields().iter().map(|f| f.as_ref().clone());
+            let fields = fields.chain([Field::new("row_number", DataType::Int64, false)]).collect();
+            Ok((Step::TopN(TopNSpec { keys: of, order, limit: rows }), named(name, fields)?))
+        })
+    }
+}
+
+impl Every {
+    fn windows(self, step: &str, size: Duration) -> Result<WindowKind, BuilderError> {
+        let (size_ms, offset_ms) = (to_ms(step, size)?, 0);
+        Ok(match self {
+            Self::Size => WindowKind::Tumble { size_ms, offset_ms },
+            Self::Slide(slide) => WindowKind::Hop { slide_ms: to_ms(step, slide)?, size_ms, offset_ms },
+            Self::Gap => WindowKind::Session { gap_ms: size_ms },
+            Self::Step(each) => WindowKind::Cumulate { step_ms: to_ms(step, each)?, size_ms, offset_ms },
+        })
+    }
+}
+
+/// A column by which rows are ordered, NULL as the least value: [`ascending`] or [`descending`].
+#[derive(Clone, Debug)]
+pub struct Order {
+    column: String,
+    descending: bool,
+}
+
+/// The smallest value first.
+pub fn ascending(column: &str) -> Order {
+    Order { column: column.to_owned(), descending: false }
+}
+
+/// The largest value first.
+pub fn descending(column: &str) -> Order {
+    Order { column: column.to_owned(), descending: true }
+}
+
+impl Order {
+    fn resolve(self, step: &str, input: &Schema) -> Result<OrderBy, BuilderError> {
+        let Self { column, descending } = self;
+        Ok(OrderBy { column: position(step, input, &column)?, descending, nulls_first: !descending })
     }
 }
 

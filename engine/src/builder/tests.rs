@@ -66,6 +66,25 @@ fn windows_have_keys_borders_and_flinks_types() {
 }
 
 #[test]
+fn the_first_rows_of_windows_are_numbered() {
+    let first = |s: Stream| s.key_by(["card"]).tumble(hours(1)).first(3, [descending("amount"), ascending("ts")]);
+    let graph = build(|s| first(s).sink(out())).unwrap();
+    let names: Vec<_> = graph.nodes.iter().map(|n| n.name.as_str()).collect();
+    assert_eq!(names, ["payments", "payments.windows", "payments.first", "out"]);
+    assert_eq!(graph.nodes[1].step, Step::AssignWindow(WindowKind::Tumble { size_ms: 3_600_000, offset_ms: 0 }));
+    let by = |column, descending| OrderBy { column, descending, nulls_first: !descending };
+    let spec = TopNSpec { keys: vec![0, 8, 9], order: vec![by(3, true), by(7, false)], limit: 3 };
+    assert_eq!(graph.nodes[2].step, Step::TopN(spec));
+    let last: Vec<_> = columns(&graph.nodes[2]).split_off(8);
+    let windows = ["window_start", "window_end", "window_time"].map(|n| (n, "TIMESTAMP(3)".to_owned()));
+    assert_eq!(last, [&windows[..], &[("row_number", "BIGINT".to_owned())]].concat());
+    let sessions = error(|s| s.key_by(["card"]).session(minutes(5)).first(1, [ascending("ts")]).sink(out()));
+    assert_eq!(sessions, "payments.windows: the first rows of sessions are not kept");
+    let none = error(|s| s.key_by(["card"]).tumble(hours(1)).first(0, [ascending("ts")]).sink(out()));
+    assert!(none.contains("payments.first"), "{none}");
+}
+
+#[test]
 fn a_growing_window_has_a_step_that_divides_it() {
     let cumulate = |step| build(|s| s.key_by(["card"]).cumulate(step, hours(1)).aggregate([count()]).sink(out()));
     let graph = cumulate(minutes(5)).unwrap();
