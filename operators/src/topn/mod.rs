@@ -7,17 +7,19 @@
 //! row whose window its own partition has left behind (`time < tag`) is refused.
 //!
 //! State: at most `limit` rows of each key of an open window, as bytes that compare as the rows do. Cost per row: a look-up
-//! and a comparison with the last of the best; one of the best is copied and moves those behind it.
+//! and a comparison of its first bytes with those of the last of the best; only what may be one of the best is made bytes
+//! of, copied, and moves those behind it.
 
 #[cfg(test)]
 mod tests;
 
+use crate::window::groups::Groups;
+use crate::window::keys::{KeyBatch, Packing};
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array, UInt64Array};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, UInt64Type};
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, Rows, SortField};
 use arrow_schema::SortOptions;
-use hashbrown::HashTable;
 use highwater_engine::batch::{Arrival, Batch, Identity};
 use highwater_engine::error::{BuildError, OperatorError};
 use highwater_engine::graph::{Node, OrderBy, TopNSpec};
@@ -49,11 +51,12 @@ pub fn operator(node: &Node, spec: &TopNSpec, input: &SchemaRef) -> Result<Box<d
     }
     let refuse = |e: ArrowError| fail(format!("rows can't be ordered: {e}"));
     let of = |c: usize| input.field(c).data_type().clone();
-    let mut fields: Vec<SortField> =
+    let order: Vec<SortField> =
         spec.order.iter().map(|o| SortField::new_with_options(of(o.column), options(o))).collect();
-    fields.extend([SortField::new(DataType::UInt64), SortField::new(DataType::Int64)]);
-    fields.extend((0..width).map(|c| SortField::new(of(c))));
-    let keys = spec.keys.iter().map(|k| SortField::new(of(*k))).collect();
+    let ties = [SortField::new(DataType::UInt64), SortField::new(DataType::Int64)];
+    let fields = order.iter().cloned().chain(ties).chain((0..width).map(|c| SortField::new(of(c))));
+    let rows = RowConverter::new(fields.collect()).map_err(refuse)?;
+    let keys: Vec<Arc<Field>> = spec.keys.iter().map(|k| input.fields()[*k].clone()).collect();
     Ok(Box::new(TopN {
         name: node.name.clone(),
         limit: usize::try_from(spec.limit).unwrap_or(usize::MAX),
@@ -61,10 +64,11 @@ pub fn operator(node: &Node, spec: &TopNSpec, input: &SchemaRef) -> Result<Box<d
         key_columns: spec.keys.clone(),
         input: input.clone(),
         output: node.schema.clone(),
-        rows: RowConverter::new(fields).map_err(refuse)?,
-        keys: RowConverter::new(keys).map_err(refuse)?,
+        order: RowConverter::new(order).map_err(refuse)?,
+        rows,
+        packing: Packing::of(&keys),
+        slots: vec![],
         open: BTreeMap::new(),
-        bytes: 0,
     }))
 }
 
@@ -72,12 +76,61 @@ fn options(o: &OrderBy) -> SortOptions {
     SortOptions { descending: o.descending, nulls_first: o.nulls_first }
 }
 
-/// The best rows of one key.
-struct Best {
-    hash: u64,
-    key: Box<[u8]>,
-    /// Ascending; at most the limit.
-    rows: Vec<Box<[u8]>>,
+/// The best rows of each key of one event time.
+struct Open {
+    groups: Groups,
+    /// Per slot, once it has as many rows as may be: the first bytes of the last. The greatest number until then.
+    last: Vec<u128>,
+    /// Per slot, ascending; at most the limit.
+    best: Vec<Vec<Box<[u8]>>>,
+    /// Of all rows.
+    bytes: usize,
+}
+
+/// The first bytes of a row, as a number that compares as they do. Bytes that are missing are the least.
+fn first_bytes(row: &[u8]) -> u128 {
+    let mut first = [0; 16];
+    match row.first_chunk() {
+        Some(all) => first = *all,
+        None => first[..row.len()].copy_from_slice(row),
+    }
+    u128::from_be_bytes(first)
+}
+
+impl Open {
+    fn new(packing: Packing) -> Self {
+        Self { groups: Groups::new(packing), last: vec![], best: vec![], bytes: 0 }
+    }
+
+    /// The slots of the keys of a batch.
+    fn assign(&mut self, keys: &KeyBatch, hashes: &[u64], slots: &mut Vec<u32>) {
+        self.groups.assign(keys, hashes, 0, slots);
+        self.last.resize(self.groups.slots(), u128::MAX);
+        self.best.resize_with(self.groups.slots(), Vec::new);
+    }
+
+    /// Enters a row if it is one of the best of its key so far.
+    fn put(&mut self, slot: usize, row: &[u8], limit: usize) {
+        let rows = &mut self.best[slot];
+        if rows.len() == limit {
+            if rows.last().is_some_and(|last| **last <= *row) {
+                return;
+            }
+            self.bytes -= rows.pop().map_or(0, |gone| gone.len() + size_of::<Box<[u8]>>());
+        }
+        let at = rows.partition_point(|r| **r <= *row);
+        rows.insert(at, row.into());
+        self.bytes += row.len() + size_of::<Box<[u8]>>();
+        if let Some(last) = rows.last().filter(|_| rows.len() == limit) {
+            self.last[slot] = first_bytes(last);
+        }
+    }
+
+    /// Bytes held.
+    fn bytes(&self) -> usize {
+        let slots = self.last.capacity() * size_of::<u128>() + self.best.capacity() * size_of::<Vec<Box<[u8]>>>();
+        self.groups.bytes() + slots + self.bytes
+    }
 }
 
 struct TopN {
@@ -88,13 +141,14 @@ struct TopN {
     key_columns: Vec<usize>,
     input: SchemaRef,
     output: SchemaRef,
+    /// The order alone: how each row of `rows` begins.
+    order: RowConverter,
     /// Order, ties, all columns of the input.
     rows: RowConverter,
-    keys: RowConverter,
+    packing: Packing,
+    slots: Vec<u32>,
     /// By event time.
-    open: BTreeMap<i64, HashTable<Best>>,
-    /// Bytes of all keys and rows.
-    bytes: usize,
+    open: BTreeMap<i64, Open>,
 }
 
 impl TopN {
@@ -104,12 +158,51 @@ impl TopN {
 
     /// Adds rows that are on time.
     fn add(&mut self, batch: &Batch) -> Result<(), OperatorError> {
-        let keys: Vec<ArrayRef> = self.key_columns.iter().map(|k| batch.column(*k).clone()).collect();
-        let hashes = batch.hashes().cloned().unwrap_or_else(|| hash_columns(&keys, batch.rows()));
-        let rows = self.encoded(batch).map_err(|e| self.failed("rows can't be ordered", e))?;
-        let keys = self.keys.convert_columns(&keys).map_err(|e| self.failed("keys can't be read", e))?;
-        for (i, time) in batch.times().iter().enumerate() {
-            self.put(*time, hashes[i], keys.row(i).data(), rows.row(i).data());
+        let Some(first) = batch.times().first() else { return Ok(()) };
+        if batch.times().iter().all(|t| t == first) {
+            return self.add_at(*first, batch);
+        }
+        let mut by_time = BTreeMap::<i64, Vec<u32>>::new();
+        (0..).zip(batch.times().iter()).for_each(|(i, t)| by_time.entry(*t).or_default().push(i));
+        by_time.into_iter().try_for_each(|(time, rows)| self.add_at(time, &batch.take(&UInt32Array::from(rows))))
+    }
+
+    /// Adds rows of one event time.
+    fn add_at(&mut self, time: i64, batch: &Batch) -> Result<(), OperatorError> {
+        let columns: Vec<ArrayRef> = self.key_columns.iter().map(|k| batch.column(*k).clone()).collect();
+        let keys = KeyBatch::pack(self.packing, &columns, batch.rows())?;
+        let hashes = batch.hashes().cloned().unwrap_or_else(|| hash_columns(&columns, batch.rows()));
+        let mut slots = std::mem::take(&mut self.slots);
+        self.open.entry(time).or_insert_with(|| Open::new(self.packing)).assign(&keys, &hashes, &mut slots);
+        let entered = self.enter(time, batch, &slots);
+        self.slots = slots;
+        entered.map_err(|e| self.failed("rows can't be ordered", e))
+    }
+
+    /// Enters the rows that may be among the best of their slots.
+    fn enter(&mut self, time: i64, batch: &Batch, slots: &[u32]) -> Result<(), ArrowError> {
+        let Some(open) = self.open.get(&time) else { return Ok(()) };
+        let candidates: Vec<u32> = match self.columns.is_empty() {
+            true => (0..batch.rows() as u32).collect(),
+            false => {
+                let order: Vec<ArrayRef> = self.columns.iter().map(|c| batch.column(*c).clone()).collect();
+                let order = self.order.convert_columns(&order)?;
+                let may_be = |(row, slot): (usize, &u32)| {
+                    (first_bytes(order.row(row).data()) <= open.last[*slot as usize]).then_some(row as u32)
+                };
+                slots.iter().enumerate().filter_map(may_be).collect()
+            }
+        };
+        if candidates.is_empty() {
+            return Ok(());
+        }
+        let rows = match candidates.len() == batch.rows() {
+            true => self.encoded(batch)?,
+            false => self.encoded(&batch.take(&UInt32Array::from(candidates.clone())))?,
+        };
+        if let Some(open) = self.open.get_mut(&time) {
+            let slots = candidates.iter().map(|c| slots[*c as usize] as usize);
+            slots.enumerate().for_each(|(row, slot)| open.put(slot, rows.row(row).data(), self.limit));
         }
         Ok(())
     }
@@ -131,27 +224,6 @@ impl TopN {
         self.rows.convert_columns(&columns)
     }
 
-    /// Enters a row if it is one of the best of its key so far.
-    fn put(&mut self, time: i64, hash: u64, key: &[u8], row: &[u8]) {
-        let table = self.open.entry(time).or_default();
-        let found = table.entry(hash, |b| b.hash == hash && *b.key == *key, |b| b.hash);
-        let best = found.or_insert_with(|| {
-            self.bytes += key.len() + size_of::<Best>();
-            Best { hash, key: key.into(), rows: Vec::new() }
-        });
-        let rows = &mut best.into_mut().rows;
-        let full = rows.len() == self.limit;
-        if full && rows.last().is_some_and(|last| **last <= *row) {
-            return;
-        }
-        if let Some(gone) = if full { rows.pop() } else { None } {
-            self.bytes -= gone.len() + size_of::<Box<[u8]>>();
-        }
-        let at = rows.partition_point(|r| **r <= *row);
-        rows.insert(at, row.into());
-        self.bytes += row.len() + size_of::<Box<[u8]>>();
-    }
-
     /// The input's columns of encoded rows, behind their ties.
     fn decoded<'a>(&self, rows: impl Iterator<Item = &'a [u8]>) -> Result<Vec<ArrayRef>, ArrowError> {
         let parser = self.rows.parser();
@@ -160,10 +232,8 @@ impl TopN {
     }
 
     /// Emits the best rows of all keys of one event time.
-    fn emit(&self, time: i64, table: HashTable<Best>, out: &mut Output) -> Result<(), OperatorError> {
-        let mut all: Vec<Best> = table.into_iter().collect();
-        all.sort_by(|a, b| a.key.cmp(&b.key));
-        let ranked: Vec<(i64, &[u8])> = all.iter().flat_map(|b| (1..).zip(b.rows.iter().map(|r| &**r))).collect();
+    fn emit(&self, time: i64, open: &Open, out: &mut Output) -> Result<(), OperatorError> {
+        let ranked: Vec<(i64, &[u8])> = open.best.iter().flat_map(|b| (1..).zip(b.iter().map(|r| &**r))).collect();
         for part in ranked.chunks(BATCH_ROWS) {
             let columns = self.decoded(part.iter().map(|(_, r)| *r)).map_err(|e| self.failed("rows are lost", e))?;
             let mut columns = columns[TIES..].to_vec();
@@ -235,20 +305,17 @@ impl Operator for TopN {
 
     fn on_watermark(&mut self, progress: Progress, out: &mut Output) -> Result<(), OperatorError> {
         while let Some(first) = self.open.first_entry().filter(|e| *e.key() < progress.watermark.ms()) {
-            let (time, table) = first.remove_entry();
-            let of = |b: &Best| b.key.len() + b.rows.iter().map(|r| r.len() + size_of::<Box<[u8]>>()).sum::<usize>();
-            self.bytes -= table.iter().map(|b| of(b) + size_of::<Best>()).sum::<usize>();
-            self.emit(time, table, out)?;
+            let (time, open) = first.remove_entry();
+            self.emit(time, &open, out)?;
         }
         Ok(())
     }
 
     fn snapshot(&mut self, into: &mut Snapshot) -> Result<(), OperatorError> {
         let mut groups: Vec<Vec<(i64, &[u8])>> = vec![Vec::new(); KEY_GROUPS];
-        for (time, table) in &self.open {
-            for best in table {
-                let group = &mut groups[key_group(best.hash) as usize];
-                group.extend(best.rows.iter().map(|r| (*time, &**r)));
+        for (time, open) in &self.open {
+            for (hash, best) in open.groups.hashes().iter().zip(&open.best) {
+                groups[key_group(*hash) as usize].extend(best.iter().map(|r| (*time, &**r)));
             }
         }
         for (group, rows) in groups.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
@@ -262,6 +329,6 @@ impl Operator for TopN {
     }
 
     fn state_bytes(&self) -> usize {
-        self.bytes
+        self.open.values().map(Open::bytes).sum()
     }
 }
