@@ -79,22 +79,26 @@ fn options(o: &OrderBy) -> SortOptions {
 /// The best rows of each key of one event time.
 struct Open {
     groups: Groups,
-    /// Per slot, once it has as many rows as may be: the first bytes of the last. The greatest number until then.
-    last: Vec<u128>,
+    /// Per slot, once it has as many rows as may be: the first bytes of the last. The greatest until then.
+    last: Vec<First>,
     /// Per slot, ascending; at most the limit.
     best: Vec<Vec<Box<[u8]>>>,
     /// Of all rows.
     bytes: usize,
 }
 
-/// The first bytes of a row, as a number that compares as they do. Bytes that are missing are the least.
-fn first_bytes(row: &[u8]) -> u128 {
-    let mut first = [0; 16];
+/// The first bytes of a row as words that compare as they do: a DECIMAL and its mark are 17 of them. Bytes that are missing
+/// are the least.
+type First = [u64; 3];
+
+fn first_bytes(row: &[u8]) -> First {
+    let mut bytes = [0; size_of::<First>()];
     match row.first_chunk() {
-        Some(all) => first = *all,
-        None => first[..row.len()].copy_from_slice(row),
+        Some(all) => bytes = *all,
+        None => bytes[..row.len()].copy_from_slice(row),
     }
-    u128::from_be_bytes(first)
+    let (words, _) = bytes.as_chunks();
+    [0, 1, 2].map(|i| u64::from_be_bytes(words[i]))
 }
 
 impl Open {
@@ -105,13 +109,16 @@ impl Open {
     /// The slots of the keys of a batch.
     fn assign(&mut self, keys: &KeyBatch, hashes: &[u64], slots: &mut Vec<u32>) {
         self.groups.assign(keys, hashes, 0, slots);
-        self.last.resize(self.groups.slots(), u128::MAX);
+        self.last.resize(self.groups.slots(), [u64::MAX; 3]);
         self.best.resize_with(self.groups.slots(), Vec::new);
     }
 
     /// Enters a row if it is one of the best of its key so far.
     fn put(&mut self, slot: usize, row: &[u8], limit: usize) {
         let rows = &mut self.best[slot];
+        if rows.is_empty() {
+            rows.reserve_exact(limit.min(4));
+        }
         if rows.len() == limit {
             if rows.last().is_some_and(|last| **last <= *row) {
                 return;
@@ -128,7 +135,7 @@ impl Open {
 
     /// Bytes held.
     fn bytes(&self) -> usize {
-        let slots = self.last.capacity() * size_of::<u128>() + self.best.capacity() * size_of::<Vec<Box<[u8]>>>();
+        let slots = self.last.capacity() * size_of::<First>() + self.best.capacity() * size_of::<Vec<Box<[u8]>>>();
         self.groups.bytes() + slots + self.bytes
     }
 }

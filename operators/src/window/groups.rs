@@ -379,14 +379,20 @@ impl<const N: usize> Words for [i64; N] {
     }
     #[inline(always)]
     fn is_in(self, cell: Short, known: &[Self]) -> bool {
-        known[cell.slot() as usize] == self
+        same(&known[cell.slot() as usize], &self)
     }
     #[inline(always)]
     fn hits(self, cell: Short, hash: u64, known: &[Self]) -> bool {
         let Some(end) = known.len().checked_sub(1) else { return false };
         let slot = cell.slot() as usize;
-        (known[slot.min(end)] == self) & (cell.hash() == hash as u32) & (slot <= end)
+        same(&known[slot.min(end)], &self) & (cell.hash() == hash as u32) & (slot <= end)
     }
+}
+
+/// `a == b` without a branch; of longer keys it would be a call.
+#[inline(always)]
+fn same<const N: usize>(a: &[i64; N], b: &[i64; N]) -> bool {
+    a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b)) == 0
 }
 
 /// A table without its keys, which have many types.
