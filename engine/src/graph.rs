@@ -38,6 +38,7 @@ pub struct Node {
 
 /// What a node does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant)] // a graph has few nodes
 pub enum Step {
     /// Reads a table. No input.
     Source(SourceSpec),
@@ -88,6 +89,10 @@ pub struct SourceSpec {
     pub time_max_ms: i64,
     /// `scan.watermark.alignment.max-drift`.
     pub max_drift_ms: i64,
+    /// `scan.watermark.idle-timeout`: an unbounded table's watermark no longer waits for a partition that has given all it has
+    /// and nothing more for so long (processing time). `None`: it always waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_ms: Option<i64>,
     /// Positions in the node's schema that are declared NOT NULL: a NULL there makes the row a bad row.
     pub not_null: Vec<usize>,
     /// What a replay of a part of history reads; everything otherwise. Lateness is judged first, by all rows of the

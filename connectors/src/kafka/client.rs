@@ -9,7 +9,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::topic_partition_list::TopicPartitionList;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,8 @@ pub type Consumer = BaseConsumer<Context>;
 pub struct Context {
     /// The last trouble, in the client's words.
     trouble: Mutex<Option<String>>,
+    /// How often a connection was lost or refused.
+    losses: AtomicU64,
     /// Whether the client talks in the clear.
     in_clear: bool,
     /// Whether the last offsets of a group were refused, which is said once.
@@ -49,6 +51,10 @@ impl Context {
     pub fn trouble(&self) -> Option<String> {
         lock(&self.trouble).clone()
     }
+    /// How often a connection was lost or refused, as far as the client was asked for its words.
+    pub fn losses(&self) -> u64 {
+        self.losses.load(Relaxed)
+    }
     /// What the last trouble comes from, if that is known.
     pub fn cause(&self) -> Option<Cause> {
         Cause::of(lock(&self.trouble).as_ref()?, self.in_clear)
@@ -60,6 +66,9 @@ impl ClientContext for Context {
         tracing::debug!(target: "highwater::kafka", facility, "{message}");
         // Behind the client's and the thread's names.
         let text = message.rsplit_once("]: ").map_or(message, |(_, text)| text);
+        if facility == "FAIL" {
+            self.losses.fetch_add(1, Relaxed);
+        }
         if (level as i32) <= RDKafkaLogLevel::Error as i32 || facility == "FAIL" {
             *lock(&self.trouble) = Some(text.to_owned());
         }

@@ -20,7 +20,7 @@
 //! asked for by `group-offsets` alone. If `properties.group.id` is set they are committed with each durable checkpoint, for those
 //! who watch the group's lag; a job does not go on by them. Committed rows alone are
 //! read. A message that is no record is a row of `t$errors` with its partition and offset. A partition without new messages
-//! holds the watermark.
+//! holds the watermark, unless the table has a `scan.watermark.idle-timeout`; one whose broker is away always does.
 //!
 //! Columns may hold what Kafka says of a message: `METADATA FROM 'timestamp'` and others ([`metadata`]). `timestamp` may be the
 //! event time.
@@ -38,6 +38,7 @@
 //! goes away while the job runs is waited for.
 
 mod client;
+mod messages;
 pub mod metadata;
 mod offsets;
 mod options;

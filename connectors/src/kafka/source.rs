@@ -4,11 +4,11 @@
 //! without taking rows of another. What is not read stays in that queue until it is full, and then at the broker: that is
 //! all the backpressure there is.
 
-use super::client::{Consumer, Context, PATIENCE, asker, client, partitions};
-use super::metadata::{Collector, Layout};
+use super::client::{Consumer, PATIENCE, asker, client, partitions};
+use super::messages::Messages;
+use super::metadata::Layout;
 use super::offsets::{Kept, Topic};
 use super::options::{Format, Place, SourceOptions};
-use super::trouble::{explain, forbidden, is_away};
 use crate::format::csv::read::CsvTable;
 use crate::format::json::read::JsonTable;
 use crate::format::raw::RawMessages;
@@ -18,19 +18,11 @@ use highwater_engine::error::{BuildError, SourceError};
 use highwater_engine::expr::Expr;
 use highwater_engine::graph::types::metadata_of;
 use highwater_engine::graph::{RunOptions, SourceSpec, TimeRange};
-use highwater_engine::source::{Chunk, PartitionInfo, PartitionReader, Position, Read, Source, Split};
-use rdkafka::consumer::base_consumer::PartitionQueue;
+use highwater_engine::source::{PartitionInfo, PartitionReader, Position, Source, Split};
 use rdkafka::consumer::{CommitMode, Consumer as _};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::sync::Arc;
-use std::time::Duration;
 
-/// How long a partition is left alone that has given all it has.
-const CAUGHT_UP: Duration = Duration::from_millis(2);
-/// How long one is left alone whose rows are on their way.
-const ON_ITS_WAY: Duration = Duration::from_micros(500);
 /// Messages that wait in the queues of all partitions together, in KiB.
 const QUEUED_KIB: usize = 64 << 10;
 
@@ -46,25 +38,25 @@ pub struct KafkaSource {
 }
 
 /// What all partitions need.
-struct Shared {
-    topic: String,
-    servers: String,
-    ids: Vec<i32>,
-    clients: Vec<Arc<Consumer>>,
-    table: Table,
-    layout: Layout,
+pub(super) struct Shared {
+    pub(super) topic: String,
+    pub(super) servers: String,
+    pub(super) ids: Vec<i32>,
+    pub(super) clients: Vec<Arc<Consumer>>,
+    pub(super) table: Table,
+    pub(super) layout: Layout,
     /// The group that shows how far the job is.
     group: Option<String>,
 }
 
-enum Table {
+pub(super) enum Table {
     Csv(CsvTable),
     Json(JsonTable),
     Raw { values: SchemaRef, read: Vec<usize> },
 }
 
 impl Table {
-    fn decoder(&self) -> Box<dyn MessageDecoder> {
+    pub(super) fn decoder(&self) -> Box<dyn MessageDecoder> {
         match self {
             Self::Csv(table) => Box::new(table.messages()),
             Self::Json(table) => Box::new(table.messages()),
@@ -213,7 +205,7 @@ impl Source for KafkaSource {
     }
 }
 
-fn gone(partition: &str, offset: i64, why: &str) -> SourceError {
+pub(super) fn gone(partition: &str, offset: i64, why: &str) -> SourceError {
     SourceError::new(format!(
         "{partition}: offset {offset}, where reading should go on, is gone: {why}. Retention has taken rows that were not \
          read; start anew with --fresh, and let the topic keep its rows for longer than the job may stand still"
@@ -234,166 +226,6 @@ impl PartitionReader for Reader {
         if std::mem::replace(&mut self.begun, true) || self.next >= self.end {
             return Ok(None);
         }
-        let Shared { topic, ids, clients, table, layout, servers, .. } = &*self.shared;
-        let (id, consumer) = (ids[self.index], clients[self.index % clients.len()].clone());
-        let failed = |e: &KafkaError| SourceError::new(format!("{topic}-{id}: {}", explain(&consumer, servers, e)));
-        let queue = split_off(&consumer, topic, id).map_err(|e| failed(&e))?;
-        let mut assigned = TopicPartitionList::with_capacity(1);
-        assigned.add_partition_offset(topic, id, Offset::Offset(self.next)).map_err(|e| failed(&e))?;
-        consumer.incremental_assign(&assigned).map_err(|e| failed(&e))?;
-        Ok(Some(Box::new(Messages {
-            decoder: table.decoder(),
-            metadata: layout.collector(),
-            shared: self.shared.clone(),
-            consumer,
-            queue,
-            assigned,
-            id,
-            next: self.next,
-            end: self.end,
-            caught_up: false,
-            ended: false,
-            away: false,
-            complete: false,
-        })))
-    }
-}
-
-/// The queue of a partition, before it is assigned: so no row ever gets into the client's common queue.
-fn split_off(consumer: &Arc<Consumer>, topic: &str, id: i32) -> Result<PartitionQueue<Context>, KafkaError> {
-    consumer.split_partition_queue(topic, id).ok_or(KafkaError::MessageConsumption(Code::UnknownPartition))
-}
-
-/// The messages of a partition, from an offset on.
-struct Messages {
-    shared: Arc<Shared>,
-    consumer: Arc<Consumer>,
-    queue: PartitionQueue<Context>,
-    assigned: TopicPartitionList,
-    id: i32,
-    decoder: Box<dyn MessageDecoder>,
-    metadata: Option<Collector>,
-    /// The offset of the next message, or less.
-    next: i64,
-    end: i64,
-    /// Whether everything there is has been read.
-    caught_up: bool,
-    ended: bool,
-    /// Whether it was said that no broker answers.
-    away: bool,
-    /// Whether reading began anew since the broker said that it has everything up to the end.
-    complete: bool,
-}
-
-impl Drop for Messages {
-    fn drop(&mut self) {
-        // A client that is going away has no use for it.
-        let _ = self.consumer.incremental_unassign(&self.assigned);
-    }
-}
-
-impl Split for Messages {
-    fn read(&mut self, max_rows: usize) -> Result<Read, SourceError> {
-        let mut bytes = 0;
-        while !self.ended && self.decoder.len() < max_rows.max(1) {
-            let error = match self.queue.poll(Duration::ZERO) {
-                None => break,
-                Some(Ok(message)) if message.offset() < self.next => continue,
-                Some(Ok(message)) if message.offset() >= self.end => {
-                    self.ended = true;
-                    continue;
-                }
-                Some(Ok(message)) => {
-                    (self.caught_up, self.away) = (false, false);
-                    bytes += (message.payload_len() + message.key_len()) as u64;
-                    let taken = self.metadata.as_mut().map_or(Ok(()), |m| m.push(&message));
-                    match taken {
-                        Ok(()) => self.decoder.push(message.offset(), message.payload()),
-                        Err(reason) => self.decoder.refuse(message.offset(), &reason, message.payload()),
-                    }
-                    self.next = message.offset() + 1;
-                    continue;
-                }
-                Some(Err(error)) => error,
-            };
-            match error {
-                KafkaError::PartitionEOF(_) => self.reached_end()?,
-                error => self.trouble(&error)?,
-            }
-        }
-        if !self.decoder.is_empty() {
-            let decoded = self.decoder.decode()?;
-            let end = Position { offset: self.next, at: self.end.unsigned_abs() };
-            let (mut columns, offsets, bad) = (decoded.columns, decoded.offsets, decoded.bad);
-            if let Some(metadata) = &mut self.metadata {
-                let joined = metadata.join(&columns, &offsets);
-                columns = joined.map_err(|e| SourceError::new(format!("{e}; this is a bug, please report it")))?;
-            }
-            return Ok(Read::Rows(Chunk { columns, offsets, bad, bytes, end }));
-        }
-        if self.ended {
-            return Ok(Read::End);
-        }
-        self.serve()?;
-        Ok(if self.caught_up { Read::Pending(CAUGHT_UP) } else { Read::Awaited(ON_ITS_WAY) })
-    }
-}
-
-impl Messages {
-    /// Nothing more comes for now: is that the end? Behind the last row there may be offsets of transactions, which nobody
-    /// is given. And a broker that has just become the leader may not know all that was committed: so it is asked whether it
-    /// knows the end, and only if it then says again that nothing more comes, that is so.
-    fn reached_end(&mut self) -> Result<(), SourceError> {
-        self.caught_up = true;
-        if self.end == i64::MAX || self.next >= self.end || self.complete {
-            self.ended = self.end < i64::MAX;
-            return Ok(());
-        }
-        self.begin_anew().or_else(|error| self.trouble(&error))
-    }
-
-    fn begin_anew(&mut self) -> Result<(), KafkaError> {
-        self.caught_up = false;
-        let (_, high) = self.consumer.fetch_watermarks(&self.shared.topic, self.id, PATIENCE)?;
-        self.complete = high >= self.end;
-        self.consumer.incremental_unassign(&self.assigned)?;
-        self.assigned.set_all_offsets(Offset::Offset(self.next))?;
-        self.queue = split_off(&self.consumer, &self.shared.topic, self.id)?;
-        self.consumer.incremental_assign(&self.assigned)
-    }
-
-    /// What the client has to say, beside messages.
-    fn serve(&mut self) -> Result<(), SourceError> {
-        let error = match self.consumer.poll(Duration::ZERO) {
-            Some(Err(error)) if !matches!(error, KafkaError::PartitionEOF(_)) => error,
-            _ => return Ok(()),
-        };
-        self.trouble(&error)
-    }
-
-    /// Says once that a broker is away; any other error ends reading.
-    fn trouble(&mut self, error: &KafkaError) -> Result<(), SourceError> {
-        let partition = format!("{}-{}", self.shared.topic, self.id);
-        let explained = || format!("{partition}: {}", explain(&self.consumer, &self.shared.servers, error));
-        let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
-        match error.rdkafka_error_code() {
-            Some(code) if is_away(code) && !fatal => {
-                if !self.away {
-                    tracing::warn!("{}; reading waits for it", explained());
-                }
-                self.away = true;
-                Ok(())
-            }
-            // Nothing is asked of the group: where reading goes on is in the job's state.
-            Some(Code::GroupAuthorizationFailed) => Ok(()),
-            Some(Code::TopicAuthorizationFailed) => {
-                let topic = format!("topic {}", self.shared.topic);
-                Err(SourceError::new(forbidden("read", &topic, "READ")))
-            }
-            Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
-                Err(gone(&partition, self.next, "the broker does not have it"))
-            }
-            _ => Err(SourceError::new(explained())),
-        }
+        Ok(Some(Box::new(Messages::open(&self.shared, self.index, self.next, self.end)?)))
     }
 }

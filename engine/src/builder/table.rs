@@ -103,6 +103,7 @@ impl Table {
             time_min_ms: self.times.0,
             time_max_ms: self.times.1,
             max_drift_ms: MAX_DRIFT_MS,
+            idle_ms: None,
             not_null: (0..fields.len()).filter(|i| !fields[*i].is_nullable()).collect(),
             reads: TimeRange::ALL,
             physical: physical.clone(),

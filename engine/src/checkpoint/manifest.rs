@@ -108,10 +108,25 @@ pub struct PartitionState {
     pub fingerprint: String,
     /// Where reading goes on; `None` before the first row.
     pub position: Option<Position>,
-    /// Largest event time so far.
+    /// Largest event time so far; what an activation raised it to, if that is more.
     pub max_ms: i64,
     /// Whether it is read to its end.
     pub done: bool,
+    /// Whether it is idle: the table's watermark does not wait for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub idle: bool,
+    /// Where it came back from being idle since the checkpoint before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub activations: Vec<Activation>,
+}
+
+/// An idle partition had rows again: those below what the table had promised without it are late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activation {
+    /// Offset of the first row.
+    pub offset: i64,
+    /// The watermark that was promised: from here on the partition's is not below it.
+    pub floor_ms: i64,
 }
 
 /// State of one step.

@@ -50,7 +50,7 @@ pub use error::LedgerError;
 pub use ledger::{Committed, Ledger};
 pub use local::LocalStore;
 pub use manifest::{
-    Ancestor, FileRef, Manifest, OperatorState, OutboxRef, PartRef, PartitionState, SinkState, SourceState,
+    Activation, Ancestor, FileRef, Manifest, OperatorState, OutboxRef, PartRef, PartitionState, SinkState, SourceState,
 };
 pub use memory::MemoryStore;
 pub use seal::HmacKey;

@@ -158,6 +158,7 @@ fn source(spec: &SourceSpec, schema: &Schema) -> Check {
     );
     ensure!(spec.time_min_ms <= spec.time_max_ms, "scan.event-time.min lies behind scan.event-time.max");
     ensure!(spec.max_drift_ms >= 0, "scan.watermark.alignment.max-drift is negative");
+    ensure!(spec.idle_ms.is_none_or(|ms| ms > 0), "scan.watermark.idle-timeout is not positive");
     Ok(())
 }
 

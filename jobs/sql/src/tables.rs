@@ -42,6 +42,7 @@ pub(crate) struct TableDef {
     pub time_min_ms: i64,
     pub time_max_ms: i64,
     pub max_drift_ms: i64,
+    pub idle_ms: Option<i64>,
     pub arrival: bool,
     pub late_discarded: bool,
     pub errors_discarded: bool,
@@ -70,8 +71,15 @@ impl TableDef {
 }
 
 /// Options that belong to the engine: they stay when an override replaces the connector.
-pub const ENGINE_OPTIONS: [&str; 6] =
-    ["emit", "errors", "late", "scan.event-time.max", "scan.event-time.min", "scan.watermark.alignment.max-drift"];
+pub const ENGINE_OPTIONS: [&str; 7] = [
+    "emit",
+    "errors",
+    "late",
+    "scan.event-time.max",
+    "scan.event-time.min",
+    "scan.watermark.alignment.max-drift",
+    "scan.watermark.idle-timeout",
+];
 
 /// Checks a declaration and adds it to the catalog.
 pub(crate) fn declare(
@@ -146,7 +154,6 @@ fn with_options(
             .at(name.at)
             .hint("'connector' = 'generator', 'filesystem', 'kafka', 'print' or 'blackhole'"));
     };
-    let mut take = |key: &str| options.remove(key);
     let time = |key: &str, text: Option<String>, default: i64| match text {
         Some(text) => instant_ms(&text).ok_or_else(|| {
             let what = format!("{key} is a time like '2026-01-31T00:00:00Z' or epoch milliseconds, not '{text}'");
@@ -161,15 +168,19 @@ fn with_options(
         }
         other => Ok(other.is_some_and(|v| v == values[1])),
     };
-    let drift = "scan.watermark.alignment.max-drift";
-    let max_drift_ms = match take(drift) {
-        Some(text) => duration_ms(drift, &text).map_err(|f| f.at(place(drift)))?,
-        None => 60_000,
+    let mut duration = |key: &str| {
+        let ms = options.remove(key).map(|text| duration_ms(key, &text).map_err(|f| f.at(place(key))));
+        ms.transpose()
     };
+    let max_drift_ms = duration("scan.watermark.alignment.max-drift")?.unwrap_or(60_000);
+    // As in Flink, 0 says never.
+    let idle_ms = duration("scan.watermark.idle-timeout")?.filter(|ms| *ms > 0);
+    let mut take = |key: &str| options.remove(key);
     let def = TableDef {
         time_min_ms: time("scan.event-time.min", take("scan.event-time.min"), 0)?,
         time_max_ms: time("scan.event-time.max", take("scan.event-time.max"), i64::MAX)?,
         max_drift_ms,
+        idle_ms,
         arrival: one_of("emit", take("emit"), ["final", "arrival"])?,
         late_discarded: one_of("late", take("late"), ["keep", "discard"])?,
         errors_discarded: one_of("errors", take("errors"), ["keep", "discard"])?,

@@ -90,6 +90,8 @@ impl Draft<'_> {
             position: cut.position.clone(),
             max_ms: cut.max_ms,
             done: cut.done,
+            idle: cut.idle,
+            activations: cut.activations.clone(),
         };
         SourceState {
             table: intake.spec.table.clone(),

@@ -11,6 +11,7 @@ use crate::flow::tally::Base;
 use crate::graph::{JobGraph, Step};
 use crate::source::Source;
 use crate::state::Snapshot;
+use crate::time::Watermark;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
@@ -107,6 +108,14 @@ impl Restored {
         self.base.as_ref().map(|base| Ok(cuts(of(base)?))).transpose()
     }
 
+    /// What was promised of a table's rows and of its bad rows.
+    pub(in crate::flow) fn promised(&self, table: &str) -> [Watermark; 2] {
+        let source = self.base.as_ref().and_then(|base| source_of(base, table));
+        source.map_or([Watermark::START; 2], |s| {
+            [s.watermark_ms, s.errors_watermark_ms.unwrap_or(s.watermark_ms)].map(Watermark::new)
+        })
+    }
+
     /// What had been counted at the checkpoint.
     pub(in crate::flow) fn counted(&self, graph: &JobGraph) -> Base {
         let source = |table: &str| source_of(self.base.as_ref()?, table);
@@ -153,7 +162,13 @@ pub(super) fn source_of<'m>(manifest: &'m Manifest, table: &str) -> Option<&'m S
 
 /// Where the partitions of a table were cut.
 pub(super) fn cuts(state: &SourceState) -> Vec<PartitionCut> {
-    let cut = |p: &PartitionState| PartitionCut { position: p.position.clone(), max_ms: p.max_ms, done: p.done };
+    let cut = |p: &PartitionState| PartitionCut {
+        position: p.position.clone(),
+        max_ms: p.max_ms,
+        done: p.done,
+        idle: p.idle,
+        activations: p.activations.clone(),
+    };
     state.partitions.iter().map(cut).collect()
 }
 

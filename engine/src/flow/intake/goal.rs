@@ -49,7 +49,8 @@ impl Intake {
         let mut partitions = self.lock();
         let before = partitions.iter().any(|p| p.goal.is_some());
         for (i, partition) in partitions.iter_mut().enumerate() {
-            partition.goal = goal.map(|goal| goal.cuts[i].clone());
+            let before = std::mem::replace(&mut partition.goal, goal.map(|goal| goal.cuts[i].clone()));
+            partition.quiet.aim(before.as_ref(), partition.goal.as_ref());
         }
         let mut promised = self.promised();
         *promised = Promised {

@@ -7,10 +7,12 @@
 //! * [`partition`]: what is known of one partition: its maximum, its promise, whose turn it is.
 //! * [`prepare`]: a decoded chunk with its computed columns, checked: rows without an event time are bad rows.
 //! * [`tag`]: event-time maxima, lateness tags, cuts, row identity.
+//! * [`idle`]: partitions that the watermark does not wait for, and what they find when they come back.
 //! * [`goal`]: where reading stops while checkpoints are repeated.
 //! * [`reader`]: which split a worker reads next: alignment by event time, fair shares, decoding ahead.
 
 mod goal;
+mod idle;
 mod partition;
 mod prepare;
 mod reader;
@@ -48,6 +50,8 @@ pub(super) struct Intake {
     partitions: Mutex<Vec<Partition>>,
     /// What may be promised while checkpoints are repeated.
     promised: Mutex<Promised>,
+    /// The most that was promised to anybody, for rows and for bad rows.
+    given: Mutex<[Watermark; 2]>,
     /// The checkpoint epoch at which the partitions are to be cut; `u64::MAX` if there is none. Written under the lock.
     barrier: AtomicU64,
 }
@@ -98,6 +102,7 @@ impl Intake {
             cuts,
             partitions: Mutex::new(partitions),
             promised: Mutex::default(),
+            given: Mutex::new(restored.promised(&spec.table)),
             barrier: AtomicU64::new(u64::MAX),
         };
         intake.peek(parts)?;
@@ -157,9 +162,8 @@ impl Intake {
     /// The promises of all partitions together, for rows and for bad rows. `epoch` is the epoch being closed.
     pub(super) fn progress(&self, epoch: u64) -> [Progress; 2] {
         let partitions = self.lock();
-        let watermark = partitions.iter().map(Partition::watermark).min().unwrap_or(Watermark::END);
-        let of_bad = |p: &Partition| p.watermark_of_bad(self.spec.time_min_ms);
-        let of_bad = partitions.iter().map(of_bad).min().unwrap_or(Watermark::END);
+        let mut given = self.given();
+        let [watermark, of_bad] = self.watermarks(&partitions, *given);
         let done = watermark == Watermark::END;
         let cut = match self.cuts {
             _ if done => i64::MAX,
@@ -168,7 +172,9 @@ impl Intake {
             Cuts::Epoch => i64::try_from(epoch).unwrap_or(i64::MAX - 1) + 1,
         };
         let promises = [watermark, of_bad].map(|watermark| Progress { watermark, cut });
-        self.promised().bounded(promises, partitions.iter().all(Partition::at_goal))
+        let promises = self.promised().bounded(promises, partitions.iter().all(Partition::at_goal));
+        *given = std::array::from_fn(|i| given[i].max(promises[i].watermark));
+        promises
     }
 
     /// From now on each partition remembers how it stood before its first row of a later epoch than this.

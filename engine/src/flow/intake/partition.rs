@@ -1,6 +1,8 @@
 //! One partition: what it promises and whose turn it is.
 
+use super::idle::Quiet;
 use super::prepare::Prepared;
+use crate::checkpoint::Activation;
 use crate::error::SourceError;
 use crate::flow::turns::{Mutant, mutated};
 use crate::source::{PartitionReader, Position, Split};
@@ -32,6 +34,8 @@ pub(super) struct Partition {
     before_barrier: Option<PartitionCut>,
     /// Where reading stops: the cut of a checkpoint that is repeated.
     pub(super) goal: Option<PartitionCut>,
+    /// Whether and since when it has nothing to give.
+    pub(super) quiet: Quiet,
 }
 
 /// What a checkpoint keeps of a partition.
@@ -43,6 +47,10 @@ pub(in crate::flow) struct PartitionCut {
     pub(in crate::flow) max_ms: i64,
     /// Whether nothing is left to read.
     pub(in crate::flow) done: bool,
+    /// Whether the table's watermark does not wait for it.
+    pub(in crate::flow) idle: bool,
+    /// Where it came back since the cut before.
+    pub(in crate::flow) activations: Vec<Activation>,
 }
 
 /// Where a partition stands.
@@ -79,6 +87,7 @@ impl Partition {
             epoch: 0,
             before_barrier: None,
             goal: None,
+            quiet: Quiet::new(from.is_some_and(|f| f.idle)),
         }
     }
     /// Whether all rows up to its goal are emitted.
@@ -89,10 +98,12 @@ impl Partition {
             false => offset(&self.next) >= offset(&goal.position),
         })
     }
-    /// Where to cut a chunk that ends at `end`, beyond the goal.
-    pub(super) fn goal_inside(&self, end: &Position) -> Option<Position> {
-        let goal = self.goal.as_ref().filter(|goal| !goal.done)?.position.as_ref()?;
-        (end.offset > goal.offset).then(|| goal.clone())
+    /// Where to cut a chunk, beyond the goal or the next recorded activation.
+    pub(super) fn cut_inside(&self, p: &Prepared) -> Option<Position> {
+        let goal = self.goal.as_ref().filter(|goal| !goal.done).and_then(|goal| goal.position.as_ref());
+        let goal = goal.filter(|goal| p.end.offset > goal.offset).cloned();
+        let active = self.quiet.recorded_inside(p.first_offset(), &p.end);
+        goal.into_iter().chain(active).min_by_key(|position| position.offset)
     }
     /// Rows are about to be emitted in `epoch`: if it is the first beyond the barrier, the state before is kept.
     pub(super) fn enter(&mut self, epoch: u64, barrier: u64) {
@@ -103,10 +114,29 @@ impl Partition {
     }
     /// How it stood at the barrier.
     pub(super) fn take_cut(&mut self) -> PartitionCut {
-        self.before_barrier.take().filter(|_| !mutated(Mutant::CutLate)).unwrap_or_else(|| self.as_it_stands())
+        let cut =
+            self.before_barrier.take().filter(|_| !mutated(Mutant::CutLate)).unwrap_or_else(|| self.as_it_stands());
+        self.quiet.forget(cut.activations.len());
+        cut
     }
     fn as_it_stands(&self) -> PartitionCut {
-        PartitionCut { position: self.next.clone(), max_ms: self.max_ms, done: self.done() }
+        PartitionCut {
+            position: self.next.clone(),
+            max_ms: self.max_ms,
+            done: self.done(),
+            idle: self.quiet.is_idle(),
+            activations: self.quiet.activations().to_vec(),
+        }
+    }
+    /// Rows from `offset` on are about to be emitted. If it was idle, `promised` was promised without it: its own watermark is
+    /// no lower from here on, as if a row of that time had been there.
+    pub(super) fn give(&mut self, offset: i64, promised: Watermark) {
+        let own =
+            if self.max_ms == i64::MIN { Watermark::START } else { Watermark::new(after(self.max_ms, self.delay_ms)) };
+        let floor = self.quiet.end(offset, promised, own, self.goal.is_some());
+        if let Some(floor_ms) = floor {
+            self.max_ms = self.max_ms.max(floor_ms.saturating_add(self.delay_ms).saturating_sub(1));
+        }
     }
     /// Opens the first split for the peek. `false`: the partition is empty.
     pub(super) fn claim_peek(&mut self) -> Result<bool, SourceError> {

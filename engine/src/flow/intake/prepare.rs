@@ -35,6 +35,13 @@ pub(super) struct Prepared {
 pub(super) const BLOCK_ROWS: usize = 64;
 
 impl Prepared {
+    /// Offset of the first row, good or bad.
+    pub(super) fn first_offset(&self) -> i64 {
+        let good = (!self.times.is_empty()).then(|| self.offsets.at(0));
+        let bad = self.bad.first().map(|bad| bad.offset);
+        good.into_iter().chain(bad).min().unwrap_or(self.end.offset)
+    }
+
     /// The rows before the offset of `at`, which come to end there, and the rest.
     pub(super) fn split(self, at: Position) -> (Self, Self) {
         let rows = (0..self.times.len()).take_while(|&i| self.offsets.at(i) < at.offset).count();

@@ -119,7 +119,7 @@ impl Reader {
         let nothing_ready = self.active[i].ready.is_empty() && !self.active[i].ended;
         if nothing_ready && let Some(empty) = self.decode(i)? {
             self.active[i].empty_at = Some(self.steps);
-            self.intake.lock()[self.active[i].partition].pending = empty.caught_up;
+            self.intake.had_nothing(self.active[i].partition, empty.caught_up);
             return Ok(Step::Pending(empty.wait));
         }
         let active = &mut self.active[i];
@@ -128,10 +128,10 @@ impl Reader {
         let ends = active.ended && active.ready.is_empty();
         let mut partitions = self.intake.lock();
         let barrier = self.intake.barrier.load(Relaxed);
-        let goal = prepared.as_ref().and_then(|p| partitions[index].goal_inside(&p.end));
-        let (prepared, ends) = match (prepared, goal) {
-            (Some(prepared), Some(goal)) => {
-                let (front, back) = prepared.split(goal);
+        let cut = prepared.as_ref().and_then(|p| partitions[index].cut_inside(p));
+        let (prepared, ends) = match (prepared, cut) {
+            (Some(prepared), Some(cut)) => {
+                let (front, back) = prepared.split(cut);
                 active.ready.push_front(back);
                 (Some(front), false)
             }
@@ -139,6 +139,7 @@ impl Reader {
         };
         let tagged = prepared.map(|p| {
             partitions[index].enter(epoch, barrier);
+            self.intake.has_rows(index, &mut partitions[index], p.first_offset());
             tag(&self.intake, index, &mut partitions[index], p, epoch)
         });
         if ends {

@@ -257,6 +257,7 @@ fn graph() -> JobGraph {
         time_min_ms: 0,
         time_max_ms: i64::MAX,
         max_drift_ms: 60_000,
+        idle_ms: None,
         not_null: vec![],
         reads: TimeRange::ALL,
     };

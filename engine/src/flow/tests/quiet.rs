@@ -3,7 +3,7 @@
 use super::*;
 use crate::source::Read;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Partitions of one endless split each; before every chunk a split says so many times that it has nothing.
 struct Halting {
@@ -19,6 +19,16 @@ enum Empty {
     Often(usize),
     /// Partition 0, until all others have given so many chunks.
     First(usize),
+    /// Before some chunks, for some milliseconds; the table is without end.
+    Naps,
+}
+
+impl Empty {
+    /// Whether the partition naps before its chunk: others at other chunks.
+    fn nap(self, index: usize, chunk: usize) -> Option<Duration> {
+        let at = (chunk * 31 + index * 17) % 29;
+        (self == Self::Naps && at < 3).then(|| Duration::from_millis(4 + 3 * at as u64))
+    }
 }
 
 struct HaltingSplit {
@@ -27,6 +37,8 @@ struct HaltingSplit {
     empty: Empty,
     left: usize,
     given: Arc<Vec<AtomicUsize>>,
+    /// The chunk before which it naps, and until when.
+    nap: Option<(usize, Instant)>,
 }
 
 impl Source for Halting {
@@ -41,7 +53,7 @@ impl Source for Halting {
         Ok(String::new())
     }
     fn bounded(&self) -> bool {
-        true
+        self.empty != Empty::Naps
     }
     fn rows_hint(&self) -> Option<u64> {
         None
@@ -52,7 +64,7 @@ struct HaltingReader(Box<dyn PartitionReader>, usize, Empty, Arc<Vec<AtomicUsize
 impl PartitionReader for HaltingReader {
     fn next_split(&mut self) -> Result<Option<Box<dyn Split>>, SourceError> {
         let Some(inner) = self.0.next_split()? else { return Ok(None) };
-        let split = HaltingSplit { inner, index: self.1, empty: self.2, left: 0, given: self.3.clone() };
+        let split = HaltingSplit { inner, index: self.1, empty: self.2, left: 0, given: self.3.clone(), nap: None };
         Ok(Some(Box::new(split)))
     }
 }
@@ -65,10 +77,22 @@ impl Split for HaltingSplit {
                 self.left > 0
             }
             Empty::First(chunks) => self.index == 0 && self.given[1..].iter().any(|given| given.load(SeqCst) < chunks),
+            Empty::Naps => {
+                let chunk = self.given[self.index].load(SeqCst);
+                let nap = self.empty.nap(self.index, chunk).filter(|_| self.nap.is_none_or(|(at, _)| at != chunk));
+                if let Some(nap) = nap {
+                    self.nap = Some((chunk, Instant::now() + nap));
+                }
+                self.nap.is_some_and(|(at, until)| at == chunk && Instant::now() < until)
+            }
         };
         if empty {
             let wait = Duration::from_micros(50);
-            return Ok(if self.left.is_multiple_of(2) { Read::Pending(wait) } else { Read::Awaited(wait) });
+            return Ok(if self.empty == Empty::Naps || self.left.is_multiple_of(2) {
+                Read::Pending(wait)
+            } else {
+                Read::Awaited(wait)
+            });
         }
         let read = self.inner.read(max_rows)?;
         self.given[self.index].fetch_add(1, SeqCst);
@@ -76,7 +100,7 @@ impl Split for HaltingSplit {
     }
 }
 
-struct HaltingParts(TestParts, Empty, Arc<Vec<AtomicUsize>>);
+struct HaltingParts(TestParts, Empty, Arc<Vec<AtomicUsize>>, Refused);
 impl Parts for HaltingParts {
     fn source(&self, _: &SourceSpec, _: &RunOptions) -> Result<Arc<dyn Source>, BuildError> {
         let info = |i| PartitionInfo { name: format!("p{i}"), first_time_ms: None, start: None };
@@ -92,7 +116,7 @@ impl Parts for HaltingParts {
         self.0.publisher(spec, schema, resumed)
     }
     fn operator(&self, node: &Node, input: &SchemaRef, role: Role) -> Result<Box<dyn Operator>, BuildError> {
-        self.0.operator(node, input, role)
+        Ok(Box::new(Noting(self.0.operator(node, input, role)?, self.3.clone())))
     }
     fn partials(&self, _: &Node, _: &SchemaRef) -> Option<SchemaRef> {
         None
@@ -116,7 +140,7 @@ fn check(empty: Empty, workers: usize) -> Vec<usize> {
         ended: Arc::default(),
         log: checkpoints::Log::default(),
     };
-    let parts = Arc::new(HaltingParts(inner, empty, given.clone()));
+    let parts = Arc::new(HaltingParts(inner, empty, given.clone(), Refused::default()));
     let options = RunOptions { workers, batch_rows: 7, epoch_rows: 50, ..RunOptions::default() };
     run(&graph(), parts, &options, &Control::new()).unwrap();
     let mut written = written.lock().unwrap().clone();
@@ -140,4 +164,73 @@ fn a_quiet_partition_does_not_keep_its_worker_from_the_others() {
     for workers in [1, 2, 4] {
         assert!(check(Empty::First(300), workers).iter().all(|chunks| *chunks >= 300));
     }
+}
+
+/// Notes the rows that windows refuse because they are too late.
+struct Noting(Box<dyn Operator>, Refused);
+/// End of the window and key.
+type Refused = Arc<Mutex<Vec<(i64, i64)>>>;
+
+impl Operator for Noting {
+    fn on_batch(&mut self, input: usize, batch: Batch, out: &mut Output) -> Result<(), OperatorError> {
+        for i in 0..batch.rows() {
+            let end = (batch.times()[i].div_euclid(SIZE) + 1) * SIZE;
+            if batch.tag(i).is_some_and(|watermark| end <= watermark) {
+                self.1.lock().unwrap().push((end, batch.column(0).as_primitive::<Int64Type>().value(i)));
+            }
+        }
+        self.0.on_batch(input, batch, out)
+    }
+    fn on_watermark(&mut self, progress: Progress, out: &mut Output) -> Result<(), OperatorError> {
+        self.0.on_watermark(progress, out)
+    }
+    fn snapshot(&mut self, into: &mut Snapshot) -> Result<(), OperatorError> {
+        self.0.snapshot(into)
+    }
+    fn restore(&mut self, from: Snapshot) -> Result<(), OperatorError> {
+        self.0.restore(from)
+    }
+    fn state_bytes(&self) -> usize {
+        self.0.state_bytes()
+    }
+}
+
+/// Partitions that nap are idle, and what they bring then may be late; but no row meets a window that has fired.
+#[test]
+fn rows_of_a_partition_that_was_idle_are_too_late_or_in_their_window() {
+    // More than the peek takes at once.
+    let rows = rows(4, 4_000);
+    let own_late = oracle(&rows).1;
+    let mut late_by_idling = 0;
+    for (workers, epoch_rows) in [(1, 50), (2, 50), (4, 10), (2, 1)] {
+        let given = Arc::new((0..rows.len()).map(|_| AtomicUsize::new(0)).collect());
+        let (written, refused) = (Arc::new(Mutex::new(Vec::new())), Refused::default());
+        let inner = TestParts {
+            rows: rows.clone(),
+            split_rows: 1,
+            fault: Fault::None,
+            written: written.clone(),
+            ended: Arc::default(),
+            log: checkpoints::Log::default(),
+        };
+        let mut graph = graph();
+        let Step::Source(source) = &mut graph.nodes[0].step else { panic!("the first node is a source") };
+        source.idle_ms = Some(2);
+        let options = RunOptions { workers, batch_rows: 5, epoch_rows, ..RunOptions::default() };
+        let parts = Arc::new(HaltingParts(inner, Empty::Naps, given, refused.clone()));
+        let report = run(&graph, parts, &options, &Control::new()).unwrap();
+        late_by_idling += report.sources[0].late.saturating_sub(own_late);
+        let mut expected = BTreeMap::<(i64, i64), i64>::new();
+        for &(key, time) in rows.iter().flatten().filter(|(key, _)| *key >= 0) {
+            *expected.entry(((time.div_euclid(SIZE) + 1) * SIZE, key)).or_default() += 1;
+        }
+        let refused = std::mem::take(&mut *refused.lock().unwrap());
+        refused.iter().for_each(|row| *expected.get_mut(row).unwrap() -= 1);
+        let expected: Vec<_> = expected.into_iter().filter(|(_, n)| *n > 0).map(|((e, k), n)| (e, k, n)).collect();
+        let mut written = written.lock().unwrap().clone();
+        written.sort_unstable();
+        assert_eq!(written, expected, "{workers} workers, epochs of {epoch_rows}");
+        assert!(refused.len() as u64 <= report.sources[0].late);
+    }
+    assert!(late_by_idling > 0, "no partition was idle while others went on");
 }

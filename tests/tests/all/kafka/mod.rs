@@ -6,8 +6,10 @@
 //! * [`troubles`]: what is missing, refused or gone is said, clearly and soon.
 //! * [`replaying`]: a part of a topic, read again, is that part of the whole.
 //! * [`security`]: TLS, passwords, certificates and rights.
+//! * [`idle`]: a partition without new messages, and what it brings later.
 //! * [`kills`]: engine and broker are killed, and a reader of committed rows sees every result once.
 
+mod idle;
 mod kills;
 mod metadata;
 mod reading;
