@@ -4,6 +4,7 @@ use super::{broker, with};
 use crate::crash::subject::{Load, Sink, Subject, Topics};
 use highwater_jobs::args::GenerateArgs;
 use highwater_jobs::generate::generate;
+use highwater_jobs::instant::parse_instant;
 use highwater_tests::kafka::Broker;
 use highwater_tests::run;
 use highwater_tests::s3::S3Server;
@@ -124,7 +125,7 @@ fn a_restarted_job_goes_on_where_it_was_or_says_why_not() {
 const PARTITIONS: usize = 6;
 
 /// A number of the environment.
-fn given(name: &str, otherwise: u64) -> u64 {
+pub(super) fn given(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
@@ -223,7 +224,7 @@ fn from_topic_to_topic_every_result_is_seen_once_whoever_is_killed() {
     std::fs::write(chain.path("job.sql"), chain.on_kafka(&[])).unwrap();
     let mut ended_early = Vec::new();
     std::thread::scope(|scope| {
-        scope.spawn(|| feed(&chain.broker, &input, (payments / 4000).max(300) as usize));
+        scope.spawn(|| feed(&chain.broker, "payments", &input, (payments / 4000).max(300) as usize, false));
         for kill in 1..=kills {
             let mut child = chain.start(1 + below(3));
             std::thread::sleep(Duration::from_millis(300 + below(1200)));
@@ -265,8 +266,8 @@ fn from_topic_to_topic_every_result_is_seen_once_whoever_is_killed() {
     println!("{kills} kills over {payments} payments: {} rows, each seen once; {digest}", seen.len());
 }
 
-/// Writes the files' lines, each to the partition of its number, little by little.
-fn feed(broker: &Broker, input: &Path, step: usize) {
+/// Writes the files' lines, each to the partition of its number, little by little; if `timed`, as messages of the time in `ts`.
+pub(super) fn feed(broker: &Broker, topic: &str, input: &Path, step: usize, timed: bool) {
     let mut files: Vec<_> = std::fs::read_dir(input).unwrap().map(|f| f.unwrap().path()).collect();
     files.sort();
     let texts: Vec<String> = files.iter().map(|f| std::fs::read_to_string(f).unwrap()).collect();
@@ -275,12 +276,19 @@ fn feed(broker: &Broker, input: &Path, step: usize) {
     loop {
         let mut some = Vec::new();
         for (partition, lines) in lines.iter_mut().enumerate() {
-            some.extend(lines.by_ref().take(step).map(|l| (partition.to_string(), "-".to_owned(), "-", l)));
+            let time = |line: &str| if timed { time_of(line).to_string() } else { "-".to_owned() };
+            some.extend(lines.by_ref().take(step).map(|l| (partition.to_string(), time(l), "-", l)));
         }
         if some.is_empty() {
             return;
         }
-        client.write("payments", some.into_iter());
+        client.write(topic, some.into_iter());
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+/// The time in `ts` of a line of JSON, in epoch milliseconds.
+fn time_of(line: &str) -> i64 {
+    let text = line.split(r#""ts":""#).nth(1).and_then(|rest| rest.split('"').next());
+    parse_instant(text.unwrap_or_else(|| panic!("no ts in {line}"))).unwrap()
 }

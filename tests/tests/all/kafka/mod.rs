@@ -7,10 +7,12 @@
 //! * [`replaying`]: a part of a topic, read again, is that part of the whole.
 //! * [`security`]: TLS, passwords, certificates and rights.
 //! * [`idle`]: a partition without new messages, and what it brings later.
+//! * [`live`]: a live job, killed and restarted, has the rows that a replay of its topic has.
 //! * [`kills`]: engine and broker are killed, and a reader of committed rows sees every result once.
 
 mod idle;
 mod kills;
+mod live;
 mod metadata;
 mod reading;
 mod replaying;
