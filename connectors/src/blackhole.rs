@@ -3,9 +3,9 @@
 
 use arrow::array::RecordBatch;
 use highwater_engine::error::SinkError;
-use highwater_engine::sink::{Publication, Publisher, Roll, Sink, SinkTable};
+use highwater_engine::sink::{Sink, SinkTable};
 
-/// The table, its writers and its publisher.
+/// The table, and its writers.
 #[derive(Debug)]
 pub struct Blackhole;
 
@@ -21,25 +21,6 @@ impl SinkTable for Blackhole {
 
 impl Sink for Blackhole {
     fn write(&mut self, _rows: &RecordBatch) -> Result<(), SinkError> {
-        Ok(())
-    }
-    fn finish(&mut self) -> Result<(), SinkError> {
-        Ok(())
-    }
-}
-
-impl Publisher for Blackhole {
-    fn roll(&self) -> Roll {
-        Roll::Never
-    }
-    fn recover(&mut self) -> Result<Option<u64>, SinkError> {
-        Ok(None)
-    }
-    fn publish(
-        &mut self,
-        _publication: &Publication,
-        _rows: &mut dyn Iterator<Item = Result<RecordBatch, SinkError>>,
-    ) -> Result<(), SinkError> {
         Ok(())
     }
     fn finish(&mut self) -> Result<(), SinkError> {

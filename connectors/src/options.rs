@@ -45,6 +45,13 @@ impl<'a> Options<'a> {
         self.given.get(name).map(String::as_str)
     }
 
+    /// The options of a family, by what stands behind `header.` of `header.*`.
+    pub fn family(&mut self, name: &'static str) -> Vec<(&'a str, &'a str)> {
+        self.known.push(name);
+        let member = |(option, value): (&'a String, &'a String)| Some((member_of(name, option)?, value.as_str()));
+        self.given.iter().filter_map(member).collect()
+    }
+
     /// The value of an option that must be given; "" (and an error) without it.
     pub fn required(&mut self, name: &'static str, example: &str) -> &'a str {
         match self.text(name) {
@@ -157,7 +164,7 @@ impl<'a> Options<'a> {
     /// All errors, those of unknown options last.
     pub fn finish(mut self) -> Vec<OptionError> {
         for name in self.given.keys() {
-            if !self.known.contains(&name.as_str()) {
+            if !self.known.iter().any(|known| known == name || member_of(known, name).is_some()) {
                 let hint = one_of(name, &self.known[1..]);
                 let message = if hint.is_empty() {
                     format!("unknown option; the {} connector has none", self.connector)
@@ -179,6 +186,11 @@ impl<'a> Options<'a> {
             }
         }
     }
+}
+
+/// What an option of the family `header.*` has behind `header.`.
+fn member_of<'n>(family: &str, option: &'n str) -> Option<&'n str> {
+    option.strip_prefix(family.strip_suffix('*')?).filter(|rest| !rest.is_empty())
 }
 
 fn within<T: PartialOrd>(value: T, range: RangeInclusive<T>, show: impl Fn(&T) -> String) -> Result<T, String> {

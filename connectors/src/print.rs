@@ -13,10 +13,10 @@ use crate::types;
 use arrow::array::RecordBatch;
 use arrow_schema::Schema;
 use highwater_engine::error::SinkError;
-use highwater_engine::sink::{Publication, Publisher, Roll, Sink, SinkTable};
+use highwater_engine::sink::{Sink, SinkTable};
 use std::io::{ErrorKind, Write, stdout};
 
-/// A `print` table, cloned its writers, and its publisher.
+/// A `print` table; its clones are its writers.
 #[derive(Clone, Debug)]
 pub struct Print {
     prefix: String,
@@ -75,28 +75,6 @@ impl Sink for Print {
             }
             _ => SinkError::new(format!("print: can't write to standard output: {e}")),
         })
-    }
-    fn finish(&mut self) -> Result<(), SinkError> {
-        Ok(())
-    }
-}
-
-impl Publisher for Print {
-    fn roll(&self) -> Roll {
-        Roll::EachCheckpoint
-    }
-    fn recover(&mut self) -> Result<Option<u64>, SinkError> {
-        Ok(None)
-    }
-    fn publish(
-        &mut self,
-        _publication: &Publication,
-        rows: &mut dyn Iterator<Item = Result<RecordBatch, SinkError>>,
-    ) -> Result<(), SinkError> {
-        for batch in rows {
-            self.write(&batch?)?;
-        }
-        Ok(())
     }
     fn finish(&mut self) -> Result<(), SinkError> {
         Ok(())

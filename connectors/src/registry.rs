@@ -3,10 +3,12 @@
 use crate::blackhole::Blackhole;
 use crate::files::{FileOptions, FilePublisher, FileSource, FileTable, SinkOptions};
 use crate::generator::{Generator, GeneratorOptions};
+use crate::http::{self, HttpOptions, HttpTable};
 use crate::kafka::{self, KafkaSource, KafkaTable};
 use crate::options::{OptionError, Options, one_of};
 use crate::print::Print;
 use crate::table::{self, TableOptions};
+use crate::unmarked::Unmarked;
 use arrow_schema::SchemaRef;
 use highwater_engine::error::BuildError;
 use highwater_engine::graph::types::metadata_of;
@@ -19,7 +21,7 @@ use std::sync::Arc;
 /// Connectors of tables that are read.
 pub const SOURCES: [&str; 3] = ["filesystem", "generator", "kafka"];
 /// Connectors of tables that are written.
-pub const SINKS: [&str; 5] = ["blackhole", "filesystem", "kafka", "print", table::NAME];
+pub const SINKS: [&str; 6] = ["blackhole", "filesystem", "http", "kafka", "print", table::NAME];
 
 /// What a table is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +45,7 @@ enum Target {
     Print(Print),
     Table(TableOptions),
     Files(SinkOptions),
+    Http(HttpOptions),
     Kafka(kafka::SinkOptions),
 }
 
@@ -95,6 +98,7 @@ pub fn sink(spec: &SinkSpec, schema: &SchemaRef) -> Result<Arc<dyn SinkTable>, B
         Target::Blackhole => Arc::new(Blackhole),
         Target::Print(print) => Arc::new(print),
         Target::Table(options) => Arc::new(table::Table::new(options, schema)),
+        Target::Http(options) => Arc::new(HttpTable::new(options, &spec.table)?),
         Target::Kafka(options) => Arc::new(KafkaTable::new(options, &spec.table)?),
         Target::Files(options) => {
             let opened = FileTable::new(&options, schema);
@@ -107,9 +111,10 @@ pub fn sink(spec: &SinkSpec, schema: &SchemaRef) -> Result<Arc<dyn SinkTable>, B
 pub fn publisher(spec: &SinkSpec, schema: &SchemaRef, resumed: bool) -> Result<Box<dyn Publisher>, BuildError> {
     let parsed = target(&spec.connector, &spec.options, schema).map_err(|e| joined(&spec.table, &e))?;
     Ok(match parsed {
-        Target::Blackhole => Box::new(Blackhole),
-        Target::Print(print) => Box::new(print),
+        Target::Blackhole => Box::new(Unmarked::never(Blackhole)),
+        Target::Print(print) => Box::new(Unmarked::each_checkpoint(print)),
         Target::Table(options) => Box::new(Arc::new(table::Table::new(options, schema)).publisher()),
+        Target::Http(options) => http::publisher(&options, &spec.table)?,
         Target::Kafka(options) => kafka::publisher(options, &spec.table, resumed)?,
         Target::Files(options) => {
             let opened = FilePublisher::new(options, schema, resumed);
@@ -150,6 +155,7 @@ fn read_target(connector: &str, o: &mut Options, schema: &SchemaRef) -> Option<T
         "print" => Target::Print(Print::parse(o, schema)),
         table::NAME => Target::Table(TableOptions::parse(o)),
         "filesystem" => Target::Files(SinkOptions::parse(o, schema)),
+        "http" => Target::Http(HttpOptions::parse(o, schema)),
         "kafka" => Target::Kafka(kafka::SinkOptions::parse(o, schema)),
         _ => return None,
     })

@@ -9,7 +9,7 @@ use crate::summary::Summary;
 use crate::{place, process, settings, show, state};
 use highwater_engine::flow::Control;
 use highwater_engine::graph::JobGraph;
-use highwater_sql::PlannedJob;
+use highwater_sql::{PlannedJob, TableInfo};
 
 /// Runs a job to the end of its inputs.
 ///
@@ -39,12 +39,14 @@ pub fn replay(args: &ReplayArgs) -> Result<(), Failure> {
     let job = load(&args.run)?;
     let is_given = |table: &str| {
         let given = |option: &str| args.run.job.define.iter().any(|d| d.starts_with(&format!("{table}.{option}=")));
-        given("connector") || given("topic")
+        given("connector") || given("topic") || given("url")
     };
-    if let Some(live) = job.tables.iter().find(|t| t.written && t.connector == "kafka" && !is_given(&t.name)) {
+    let live = |t: &&TableInfo| t.written && matches!(&*t.connector, "kafka" | "http") && !is_given(&t.name);
+    if let Some(live) = job.tables.iter().find(live) {
+        let (what, option) = if live.connector == "http" { ("address", "url") } else { ("topic", "topic") };
         return Err(Failure::usage(format!(
-            "replay: {0} is the topic that the live job writes; show the rows elsewhere: -D {0}.connector=blackhole, or \
-             -D {0}.topic=ANOTHER",
+            "replay: {0} is the {what} that the live job writes; show the rows elsewhere: -D {0}.connector=blackhole, or \
+             -D {0}.{option}=ANOTHER",
             live.name
         )));
     }

@@ -11,6 +11,7 @@
 //! `${file:PATH}`; passwords must be, so that none is in a job's text or state.
 
 use crate::options::Options;
+use crate::secret::{is_reference, resolve};
 use rdkafka::ClientConfig;
 use std::collections::BTreeMap;
 
@@ -151,25 +152,5 @@ fn check(name: &str, value: &str) -> Result<(), String> {
         Ok(_) => Ok(()),
         Err(rdkafka::error::KafkaError::ClientConfig(_, why, ..)) => Err(format!("{value:?} is refused: {why}")),
         Err(error) => Err(format!("{value:?} is refused: {error}")),
-    }
-}
-
-fn is_reference(value: &str) -> bool {
-    reference(value).is_some()
-}
-
-fn reference(value: &str) -> Option<(&str, &str)> {
-    value.strip_prefix("${")?.strip_suffix('}')?.split_once(':').filter(|(kind, _)| matches!(*kind, "env" | "file"))
-}
-
-fn resolve(value: &str) -> Result<String, String> {
-    match reference(value) {
-        Some(("env", name)) => std::env::var(name).map_err(|_| format!("there is no environment variable {name}")),
-        Some((_, path)) => match std::fs::read_to_string(path) {
-            Ok(text) if text.trim().is_empty() => Err(format!("{path} is empty")),
-            Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
-            Err(e) => Err(crate::files::io_error("read", path, &e)),
-        },
-        None => Ok(value.to_owned()),
     }
 }

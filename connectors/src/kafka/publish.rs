@@ -8,8 +8,9 @@ use super::options::{Guarantee, SinkOptions};
 use super::progress::{KEY, Progress};
 use super::rows::Encoder;
 use super::trouble::{away, is_away};
-use super::write::{Outlet, check, config};
+use super::write::{Outlet, Writer, check, config};
 use crate::files::marker::Marker;
+use crate::unmarked::Unmarked;
 use arrow::array::RecordBatch;
 use highwater_engine::error::{BuildError, SinkError};
 use highwater_engine::sink::{Publication, Publisher, Roll};
@@ -34,7 +35,7 @@ pub fn publisher(options: SinkOptions, table: &str, resumed: bool) -> Result<Box
     check(&options).map_err(error)?;
     if options.guarantee == Some(Guarantee::AtLeastOnce) {
         let outlet = Outlet::new(&options, config(&options).map_err(error)?).map_err(error)?;
-        return Ok(Box::new(AtLeastOnce { outlet, encoder: Encoder::new(&options) }));
+        return Ok(Box::new(Unmarked::each_checkpoint(Writer::new(outlet.into(), &options))));
     }
     let Some(prefix) = &options.prefix else {
         return Err(error(
@@ -182,34 +183,6 @@ impl Publisher for ExactlyOnce {
         }
     }
 
-    fn finish(&mut self) -> Result<(), SinkError> {
-        Ok(())
-    }
-}
-
-/// Rows with their checkpoint, again after a crash.
-struct AtLeastOnce {
-    outlet: Outlet,
-    encoder: Encoder,
-}
-
-impl Publisher for AtLeastOnce {
-    fn roll(&self) -> Roll {
-        Roll::EachCheckpoint
-    }
-    fn recover(&mut self) -> Result<Option<u64>, SinkError> {
-        Ok(None)
-    }
-    fn publish(
-        &mut self,
-        _publication: &Publication,
-        rows: &mut dyn Iterator<Item = Result<RecordBatch, SinkError>>,
-    ) -> Result<(), SinkError> {
-        for batch in rows {
-            self.encoder.encode(&batch?, |key, value| self.outlet.send(key, value, None))?;
-        }
-        self.outlet.flush(TRANSACTION_PATIENCE)
-    }
     fn finish(&mut self) -> Result<(), SinkError> {
         Ok(())
     }

@@ -196,7 +196,7 @@ impl KafkaTable {
 
 impl SinkTable for KafkaTable {
     fn open(&self, _worker: usize) -> Result<Box<dyn Sink>, SinkError> {
-        Ok(Box::new(Writer { outlet: self.outlet.clone(), encoder: Encoder::new(&self.options) }))
+        Ok(Box::new(Writer::new(self.outlet.clone(), &self.options)))
     }
     fn commit(&self) -> Result<(), SinkError> {
         Ok(())
@@ -205,9 +205,16 @@ impl SinkTable for KafkaTable {
 }
 
 /// One worker's way to the topic.
-struct Writer {
+pub struct Writer {
     outlet: Arc<Outlet>,
     encoder: Encoder,
+}
+
+impl Writer {
+    /// By a client that others may have too.
+    pub fn new(outlet: Arc<Outlet>, options: &SinkOptions) -> Self {
+        Self { outlet, encoder: Encoder::new(options) }
+    }
 }
 
 impl Sink for Writer {

@@ -12,7 +12,7 @@
 //!
 //! The client's own repetition of requests is switched off: it could not tell the first case from somebody else's object.
 
-use super::runtime::{Waits, retried};
+use super::retry::{Waits, retried};
 use super::trouble::{Trouble, of};
 use super::upload::Bucket;
 use highwater_engine::checkpoint::Created;

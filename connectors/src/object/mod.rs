@@ -18,7 +18,7 @@ pub mod store;
 mod connect;
 mod create;
 mod read;
-mod runtime;
+mod retry;
 mod trouble;
 mod upload;
 

@@ -1,7 +1,7 @@
 //! Reading an object forward in pieces: while one is used, the next is on its way. So an object of any size takes the
 //! memory of two pieces, and no request takes longer than one piece.
 
-use super::runtime::retried;
+use super::retry::retried;
 use super::trouble::told;
 use super::upload::Bucket;
 use highwater_engine::checkpoint::StoreError;
@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 
-use super::runtime::Driver;
+use crate::driver::Driver;
 
 /// Bytes of a piece.
 const PIECE_BYTES: u64 = 8 << 20;

@@ -17,9 +17,10 @@
 use super::connect;
 use super::create::{create, prove};
 use super::read::Reader;
-use super::runtime::{Driver, retried};
+use super::retry::retried;
 use super::trouble::{Trouble, of, told};
 use super::upload::{self, Bucket};
+use crate::driver::Driver;
 use highwater_engine::checkpoint::store::checked;
 use highwater_engine::checkpoint::{Created, Store, StoreError, StoreErrorKind};
 use object_store::memory::InMemory;
@@ -114,7 +115,7 @@ impl BucketStore {
     }
 
     fn on(objects: Arc<dyn Bucket>, address: String, prefix: Path, view: bool) -> Result<Self, StoreError> {
-        let driver = Driver::start().map_err(|e| StoreError::io("start a thread for requests", &e))?;
+        let driver = Driver::start("object-store").map_err(|e| StoreError::io("start a thread for requests", &e))?;
         Ok(Self { driver: Arc::new(driver), objects, address, prefix, view })
     }
 

@@ -3,7 +3,7 @@
 //! Parts of an upload that was never completed are no object, but they are stored: an upload that fails is aborted, one
 //! that a crash cut off stays until a rule of the bucket removes it.
 
-use super::runtime::retried;
+use super::retry::retried;
 use super::trouble::{Trouble, of};
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;

@@ -152,7 +152,7 @@ fn with_options(
         let what = format!("table {} has no option 'connector'", name.value);
         return Err(Fault::new(what)
             .at(name.at)
-            .hint("'connector' = 'generator', 'filesystem', 'kafka', 'print' or 'blackhole'"));
+            .hint("'connector' = 'generator', 'filesystem', 'kafka', 'http', 'print' or 'blackhole'"));
     };
     let time = |key: &str, text: Option<String>, default: i64| match text {
         Some(text) => instant_ms(&text).ok_or_else(|| {

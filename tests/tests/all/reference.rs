@@ -72,7 +72,7 @@ fn options_are_those_that_the_connectors_read() {
     for connector in connectors {
         let documented = names(section(&text, &format!("### {connector}")));
         let shared = match connector {
-            "filesystem" | "kafka" => names(section(&text, "### Formats")),
+            "filesystem" | "http" | "kafka" => names(section(&text, "### Formats")),
             _ => BTreeSet::new(),
         };
         let real: BTreeSet<String> =

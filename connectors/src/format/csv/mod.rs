@@ -46,10 +46,18 @@ impl Default for CsvOptions {
     }
 }
 
+const IGNORE_ERRORS: &str = "csv.ignore-parse-errors";
+
 impl CsvOptions {
     /// The names of the options, for a table of another format.
-    pub const NAMES: [&'static str; 5] =
-        ["csv.header", "csv.field-delimiter", "csv.quote-character", "csv.disable-quote-character", "csv.null-literal"];
+    pub const NAMES: [&'static str; 6] = [
+        "csv.header",
+        "csv.field-delimiter",
+        "csv.quote-character",
+        "csv.disable-quote-character",
+        "csv.null-literal",
+        IGNORE_ERRORS,
+    ];
 
     /// Reads the options; what is wrong is noted in `o`.
     pub fn parse(o: &mut Options) -> Self {
@@ -58,7 +66,7 @@ impl CsvOptions {
         let quote = character(o, "csv.quote-character", b'"');
         let quoted = !o.boolean("csv.disable-quote-character", false);
         let null_literal = o.text("csv.null-literal").map(str::to_owned);
-        super::refuse_ignoring(o, "csv.ignore-parse-errors");
+        super::refuse_ignoring(o, IGNORE_ERRORS);
         if quoted && delimiter == quote {
             o.error("csv.quote-character", "is the field delimiter too; choose different characters");
         }

@@ -256,7 +256,7 @@ fn outputs(manifest: &Manifest, graph: &JobGraph, changes: &mut Vec<Change>) {
 }
 
 fn elsewhere(a: &SinkSpec, b: &SinkSpec) -> bool {
-    let place = ["path", "topic", "properties.bootstrap.servers"];
+    let place = ["path", "topic", "properties.bootstrap.servers", "url"];
     a.connector != b.connector || place.iter().any(|o| a.options.get(*o) != b.options.get(*o))
 }
 

@@ -1,10 +1,8 @@
-//! The one thread that drives a store's connections, and how long a request is tried.
+//! How long a request is tried.
 
 use super::trouble::{Trouble, of};
 use object_store::Result;
-use std::io;
 use std::time::{Duration, Instant};
-use tokio::runtime::{Builder, Handle, Runtime};
 
 /// A request that is not answered for good is sent again for so long. A running job then waits and calls again.
 const RETRY_FOR: Duration = Duration::from_secs(5);
@@ -12,42 +10,6 @@ const RETRY_FOR: Duration = Duration::from_secs(5);
 const WAIT_MIN: Duration = Duration::from_millis(50);
 /// The longest wait between two requests.
 const WAIT_MAX: Duration = Duration::from_secs(1);
-
-/// A runtime of one thread. Calls from any thread block that thread.
-#[derive(Debug)]
-pub struct Driver(Option<Runtime>);
-
-impl Driver {
-    /// Starts the thread.
-    pub fn start() -> io::Result<Self> {
-        let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(1).thread_name("object-store").enable_io().enable_time();
-        Ok(Self(Some(builder.build()?)))
-    }
-
-    fn runtime(&self) -> &Runtime {
-        self.0.as_ref().expect("the runtime is taken only when this is dropped")
-    }
-
-    /// Runs a request to its end.
-    pub fn run<T>(&self, request: impl Future<Output = T>) -> T {
-        self.runtime().block_on(request)
-    }
-
-    /// Where requests can be started that run beside the caller.
-    pub fn handle(&self) -> &Handle {
-        self.runtime().handle()
-    }
-}
-
-impl Drop for Driver {
-    /// A look-up of a name that hangs must not hang the process.
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
 
 /// The waits between the tries of one request.
 #[derive(Debug)]
