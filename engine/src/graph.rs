@@ -202,9 +202,12 @@ pub struct Aggregate {
     pub function: AggregateFunction,
     /// Column of the argument; `None` for `COUNT(*)`.
     pub argument: Option<usize>,
-    /// What ARG_MIN and ARG_MAX compare.
+    /// The other column: what ARG_MIN and ARG_MAX compare, what COVAR_POP pairs with, what LISTAGG goes by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<usize>,
+    /// What stands between the texts of LISTAGG.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub separator: String,
     /// Over distinct argument values.
     pub distinct: bool,
     /// A BOOLEAN column: only rows where it is true count.
@@ -252,6 +255,33 @@ pub enum AggregateFunction {
     ArgMin,
     /// The value of the row where another column is greatest; the first of such rows. Over windows only.
     ArgMax,
+    /// The value at this share of the ordered values, interpolated between the two next to it.
+    PercentileCont {
+        /// The share, in millionths.
+        millionths: u32,
+    },
+    /// The least value that this share of the values does not exceed, to within 1/256 of it. Over windows only.
+    ApproxPercentile {
+        /// The share, in millionths.
+        millionths: u32,
+    },
+    /// How many distinct values, with a standard error of 1.6 %. Over windows only.
+    ApproxCountDistinct,
+    /// Covariance of the population (n) of the argument and another column, over rows where neither is NULL. Over windows
+    /// only, as the next two.
+    CovarPop,
+    /// Sample covariance (n − 1), NULL below two rows.
+    CovarSamp,
+    /// Coefficient of correlation, NULL where one of the two does not vary.
+    Corr,
+    /// The texts one behind the other, ordered by another column if there is one, then in the order of rows. Over windows
+    /// only.
+    ListAgg {
+        /// DESC.
+        descending: bool,
+        /// NULLS FIRST.
+        nulls_first: bool,
+    },
     /// The `n`-th value, from 1. Over frames only, as LAG.
     NthValue {
         /// Which.
@@ -285,9 +315,26 @@ impl AggregateFunction {
     pub const fn compares(self) -> bool {
         matches!(self, Self::ArgMin | Self::ArgMax)
     }
+    /// Whether it is of two columns of numbers.
+    pub const fn pairs(self) -> bool {
+        matches!(self, Self::CovarPop | Self::CovarSamp | Self::Corr)
+    }
+    /// Whether it reads another column: it must, it must not, or (`None`) it may.
+    pub const fn reads_another(self) -> Option<bool> {
+        match self {
+            Self::ListAgg { .. } => None,
+            f => Some(f.compares() || f.pairs()),
+        }
+    }
     /// Whether it depends on the order of rows.
     pub const fn is_ordered(self) -> bool {
-        self.is_positional() || self.compares()
+        self.is_positional() || self.compares() || matches!(self, Self::ListAgg { .. })
+    }
+    /// Whether it takes DISTINCT.
+    pub const fn takes_distinct(self) -> bool {
+        use AggregateFunction::{ApproxCountDistinct, ApproxPercentile, PercentileCont};
+        let by_share = matches!(self, PercentileCont { .. } | ApproxPercentile { .. } | ApproxCountDistinct);
+        !self.is_ordered() && !self.pairs() && !by_share
     }
 }
 
@@ -321,6 +368,9 @@ pub struct Frame {
     /// `EXCLUDE CURRENT ROW`; only with `end_ms` of 0 and without `rows`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub without_current: bool,
+    /// `EXCLUDE TIES`: the row itself beside a frame that ends before its peers; only with `end_ms` of 1.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_ties: bool,
 }
 
 /// Places before the current row, whose own is 0, in the order of rows: (event time, source, partition, offset); behind a
@@ -336,16 +386,22 @@ pub struct RowsBetween {
 impl Frame {
     /// `RANGE BETWEEN start PRECEDING AND end PRECEDING`, in milliseconds.
     pub const fn range(start_ms: i64, end_ms: i64) -> Self {
-        Self { start_ms, end_ms, rows: None, without_current: false }
+        Self { start_ms, end_ms, rows: None, without_current: false, without_ties: false }
     }
     /// `ROWS BETWEEN first PRECEDING AND last PRECEDING` of rows no older than `ttl_ms`.
     pub const fn rows(first: u32, last: u32, ttl_ms: i64) -> Self {
-        Self { start_ms: ttl_ms, end_ms: 0, rows: Some(RowsBetween { first, last }), without_current: false }
+        Self { rows: Some(RowsBetween { first, last }), ..Self::range(ttl_ms, 0) }
     }
     /// The frame with `EXCLUDE CURRENT ROW`.
     pub const fn without_current(mut self) -> Self {
         self.without_current = true;
         self
+    }
+    /// The frame of so many milliseconds with `EXCLUDE TIES`.
+    pub const fn without_ties(start_ms: i64) -> Self {
+        let mut frame = Self::range(if start_ms > 1 { start_ms } else { 1 }, 1);
+        frame.without_ties = true;
+        frame
     }
 }
 
@@ -360,7 +416,7 @@ impl OverSpec {
     /// Whether a result depends on the order of rows of equal event time.
     pub fn is_ordered(&self) -> bool {
         self.calls.iter().any(|c| c.aggregate.function.is_positional())
-            || self.frames.iter().any(|f| f.rows.is_some() || f.without_current)
+            || self.frames.iter().any(|f| f.rows.is_some() || f.without_current || f.without_ties)
     }
 }
 

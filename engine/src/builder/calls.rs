@@ -44,11 +44,14 @@ impl Call {
         let filter = self.filter.as_ref().map(at).transpose()?;
         let data_type = argument.map(|i| schema.field(i).data_type());
         let type_error = |message| BuilderError::Type { step: step.to_owned(), message };
-        let returns = aggregate_type(self.function, data_type).map_err(type_error)?;
+        let returns = aggregate_type(self.function, data_type, None).map_err(type_error)?;
         let name = self.name.clone().unwrap_or_else(|| format!("{}{suffix}", self.default_name()));
         let field = Field::new(name, returns.clone(), aggregate_is_nullable(self.function));
         let (function, distinct, label) = (self.function, self.distinct, self.label());
-        Ok((Aggregate { function, argument, by: None, distinct, filter, returns, label }, field))
+        Ok((
+            Aggregate { function, argument, by: None, separator: String::new(), distinct, filter, returns, label },
+            field,
+        ))
     }
     fn default_name(&self) -> String {
         let distinct = if self.distinct { "_distinct" } else { "" };

@@ -25,7 +25,7 @@ pub const PRECISION_MAX: u8 = 38;
 /// The scale that averages of DECIMAL have at least, and that arithmetic keeps where 38 digits are not enough.
 pub const SCALE_KEPT: i8 = 6;
 
-/// The result type of an aggregate; `argument` is `None` for `COUNT(*)`.
+/// The result type of an aggregate; `argument` is `None` for `COUNT(*)`, `other` is the column beside it.
 ///
 /// | | integers | DECIMAL(p, s) | FLOAT, DOUBLE | others |
 /// |---|---|---|---|---|
@@ -33,21 +33,43 @@ pub const SCALE_KEPT: i8 = 6;
 /// | SUM | the same | DECIMAL(38, s) | the same | |
 /// | AVG, STDDEV_…, VAR_… | the same | DECIMAL(38, max(s, 6)) | the same | |
 /// | MIN, MAX | the same | the same | the same | STRING and times: the same |
+/// | PERCENTILE_CONT | DECIMAL(38, 6) | DECIMAL(38, max(s, 6)) | DOUBLE | |
+/// | APPROX_PERCENTILE | the same | the same | the same | |
+/// | APPROX_COUNT_DISTINCT | BIGINT | BIGINT | BIGINT | BIGINT |
+/// | COVAR_… | DECIMAL(38, 6) | DECIMAL(38, max(s, 6)), of the larger scale | DOUBLE, if one is | |
+/// | CORR | DOUBLE | DOUBLE | DOUBLE | |
+/// | LISTAGG | | | | STRING: the same |
 /// | BOOL_AND, BOOL_OR | | | | BOOLEAN: the same |
 /// | FIRST_VALUE, LAST_VALUE, NTH_VALUE, LAG, ARG_MIN, ARG_MAX | the same | the same | the same | the same |
 ///
 /// # Errors
 /// A text that says which types the function takes.
-pub fn aggregate_type(function: AggregateFunction, argument: Option<&DataType>) -> Result<DataType, String> {
+pub fn aggregate_type(
+    function: AggregateFunction,
+    argument: Option<&DataType>,
+    other: Option<&DataType>,
+) -> Result<DataType, String> {
     use AggregateFunction::*;
     let name = function_name(function);
     let Some(t) = argument else {
         return if function == Count { Ok(DataType::Int64) } else { Err(format!("{name} takes an argument")) };
     };
+    if function.pairs() {
+        return pair_type(function, t, other.unwrap_or(&DataType::Null));
+    }
     let number = t.is_signed_integer() || matches!(t, DataType::Float32 | DataType::Float64);
     let ordered = number || t.is_temporal() || matches!(t, DataType::Utf8 | DataType::Decimal128(..));
     match (function, t) {
-        (Count, _) => Ok(DataType::Int64),
+        (Count | ApproxCountDistinct, _) => Ok(DataType::Int64),
+        (PercentileCont { .. }, t) => match as_decimal(t) {
+            Some((_, s)) => Ok(DataType::Decimal128(PRECISION_MAX, s.max(SCALE_KEPT))),
+            None if number => Ok(DataType::Float64),
+            None => Err(format!("{name} takes a number, not {}", sql_type(t))),
+        },
+        (ApproxPercentile { .. }, t) if number || t.is_decimal() => Ok(t.clone()),
+        (ApproxPercentile { .. }, t) => Err(format!("{name} takes a number, not {}", sql_type(t))),
+        (ListAgg { .. }, DataType::Utf8) => Ok(DataType::Utf8),
+        (ListAgg { .. }, t) => Err(format!("{name} takes a STRING, not {}; CAST(x AS STRING)", sql_type(t))),
         (Sum, DataType::Decimal128(_, s)) => Ok(DataType::Decimal128(PRECISION_MAX, *s)),
         (f, DataType::Decimal128(_, s)) if f.adds() => Ok(DataType::Decimal128(PRECISION_MAX, (*s).max(SCALE_KEPT))),
         (f, t) if f.adds() && number => Ok(t.clone()),
@@ -60,9 +82,24 @@ pub fn aggregate_type(function: AggregateFunction, argument: Option<&DataType>) 
     }
 }
 
-/// Whether the aggregate may be NULL: all but COUNT, which is 0 over no value.
+/// The type of a covariance or a correlation.
+fn pair_type(function: AggregateFunction, one: &DataType, other: &DataType) -> Result<DataType, String> {
+    let floating = |t: &DataType| matches!(t, DataType::Float32 | DataType::Float64);
+    let number = |t: &DataType| floating(t) || as_decimal(t).is_some();
+    if let Some(t) = [one, other].into_iter().find(|t| !number(t)) {
+        return Err(format!("{} takes numbers, not {}", function_name(function), sql_type(t)));
+    }
+    Ok(match (as_decimal(one), as_decimal(other)) {
+        (Some((_, s)), Some((_, t))) if function != AggregateFunction::Corr => {
+            DataType::Decimal128(PRECISION_MAX, s.max(t).max(SCALE_KEPT))
+        }
+        _ => DataType::Float64,
+    })
+}
+
+/// Whether the aggregate may be NULL: all but counts, which are 0 over no value.
 pub fn aggregate_is_nullable(function: AggregateFunction) -> bool {
-    function != AggregateFunction::Count
+    !matches!(function, AggregateFunction::Count | AggregateFunction::ApproxCountDistinct)
 }
 
 /// The function's name in SQL.
@@ -83,16 +120,31 @@ pub fn function_name(function: AggregateFunction) -> &'static str {
         AggregateFunction::LastValue => "LAST_VALUE",
         AggregateFunction::ArgMin => "ARG_MIN",
         AggregateFunction::ArgMax => "ARG_MAX",
+        AggregateFunction::PercentileCont { .. } => "PERCENTILE_CONT",
+        AggregateFunction::ApproxPercentile { .. } => "APPROX_PERCENTILE",
+        AggregateFunction::ApproxCountDistinct => "APPROX_COUNT_DISTINCT",
+        AggregateFunction::CovarPop => "COVAR_POP",
+        AggregateFunction::CovarSamp => "COVAR_SAMP",
+        AggregateFunction::Corr => "CORR",
+        AggregateFunction::ListAgg { .. } => "LISTAGG",
         AggregateFunction::NthValue { .. } => "NTH_VALUE",
         AggregateFunction::Lag { .. } => "LAG",
     }
 }
 
 /// Why a trailing frame can't hold this aggregate, if it can't: eviction subtracts, and for DOUBLE that would make a result
-/// depend on history; what ARG_MIN and ARG_MAX compare is kept by windows only.
+/// depend on history; a second column is kept by windows only. Over a frame nothing is approximate: it keeps its rows anyway.
 pub fn refused_in_frames(a: &Aggregate, argument: Option<&DataType>) -> Option<String> {
-    if a.function.compares() {
-        return Some(format!("{} over a trailing frame is not supported; a window has it", a.label));
+    use AggregateFunction::{ApproxCountDistinct, ApproxPercentile, ListAgg};
+    let exact =
+        |name: &str| Some(format!("{} over a trailing frame: {name} is exact and costs no more state", a.label));
+    match a.function {
+        ApproxCountDistinct => return exact("COUNT(DISTINCT x)"),
+        ApproxPercentile { .. } => return exact("PERCENTILE_CONT(p) WITHIN GROUP (ORDER BY x)"),
+        f if f.compares() || f.pairs() || matches!(f, ListAgg { .. }) => {
+            return Some(format!("{} over a trailing frame is not supported; a window has it", a.label));
+        }
+        _ => {}
     }
     let inexact = matches!(argument, Some(DataType::Float32 | DataType::Float64));
     (inexact && a.function.adds()).then(|| {
@@ -218,7 +270,7 @@ mod tests {
 
     #[test]
     fn aggregates_have_flinks_types() {
-        let is = |f, t: DataType, r: DataType| assert_eq!(aggregate_type(f, Some(&t)), Ok(r));
+        let is = |f, t: DataType, r: DataType| assert_eq!(aggregate_type(f, Some(&t), None), Ok(r));
         is(Sum, Decimal128(12, 2), Decimal128(38, 2));
         is(Avg, Decimal128(12, 2), Decimal128(38, 6));
         is(Avg, Decimal128(20, 9), Decimal128(38, 9));
@@ -233,9 +285,16 @@ mod tests {
         is(BoolAnd, DataType::Boolean, DataType::Boolean);
         is(LastValue, DataType::Boolean, DataType::Boolean);
         is(Lag { offset: 1 }, Utf8, Utf8);
-        assert_eq!(aggregate_type(BoolOr, Some(&Int64)).unwrap_err(), "BOOL_OR takes a BOOLEAN, not BIGINT");
-        assert_eq!(aggregate_type(Count, None), Ok(Int64));
-        assert_eq!(aggregate_type(Sum, Some(&Utf8)).unwrap_err(), "SUM takes a number, not STRING");
-        assert_eq!(aggregate_type(Max, Some(&DataType::Boolean)).unwrap_err(), "MAX of BOOLEAN is not supported");
+        assert_eq!(aggregate_type(BoolOr, Some(&Int64), None).unwrap_err(), "BOOL_OR takes a BOOLEAN, not BIGINT");
+        assert_eq!(aggregate_type(Count, None, None), Ok(Int64));
+        is(PercentileCont { millionths: 500_000 }, Int32, Decimal128(38, 6));
+        is(ApproxPercentile { millionths: 990_000 }, Decimal128(12, 2), Decimal128(12, 2));
+        let of_pair = |f, x: DataType, y: DataType| aggregate_type(f, Some(&x), Some(&y));
+        assert_eq!(of_pair(CovarPop, Decimal128(12, 2), Decimal128(12, 8)), Ok(Decimal128(38, 8)));
+        assert_eq!(of_pair(CovarSamp, Int32, Float64), Ok(Float64));
+        assert_eq!(of_pair(Corr, Int32, Int64), Ok(Float64));
+        assert_eq!(of_pair(Corr, Int32, Utf8).unwrap_err(), "CORR takes numbers, not STRING");
+        assert_eq!(aggregate_type(Sum, Some(&Utf8), None).unwrap_err(), "SUM takes a number, not STRING");
+        assert_eq!(aggregate_type(Max, Some(&DataType::Boolean), None).unwrap_err(), "MAX of BOOLEAN is not supported");
     }
 }

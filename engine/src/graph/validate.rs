@@ -212,10 +212,11 @@ fn aggregate<'a>(a: &Aggregate, input: &'a Schema) -> Result<Option<&'a DataType
     let filter = a.filter.map(of).transpose().map_err(|e| format!("{}: {e}", a.label))?;
     ensure!(filter.is_none_or(|t| *t == DataType::Boolean), "the FILTER of {} is no BOOLEAN", a.label);
     let by = a.by.map(of).transpose().map_err(|e| format!("{}: {e}", a.label))?;
-    ensure!(by.is_some() == a.function.compares(), "{}: what is compared is missing, or too much", a.label);
+    let right = a.function.reads_another().is_none_or(|reads| by.is_some() == reads);
+    ensure!(right, "{}: its second column is missing, or too much", a.label);
     ensure!(by.is_none_or(hash::supports), "{}: its second argument can't be compared", a.label);
     ensure!(!a.distinct || a.argument.is_some(), "{}: DISTINCT of nothing", a.label);
-    let returns = aggregate_type(a.function, argument)?;
+    let returns = aggregate_type(a.function, argument, by)?;
     ensure!(a.returns == returns, "{} is {} instead of {}", a.label, sql_type(&a.returns), sql_type(&returns));
     Ok(argument)
 }
@@ -251,6 +252,10 @@ fn over(spec: &OverSpec, input: &Schema, schema: &Schema) -> Check {
             ensure!(r.first >= r.last, "a frame from {} to {} rows before the current one is empty", r.first, r.last);
         }
         ensure!(f.rows.is_none() || end == 0, "a frame of rows ends {end} ms before the current row");
+        ensure!(
+            !f.without_ties || (end == 1 && f.rows.is_none() && !f.without_current),
+            "a frame without ties ends before them"
+        );
         let excludes = f.without_current;
         ensure!(!excludes || (end == 0 && f.rows.is_none()), "a frame without its row must reach up to that row");
     }

@@ -174,7 +174,12 @@ fn frame(f: &Frame) -> String {
     }
     let end = if f.end_ms == 0 { "current row".into() } else { format!("{} preceding", show_ms(f.end_ms)) };
     let start = if f.start_ms == 0 { "current row".into() } else { format!("{} preceding", show_ms(f.start_ms)) };
-    format!("{start} to {end}{}", if f.without_current { ", without it" } else { "" })
+    let without = match f {
+        Frame { without_current: true, .. } => ", without it",
+        Frame { without_ties: true, .. } => ", and the row itself",
+        _ => "",
+    };
+    format!("{start} to {end}{without}")
 }
 
 fn over(o: &OverSpec, input: &Schema) -> Vec<String> {

@@ -5,8 +5,8 @@
 //! or looks into the future, or comes in a later version.
 //!
 //! The parser knows no `EXCLUDE`. [`exclusion`] takes it out of the tokens: `EXCLUDE GROUP` behind `CURRENT ROW` is a frame
-//! that ends 1 ms before it, as event times are milliseconds; `EXCLUDE CURRENT ROW` leaves a bound of
-//! [`WITHOUT_CURRENT_NS`], which no text can say.
+//! that ends 1 ms before it, as event times are milliseconds; `EXCLUDE CURRENT ROW` and `EXCLUDE TIES` leave bounds of
+//! [`WITHOUT_CURRENT_NS`] and [`WITHOUT_TIES_NS`], which no text can say.
 
 use crate::ddl::place;
 use crate::diagnostic::{Fault, Result, Span};
@@ -17,8 +17,11 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 /// The upper bound of a frame that reaches up to the current row, but without it.
 pub(crate) const WITHOUT_CURRENT_NS: i64 = 1;
-/// What stands for it in the text.
+/// The same of one without the peers of the current row.
+pub(crate) const WITHOUT_TIES_NS: i64 = 2;
+/// What stands for them in the text.
 const WITHOUT_CURRENT: &str = "__without_current_row";
+const WITHOUT_TIES: &str = "__without_ties";
 /// Rows that a ROWS frame may span: they are scanned for every answer of a busy key.
 const ROWS_MAX: i64 = 10_000;
 
@@ -88,8 +91,10 @@ fn bound(units: WindowFrameUnits, b: &mut WindowFrameBound, at: Option<Span>) ->
             let hint = "frames end at the current row or before it";
             Err(Fault::new("FOLLOWING looks into the future").at(at).hint(hint))
         }
-        WindowFrameBound::Preceding(Some(e)) if is_marker(e) => {
-            let value = Value::SingleQuotedString(format!("{WITHOUT_CURRENT_NS} nanoseconds")).into();
+        WindowFrameBound::Preceding(Some(e)) if is_marker(e, WITHOUT_CURRENT) || is_marker(e, WITHOUT_TIES) => {
+            let ties = is_marker(e, WITHOUT_TIES);
+            let ns = if ties { WITHOUT_TIES_NS } else { WITHOUT_CURRENT_NS };
+            let value = Value::SingleQuotedString(format!("{ns} nanoseconds")).into();
             **e = Expr::Interval(ast::Interval {
                 value: Box::new(Expr::Value(value)),
                 leading_field: None,
@@ -97,7 +102,7 @@ fn bound(units: WindowFrameUnits, b: &mut WindowFrameBound, at: Option<Span>) ->
                 last_field: None,
                 fractional_seconds_precision: None,
             });
-            Ok(0)
+            Ok(i64::from(ties))
         }
         WindowFrameBound::Preceding(Some(e)) => {
             let ms = evaluate_ms(e).map_err(|f| unit_missing(f, e).at(at))?;
@@ -114,7 +119,7 @@ fn bound(units: WindowFrameUnits, b: &mut WindowFrameBound, at: Option<Span>) ->
 /// Rows before the current row.
 fn rows(b: &mut WindowFrameBound, at: Option<Span>) -> Result<i64> {
     let WindowFrameBound::Preceding(Some(e)) = b else { return Ok(0) };
-    if is_marker(e) {
+    if is_marker(e, WITHOUT_CURRENT) {
         **e = Expr::Value(Value::Number("1".into(), false).into());
     }
     let number = match e.as_ref() {
@@ -137,8 +142,8 @@ fn rows(b: &mut WindowFrameBound, at: Option<Span>) -> Result<i64> {
     }
 }
 
-fn is_marker(e: &Expr) -> bool {
-    matches!(e, Expr::Identifier(i) if i.value == WITHOUT_CURRENT)
+fn is_marker(e: &Expr, marker: &str) -> bool {
+    matches!(e, Expr::Identifier(i) if i.value == marker)
 }
 
 /// Takes the `EXCLUDE` at token `i` out of its frame.
@@ -156,27 +161,23 @@ pub(crate) fn exclusion(tokens: &mut Vec<TokenWithSpan>, i: usize) -> Result<()>
         () if word(i + 1, "GROUP") => ("GROUP", 2),
         () if word(i + 1, "TIES") => ("TIES", 2),
         () => {
-            let what = "expected CURRENT ROW, GROUP or NO OTHERS behind EXCLUDE";
+            let what = "expected CURRENT ROW, GROUP, TIES or NO OTHERS behind EXCLUDE";
             return Err(Fault::new(what).at(at));
         }
     };
     let up_to_current = word(i - 2, "CURRENT") && word(i - 1, "ROW");
     let bound = match what {
         "NO OTHERS" => None,
-        "TIES" => {
-            let hint =
-                "EXCLUDE GROUP leaves the peers out, and the current row; EXCLUDE CURRENT ROW leaves out that alone";
-            return Err(Fault::new("EXCLUDE TIES is not supported").at(at).hint(hint));
-        }
         _ if !up_to_current => {
             let what = format!("the frame ends before the current row: EXCLUDE {what} excludes nothing");
             return Err(Fault::new(what).at(at).hint("leave it out"));
         }
-        "GROUP" if of_rows == Some(true) => {
+        "GROUP" | "TIES" if of_rows == Some(true) => {
             let hint = "ROWS BETWEEN n PRECEDING AND 1 PRECEDING leaves the current row out";
-            return Err(Fault::new("EXCLUDE GROUP in a frame of ROWS is not supported").at(at).hint(hint));
+            return Err(Fault::new(format!("EXCLUDE {what} in a frame of ROWS is not supported")).at(at).hint(hint));
         }
         "GROUP" => Some("INTERVAL '0.001' SECOND PRECEDING".to_string()),
+        "TIES" => Some(format!("{WITHOUT_TIES} PRECEDING")),
         _ => Some(format!("{WITHOUT_CURRENT} PRECEDING")),
     };
     let from = if bound.is_some() { i - 2 } else { i };

@@ -36,7 +36,7 @@ pub(crate) fn arithmetic(name: &str) -> Option<BinaryOp> {
 }
 
 /// Aggregates and their names.
-const AGGREGATES: [(&str, AggregateFunction); 23] = [
+const AGGREGATES: [(&str, AggregateFunction); 32] = [
     ("count", AggregateFunction::Count),
     ("sum", AggregateFunction::Sum),
     ("avg", AggregateFunction::Avg),
@@ -61,21 +61,19 @@ const AGGREGATES: [(&str, AggregateFunction); 23] = [
     ("arg_max", AggregateFunction::ArgMax),
     ("max_by", AggregateFunction::ArgMax),
     ("mean", AggregateFunction::Avg),
+    ("percentile_cont", AggregateFunction::PercentileCont { millionths: 0 }),
+    ("percentile", AggregateFunction::PercentileCont { millionths: 0 }),
+    ("median", AggregateFunction::PercentileCont { millionths: 500_000 }),
+    ("approx_percentile", AggregateFunction::ApproxPercentile { millionths: 0 }),
+    ("approx_count_distinct", AggregateFunction::ApproxCountDistinct),
+    ("covar_pop", AggregateFunction::CovarPop),
+    ("covar_samp", AggregateFunction::CovarSamp),
+    ("corr", AggregateFunction::Corr),
+    ("listagg", AggregateFunction::ListAgg { descending: false, nulls_first: true }),
 ];
 
 /// Window functions that Flink has and this version has not.
-pub(crate) const LATER: [&str; 10] = [
-    "rank",
-    "dense_rank",
-    "ntile",
-    "percent_rank",
-    "cume_dist",
-    "listagg",
-    "collect",
-    "percentile",
-    "approx_count_distinct",
-    "grouping",
-];
+pub(crate) const LATER: [&str; 7] = ["rank", "dense_rank", "ntile", "percent_rank", "cume_dist", "collect", "grouping"];
 
 /// Functions that read the wall clock or a random number; UNIX_TIMESTAMP only without a text.
 pub(crate) const NOT_REPLAYABLE: [&str; 14] = [
@@ -143,13 +141,13 @@ pub(crate) fn aggregate_function(name: &str) -> Option<AggregateFunction> {
     AGGREGATES.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, f)| *f)
 }
 
-/// Flink's result type of an aggregate.
-fn aggregate_type(name: &str, arg: &DataType) -> Result<DataType> {
+/// Flink's result type of an aggregate of these arguments.
+fn aggregate_type(name: &str, arg: &DataType, other: Option<&DataType>) -> Result<DataType> {
     let Some(function) = aggregate_function(name) else { return plan_err!("there is no aggregate {name}") };
     match (function, arg) {
         (AggregateFunction::Count, _) => Ok(DataType::Int64),
         (_, DataType::Null) => Ok(DataType::Null),
-        (f, t) => types::aggregate_type(f, Some(t)).map_err(|what| Fault::new(what).into()),
+        (f, t) => types::aggregate_type(f, Some(t), other).map_err(|what| Fault::new(what).into()),
     }
 }
 
@@ -174,21 +172,34 @@ impl AggregateUDFImpl for Aggregate {
         let name = self.name.to_uppercase();
         match (self.function, args) {
             (AggregateFunction::Lag { .. }, [arg] | [arg, _]) | (AggregateFunction::NthValue { .. }, [arg, _]) => {
-                aggregate_type(self.name, arg)
+                aggregate_type(self.name, arg, None)
             }
-            (AggregateFunction::Lag { .. }, [_, _, _]) => {
-                let what = "LAG with a default value is not supported";
-                Err(Fault::new(what).hint("COALESCE(LAG(x) OVER .., value), where x is never NULL").into())
-            }
-            (AggregateFunction::Lag { .. }, _) => plan_err!("{name} takes one or two arguments, not {}", args.len()),
+            (AggregateFunction::Lag { .. }, _) => plan_err!("{name} takes one to three arguments, not {}", args.len()),
             (AggregateFunction::NthValue { .. }, _) => {
                 plan_err!("{name} takes two arguments, a value and a place, not {}", args.len())
             }
-            (AggregateFunction::ArgMin | AggregateFunction::ArgMax, [arg, _]) => aggregate_type(self.name, arg),
+            (AggregateFunction::ArgMin | AggregateFunction::ArgMax, [arg, _]) => aggregate_type(self.name, arg, None),
             (AggregateFunction::ArgMin | AggregateFunction::ArgMax, _) => {
                 plan_err!("{name} takes two arguments, a value and what is compared, not {}", args.len())
             }
-            (_, [arg]) => aggregate_type(self.name, arg),
+            (f, [one, other]) if f.pairs() => aggregate_type(self.name, one, Some(other)),
+            (f, _) if f.pairs() => plan_err!("{name} takes two arguments, not {}", args.len()),
+            (AggregateFunction::PercentileCont { .. }, [arg, _]) if self.name != "median" => {
+                aggregate_type(self.name, arg, None)
+            }
+            (AggregateFunction::ApproxPercentile { .. }, [arg, _]) => aggregate_type(self.name, arg, None),
+            (AggregateFunction::PercentileCont { .. } | AggregateFunction::ApproxPercentile { .. }, _)
+                if self.name != "median" =>
+            {
+                plan_err!("{name} takes two arguments, a value and a share from 0 to 1, not {}", args.len())
+            }
+            (AggregateFunction::ListAgg { .. }, [arg] | [arg, _] | [arg, _, _, _]) => {
+                aggregate_type(self.name, arg, None)
+            }
+            (AggregateFunction::ListAgg { .. }, _) => {
+                plan_err!("{name} takes one or two arguments, a text and a separator, not {}", args.len())
+            }
+            (_, [arg]) => aggregate_type(self.name, arg, None),
             _ => plan_err!("{name} takes one argument, not {}", args.len()),
         }
     }

@@ -15,6 +15,7 @@
 //! This crate alone names the SQL planner; nothing of it appears in the graph. It never touches a running job.
 
 mod bounds;
+mod calls;
 mod catalog;
 mod checks;
 mod ddl;

@@ -9,7 +9,7 @@ use crate::ddl::{name, place};
 use crate::diagnostic::{Fault, Span, nearest, nearest_text};
 use crate::dialect::Flink;
 use crate::functions::{LATER, NOT_REPLAYABLE, PSEUDO, ROW_NUMBER};
-use crate::{frames, intervals};
+use crate::{calls, frames, intervals};
 use sqlparser::ast::{self, Expr, Query, Select, SelectItem, SetExpr, TableFactor, Value, VisitMut, VisitorMut};
 use sqlparser::parser::Parser;
 use std::collections::HashSet;
@@ -267,6 +267,9 @@ impl Syntax<'_> {
             let hint = "OVER (PARTITION BY card ORDER BY ts RANGE BETWEEN INTERVAL '30' DAY PRECEDING AND CURRENT ROW)";
             self.refuse(format!("{upper} goes by the order of rows: it needs OVER"), at, hint);
         }
+        if let Err(fault) = calls::ordered(f, &lower) {
+            return self.faults.push(fault);
+        }
         let clauses = matches!(&f.args, ast::FunctionArguments::List(l) if !l.clauses.is_empty());
         if clauses || !f.within_group.is_empty() || f.null_treatment.is_some() {
             self.refuse(format!("{upper}: this clause of the call is not supported"), at, "");
@@ -353,6 +356,11 @@ impl Syntax<'_> {
             }
             Expr::Ceil { expr, field: ast::CeilFloorKind::DateTimeField(unit) } if is_unit(unit) => {
                 *e = call("date_ceil", unit, expr);
+            }
+            Expr::Function(_) => {
+                if let Some(case) = calls::with_default(e) {
+                    *e = case;
+                }
             }
             Expr::Identifier(i) => self.pseudo_column(e_of(i), e),
             Expr::CompoundIdentifier(parts) if parts.len() == 2 => self.pseudo_column(e_of(&parts[1]), e),

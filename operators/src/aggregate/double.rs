@@ -201,18 +201,27 @@ impl ExactSum {
     /// A variance or standard deviation of `n` values, enough for it, from their sum and the sum of their squares:
     /// n·Σx² − (Σx)² is exact.
     pub fn dispersion(function: AggregateFunction, n: u64, total: &ExactSum, squares: &ExactSum) -> f64 {
-        if total.nans + total.positive_infinities + total.negative_infinities > 0 {
+        if total.has_limits() {
             return f64::NAN;
         }
-        let (t, q) = (total.settled(), squares.settled());
-        let count = Settled { negative: false, digits: vec![n as u32, (n >> 32) as u32], low: 0 };
-        let mut variance = product(&q, &count);
-        variance.unmerge(&product(&t, &t));
+        let variance = Self::moment(n, total, total, squares);
         let n = n as f64;
         use AggregateFunction::{StddevPop, StddevSamp, VarPop};
         let population = matches!(function, VarPop | StddevPop);
-        let variance = variance.value() / (n * if population { n } else { n - 1.0 });
+        let variance = variance / (n * if population { n } else { n - 1.0 });
         if matches!(function, StddevSamp | StddevPop) { variance.sqrt() } else { variance }
+    }
+
+    /// n·Σxy − Σx·Σy of `n` finite pairs, rounded once.
+    pub fn moment(n: u64, x: &ExactSum, y: &ExactSum, products: &ExactSum) -> f64 {
+        let count = Settled { negative: false, digits: vec![n as u32, (n >> 32) as u32], low: 0 };
+        let mut moment = product(&products.settled(), &count);
+        moment.unmerge(&product(&x.settled(), &y.settled()));
+        moment.value()
+    }
+    /// Whether a value was NaN or infinite.
+    pub fn has_limits(&self) -> bool {
+        self.nans + self.positive_infinities + self.negative_infinities > 0
     }
 
     /// Appends the sum to a snapshot.

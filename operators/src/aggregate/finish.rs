@@ -26,15 +26,15 @@ pub struct Finish {
     /// Whether the result is an integer type: truncated, not rounded.
     integer: bool,
     /// Scale of the result less the argument's.
-    shift: i32,
+    pub(super) shift: i32,
     /// 10^shift: what a sum is multiplied with before it is divided.
     up: u128,
     /// Whether a dispersion is a standard deviation, not a variance.
     root: bool,
     /// Whether a dispersion is divided by n, not by n − 1.
-    population: bool,
+    pub(super) population: bool,
     /// Scale of a dispersion's fraction less what n·Σx² has: the result's, twice that under a root.
-    lift: i32,
+    pub(super) lift: i32,
     /// Powers of ten above and below that fraction.
     lifted: Option<(u128, u128)>,
 }
@@ -52,8 +52,8 @@ impl Finish {
         let shift = i32::from(to) - i32::from(from);
         let possible = match aggregate.function {
             AggregateFunction::Sum => shift == 0,
-            AggregateFunction::Avg => (0..=38).contains(&shift),
-            f => f.is_dispersion(),
+            AggregateFunction::Avg | AggregateFunction::PercentileCont { .. } => (0..=38).contains(&shift),
+            f => f.is_dispersion() || f.pairs(),
         };
         if !possible {
             return Err(refuse());
@@ -66,7 +66,7 @@ impl Finish {
             DataType::Decimal128(p, _) => 10i128.pow(u32::from(*p)) - 1,
             _ => return Err(refuse()),
         };
-        use AggregateFunction::{StddevPop, StddevSamp, VarPop};
+        use AggregateFunction::{CovarPop, StddevPop, StddevSamp, VarPop};
         let root = matches!(aggregate.function, StddevSamp | StddevPop);
         let lift = if root { 2 * shift } else { i32::from(to) - 2 * i32::from(from) };
         let ten = |e: u32| 10u128.checked_pow(e);
@@ -78,7 +78,7 @@ impl Finish {
             shift,
             up: ten(shift.unsigned_abs()).unwrap_or(0),
             root,
-            population: matches!(aggregate.function, StddevPop | VarPop),
+            population: matches!(aggregate.function, StddevPop | VarPop | CovarPop),
             lift,
             lifted: ten(lift.unsigned_abs()).map(|p| if lift >= 0 { (p, 1) } else { (1, p) }),
         })
@@ -90,7 +90,7 @@ impl Finish {
     }
 
     #[inline]
-    fn fit(&self, v: i128) -> Result<i128, Overflow> {
+    pub(super) fn fit(&self, v: i128) -> Result<i128, Overflow> {
         // two's complement has one more negative value
         let low = if self.integer { -self.magnitude_max - 1 } else { -self.magnitude_max };
         if v >= low && v <= self.magnitude_max { Ok(v) } else { Err(Overflow) }
@@ -227,7 +227,7 @@ fn scale_of(t: &DataType) -> Option<(bool, i8)> {
     }
 }
 
-fn ten_to(e: u32) -> Result<i256, Overflow> {
+pub(super) fn ten_to(e: u32) -> Result<i256, Overflow> {
     i256::from_i128(10).checked_pow(e).ok_or(Overflow)
 }
 
@@ -266,7 +266,16 @@ mod tests {
 
     fn finish(function: AggregateFunction, argument: DataType, returns: DataType) -> Finish {
         let label = "f(x)".to_owned();
-        let a = Aggregate { function, argument: Some(0), by: None, distinct: false, filter: None, returns, label };
+        let a = Aggregate {
+            function,
+            argument: Some(0),
+            by: None,
+            separator: String::new(),
+            distinct: false,
+            filter: None,
+            returns,
+            label,
+        };
         Finish::new(&a, &argument).unwrap()
     }
     use AggregateFunction::{Avg, StddevPop, StddevSamp, Sum, VarPop, VarSamp};
@@ -343,6 +352,7 @@ mod tests {
             function: Sum,
             argument: Some(0),
             by: None,
+            separator: String::new(),
             distinct: false,
             filter: None,
             returns: r,

@@ -4,7 +4,8 @@ use super::intern::Interner;
 use super::lane::Kind;
 use super::measure::Totals;
 use super::plan::{Call, CallResult, Plan};
-use crate::aggregate::values::{column_of_f64, from_ordered_bits};
+use crate::aggregate::percentile::between_doubles;
+use crate::aggregate::values::{column_of_f64, from_ordered_bits, ordered_bits};
 use crate::aggregate::{Finish, Overflow, column_of_i64, column_of_i128};
 use arrow::array::{ArrayRef, BinaryBuilder, BooleanArray, NullBufferBuilder, StringBuilder};
 use arrow::datatypes::DataType;
@@ -41,9 +42,9 @@ impl Answers {
     /// No answers yet.
     pub fn new(plan: &Plan) -> Self {
         let column = |c: &Call| match (&c.result, Kind::of(&c.returns), &c.returns) {
-            (CallResult::Sum(_) | CallResult::Avg(_) | CallResult::Dispersion(_), ..) | (_, Some(Kind::Wide), _) => {
-                Column::Numbers(Vec::new(), NullBufferBuilder::new(0))
-            }
+            (CallResult::Sum(_) | CallResult::Avg(_) | CallResult::Dispersion(_), ..)
+            | (CallResult::Percentile(Some(_)), ..)
+            | (_, Some(Kind::Wide), _) => Column::Numbers(Vec::new(), NullBufferBuilder::new(0)),
             (_, _, DataType::Utf8) => Column::Text(StringBuilder::new()),
             (_, _, DataType::Binary) => Column::Bytes(BinaryBuilder::new()),
             _ => Column::Words(Vec::new(), NullBufferBuilder::new(0)),
@@ -111,6 +112,15 @@ impl Column {
             }
             CallResult::Min => totals.min,
             CallResult::Max => totals.max,
+            CallResult::Percentile(Some(ref f)) => {
+                let value = f.between(totals.min, totals.max, m.sum as u32);
+                self.push_number(value.map_err(|Overflow| CallOverflow(call, f))?);
+                return Ok(());
+            }
+            CallResult::Percentile(None) => {
+                let [low, high] = [totals.min, totals.max].map(|v| from_ordered_bits(v as i64));
+                i128::from(ordered_bits(between_doubles(low, high, m.sum as u32)))
+            }
             CallResult::Sum(ref f) | CallResult::Avg(ref f) | CallResult::Dispersion(ref f) => {
                 match moment(call, f, totals).map_err(|Overflow| CallOverflow(call, f))? {
                     Some(v) => self.push_number(v),

@@ -1,16 +1,18 @@
-//! Rows by their place: FIRST_VALUE, LAST_VALUE, NTH_VALUE and LAG; ROWS frames; frames without the current row.
+//! Rows by their place: FIRST_VALUE, LAST_VALUE, NTH_VALUE and LAG; ROWS frames; frames without the current row; and
+//! percentiles, which are values by their place among the ordered ones.
 //!
 //! The entries of a log stand in the order of rows, so a place is a position. Where a row itself stands follows from its
 //! event time and from how many of its peers entered behind it. What is found goes where [`super::logs`] puts the totals
 //! of measures: a value that is one entry's is an extremum of one.
 //!
-//! Cost: a place is found in O(1), in O(log n) of a long log where entries may not count; a ROWS frame is scanned; taking
-//! the current row out costs what it cost to add it, and two look-ups per extremum.
+//! Cost: a place is found in O(1), in O(log n) of a long log where entries may not count; a ROWS frame, and any frame of a
+//! percentile, is scanned; taking the current row out, or in without its peers, costs what it cost to add it, and two look-ups per extremum.
 
 use super::intern::Interner;
 use super::long::LongLog;
 use super::measure::{Entries, Moments, Totals};
 use super::plan::{Bit, Distinct, Measure, Plan, Value};
+use crate::aggregate::percentile::place;
 use highwater_engine::graph::{AggregateFunction, Frame};
 use std::ops::Range;
 
@@ -40,6 +42,8 @@ pub enum Place {
     Nth(u32),
     /// That of the row so many places before the current one.
     Back(u32),
+    /// Those next to this share, in millionths, of the ordered values.
+    Share(u32),
 }
 
 impl Place {
@@ -50,6 +54,7 @@ impl Place {
             AggregateFunction::LastValue => Self::Last,
             AggregateFunction::NthValue { n } => Self::Nth(n),
             AggregateFunction::Lag { offset } => Self::Back(offset),
+            AggregateFunction::PercentileCont { millionths } => Self::Share(millionths),
             _ => return None,
         })
     }
@@ -83,7 +88,7 @@ pub trait Places: Entries {
     fn best(&self, plan: &Plan, names: &Interner, e: usize, range: Range<usize>) -> i128;
 }
 
-/// The entries `a` and `b` of a frame, in order: two pieces if the current row between them is left out.
+/// The entries `a` and `b` of a frame, in order: two pieces if the current row between them is left out, or its peers are.
 #[derive(Clone, Debug)]
 struct Pieces([Range<usize>; 2]);
 
@@ -102,7 +107,17 @@ pub fn answer(log: &impl Places, plan: &Plan, names: &Interner, turn: Turn, to: 
             take_out(log, plan, names, m, range.clone(), at, totals);
         }
     }
+    for frame in plan.frames.iter().filter(|f| f.frame.without_ties) {
+        let range = times(log, frame.frame, turn);
+        for (m, totals) in frame.measures.iter().zip(&mut to[frame.first..]) {
+            put_in(log, plan, names, m, range.clone(), at, totals);
+        }
+    }
     for (pick, totals) in plan.picks.iter().zip(&mut to[plan.measures..]) {
+        if let Place::Share(millionths) = pick.place {
+            share(log, pick, millionths, turn, at, totals);
+            continue;
+        }
         let found = find(log, plan, pick, turn, at);
         totals.moments = Moments { n: i64::from(found.is_some()), sum: 0 };
         totals.min = found.map_or(0, |i| log.value(pick.value, i));
@@ -125,6 +140,23 @@ fn places(log: &impl Places, f: Frame, turn: Turn, at: usize) -> Range<usize> {
     from..end.max(from)
 }
 
+/// The values next to a share of the ordered ones of a frame, and how far behind the first it lies.
+fn share(log: &impl Places, pick: &Pick, millionths: u32, turn: Turn, at: usize, to: &mut Totals) {
+    let counts = |i: &usize| log.counts(pick.bit, *i) && !(pick.frame.without_current && *i == at);
+    let itself = pick.frame.without_ties.then_some(at);
+    let inside = places(log, pick.frame, turn, at).chain(itself).filter(counts);
+    let mut values: Vec<i128> = inside.map(|i| log.value(pick.value, i)).collect();
+    *to = Totals::default();
+    let n = values.len();
+    if n == 0 {
+        return;
+    }
+    let (low, rest) = place(n as u64, millionths);
+    let (_, least, above) = values.select_nth_unstable(low as usize);
+    (to.min, to.max) = (*least, above.iter().min().copied().unwrap_or(*least));
+    to.moments = Moments { n: n as i64, sum: i128::from(rest) };
+}
+
 /// The entry of a pick.
 fn find(log: &impl Places, plan: &Plan, pick: &Pick, turn: Turn, at: usize) -> Option<usize> {
     let range = places(log, pick.frame, turn, at);
@@ -133,9 +165,10 @@ fn find(log: &impl Places, plan: &Plan, pick: &Pick, turn: Turn, at: usize) -> O
         let i = at.checked_sub(offset as usize).filter(|i| *i >= range.start)?;
         return log.counts(pick.bit, i).then_some(i);
     }
-    let Pieces(pieces) = match pick.frame.without_current {
-        true => Pieces([range.start..at, at + 1..range.end]),
-        false => Pieces([range.clone(), range.end..range.end]),
+    let Pieces(pieces) = match pick.frame {
+        Frame { without_current: true, .. } => Pieces([range.start..at, at + 1..range.end]),
+        Frame { without_ties: true, .. } => Pieces([range.clone(), at..at + 1]),
+        _ => Pieces([range.clone(), range.end..range.end]),
     };
     let end = |range: Range<usize>, last| log.end(plan, pick.bit, pick.ends, range, last);
     match pick.place {
@@ -161,7 +194,7 @@ fn find(log: &impl Places, plan: &Plan, pick: &Pick, turn: Turn, at: usize) -> O
             }
             None
         }
-        Place::Back(_) => None,
+        Place::Back(_) | Place::Share(_) => None,
     }
 }
 
@@ -208,6 +241,36 @@ fn take_out(
     to.set_extrema(m, |e| {
         let (a, b) = (log.best(plan, names, e, range.start..at), log.best(plan, names, e, at + 1..range.end));
         plan.extrema[e].better(names, a, b)
+    });
+}
+
+/// Adds the current row, at position `at`, to what was measured over `range`, which lies before it.
+fn put_in(
+    log: &impl Places,
+    plan: &Plan,
+    names: &Interner,
+    m: &Measure,
+    range: Range<usize>,
+    at: usize,
+    to: &mut Totals,
+) {
+    if log.counts(m.bit, at) {
+        let is_new = m.distinct.is_none_or(|d| {
+            let of = &plan.distincts[d];
+            let same = |i: usize| log.word(i, of.value) == log.word(at, of.value) && log.counts(of.bit, i);
+            !range.clone().any(same)
+        });
+        if is_new {
+            let v = log.value(m.value, at);
+            to.moments.add(m, v);
+            if m.wide.is_some() {
+                to.wide.add(m, v);
+            }
+        }
+    }
+    to.set_extrema(m, |e| {
+        let (before, itself) = (log.best(plan, names, e, range.clone()), log.best(plan, names, e, at..at + 1));
+        plan.extrema[e].better(names, before, itself)
     });
 }
 

@@ -16,9 +16,9 @@ mod snapshot;
 mod tests;
 
 use crate::window::borders::{Bounds, WINDOW_MS_MAX, room_around};
+use crate::window::derived::with_derived;
 use crate::window::groups::{Groups, Slots};
 use crate::window::keys::{KeyBatch, Packing};
-use crate::window::ordered::with_packed;
 use crate::window::plan::Plan;
 use crate::window::results::Results;
 use crate::window::rows::{Arguments, Placed, Scratch};
@@ -149,7 +149,7 @@ impl Operator for SessionWindow {
         };
         let below = batch.times().iter().find(|t| **t < self.watermark.ms());
         assert!(below.is_none(), "a row at {below:?} came after the watermark {:?}, and without a tag", self.watermark);
-        self.update(&with_packed(batch, &self.plan.packed)?)
+        self.update(&with_derived(batch, &self.plan.derived)?)
     }
 
     fn on_watermark(&mut self, progress: Progress, out: &mut Output) -> Result<(), OperatorError> {

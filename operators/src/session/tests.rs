@@ -21,6 +21,7 @@ fn node(gap_ms: i64, keys: &[usize]) -> Node {
         argument: Some(0),
         distinct,
         by: None,
+        separator: String::new(),
         filter: None,
         returns,
         label: label.into(),

@@ -9,14 +9,18 @@
 //! overlap, slices enter and leave a running total ([`total`]). Cost per row: one table look-up and one pass over each
 //! column of state; per key and slice of a hopping window two more passes; per result row a copy.
 //!
-//! What depends on the order of rows is packed into bytes that compare as they do ([`ordered`]); it runs whole.
+//! Some aggregates read columns that are made of the batch's own ([`derived`]); they run whole. What depends on the order
+//! of rows is packed into bytes that compare as they do ([`ordered`]); what needs all values at once keeps them ([`bags`]).
 //!
 //! Roles: [`Role::Whole`] does it all. [`Role::Combine`] keeps slices before the exchange until the watermark completes
 //! their first window, then sends them as partial results ([`partial`]); while that does not pay it passes rows on
 //! ([`combine`]). [`Role::Merge`] takes both. All three write the same snapshot ([`snapshot`]).
 
+mod bag_results;
+mod bags;
 pub(crate) mod borders;
 mod combine;
+pub(crate) mod derived;
 mod extremes;
 pub(crate) mod groups;
 mod index;
@@ -25,6 +29,7 @@ mod moments;
 #[cfg(test)]
 mod oracle;
 pub(crate) mod ordered;
+mod pair_results;
 mod partial;
 pub(crate) mod plan;
 pub(crate) mod results;
@@ -38,6 +43,8 @@ mod sums;
 mod tests;
 pub(crate) mod total;
 mod trail;
+#[cfg(test)]
+mod whole_tests;
 
 use arrow_schema::{DataType, SchemaRef, TimeUnit};
 use borders::{Borders, Bounds};
@@ -74,7 +81,7 @@ fn window(node: &Node, spec: &WindowSpec, input: &SchemaRef, role: Role) -> Resu
 
 /// The schema of partial results; `None` if the specification is wrong ([`operator`] tells why).
 pub fn partials(spec: &WindowSpec, input: &SchemaRef) -> Option<SchemaRef> {
-    Plan::new("", spec, input).ok().filter(|p| p.packed.is_empty()).map(|p| p.partials())
+    Plan::new("", spec, input).ok().filter(|p| p.derived.is_empty()).map(|p| p.partials())
 }
 
 /// Whether a node's schema is that of the plan's results.
@@ -141,7 +148,7 @@ impl Window {
     /// Rows into slices.
     fn update(&mut self, batch: Batch, out: &mut Output) -> Result<(), OperatorError> {
         let closed = self.watermark.ms();
-        let batch = ordered::with_packed(batch, &self.plan.packed)?;
+        let batch = derived::with_derived(batch, &self.plan.derived)?;
         out.refused += self.slices.update(&self.plan, &self.borders, &self.sets, batch, closed)?;
         Ok(())
     }

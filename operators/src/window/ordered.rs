@@ -1,22 +1,20 @@
-//! Aggregates that a row's place decides: FIRST_VALUE, LAST_VALUE, ARG_MIN, ARG_MAX.
+//! Aggregates that a row's place decides: FIRST_VALUE, LAST_VALUE, ARG_MIN, ARG_MAX, LISTAGG.
 //!
 //! Before a batch enters, each is packed into one column of bytes that compare as its rows do, with the value behind: first
-//! what ARG_MIN or ARG_MAX compare, then the order of rows (event time, source, partition, offset; of rows that another
-//! step made, event time and all columns). Of them the least or greatest is kept as of any other bytes, so all that holds
-//! for MIN and MAX of BYTES holds for these: merging, leaving, state. A row without a value, or without what is compared,
-//! does not take part; of rows that are equal in what is compared the first one counts.
+//! what ARG_MIN or ARG_MAX compare or LISTAGG goes by, then the order of rows (event time, source, partition, offset; of
+//! rows that another step made, event time and all columns). Of them the least or greatest is kept as of any other bytes,
+//! so all that holds for MIN and MAX of BYTES holds for these: merging, leaving, state. LISTAGG keeps all of them. A row
+//! without a value, or without what is compared, does not take part; of rows that are equal in what is compared the first
+//! one counts.
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array,
-    UInt64Array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, Int64Array, UInt32Array, UInt64Array};
 use arrow::compute::take;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, Rows, SortField};
 use arrow_schema::SortOptions;
 use highwater_engine::batch::Batch;
-use highwater_engine::error::{BuildError, OperatorError};
+use highwater_engine::error::BuildError;
 use highwater_engine::graph::{Aggregate, AggregateFunction};
 use std::sync::Arc;
 
@@ -25,6 +23,8 @@ use std::sync::Arc;
 pub struct Packed {
     value: usize,
     by: Option<usize>,
+    /// Whether a row takes part whose `by` is NULL.
+    of_null: bool,
     /// What is compared, the order of rows, the value.
     converter: RowConverter,
     /// The order of rows that have no source.
@@ -40,15 +40,20 @@ impl Packed {
         let descending = a.function == AggregateFunction::ArgMax;
         let place = |t: DataType| SortField::new_with_options(t, SortOptions { descending, nulls_first: true });
         let places = [DataType::Int64, DataType::UInt64, DataType::Int64, DataType::Binary].map(place);
-        let by = a.by.map(|c| SortField::new(of(c)));
+        let by = a.by.map(|c| match a.function {
+            AggregateFunction::ListAgg { descending, nulls_first } => {
+                SortField::new_with_options(of(c), SortOptions { descending, nulls_first })
+            }
+            _ => SortField::new(of(c)),
+        });
         let fields = by.into_iter().chain(places).chain([SortField::new(of(value))]).collect();
         let others = input.fields().iter().map(|f| SortField::new(f.data_type().clone())).collect();
         let (converter, others) = (RowConverter::new(fields).map_err(fail)?, RowConverter::new(others).map_err(fail)?);
-        Ok(Self { value, by: a.by, converter, others })
+        Ok(Self { value, by: a.by, of_null: !a.function.compares(), converter, others })
     }
 
     /// The packed column of a batch; NULL where a row does not take part.
-    fn pack(&self, batch: &Batch) -> Result<ArrayRef, ArrowError> {
+    pub fn pack(&self, batch: &Batch) -> Result<ArrayRef, ArrowError> {
         let (rows, value) = (batch.rows(), batch.column(self.value));
         let mut columns: Vec<ArrayRef> = self.by.iter().map(|c| batch.column(*c).clone()).collect();
         columns.push(Arc::new(Int64Array::new(batch.times().clone(), None)));
@@ -67,7 +72,7 @@ impl Packed {
         }
         columns.push(value.clone());
         let packed = self.converter.convert_columns(&columns)?;
-        let by = self.by.map(|c| batch.column(c).clone());
+        let by = self.by.filter(|_| !self.of_null).map(|c| batch.column(c).clone());
         let takes_part = |i: usize| value.is_valid(i) && by.as_ref().is_none_or(|b| b.is_valid(i));
         Ok(bytes(&packed, takes_part))
     }
@@ -105,27 +110,11 @@ fn bytes(rows: &Rows, takes_part: impl Fn(usize) -> bool) -> ArrayRef {
     Arc::new(all.finish())
 }
 
-/// The batch with a packed column for each of `all` behind its own.
-pub fn with_packed(batch: Batch, all: &[Arc<Packed>]) -> Result<Batch, OperatorError> {
-    if all.is_empty() {
-        return Ok(batch);
-    }
-    let fail = |e: ArrowError| OperatorError::new(format!("rows can't be ordered: {e}"));
-    let mut columns = batch.columns().columns().to_vec();
-    let mut fields: Vec<Field> = batch.schema().fields().iter().map(|f| f.as_ref().clone()).collect();
-    for (i, packed) in all.iter().enumerate() {
-        columns.push(packed.pack(&batch).map_err(fail)?);
-        fields.push(Field::new(format!("packed_{i}"), DataType::Binary, true));
-    }
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.rows()));
-    let columns = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options).map_err(fail)?;
-    Ok(batch.with_columns(columns))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::StringArray;
+    use arrow::array::{RecordBatch, StringArray};
+    use arrow::datatypes::{Field, Schema};
     use highwater_engine::batch::{Arrival, Identity};
     use highwater_engine::graph::AggregateFunction::{ArgMax, ArgMin};
 
@@ -135,7 +124,16 @@ mod tests {
         let schema = Arc::new(Schema::new(fields.to_vec()));
         let label = "ARG".to_owned();
         let returns = DataType::Utf8;
-        let a = Aggregate { function, argument: Some(1), by: Some(0), distinct: false, filter: None, returns, label };
+        let a = Aggregate {
+            function,
+            argument: Some(1),
+            by: Some(0),
+            separator: String::new(),
+            distinct: false,
+            filter: None,
+            returns,
+            label,
+        };
         let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![5])), Arc::new(StringArray::from(vec!["ab"]))];
         let rows = RecordBatch::try_new(schema.clone(), columns).unwrap();
         let arrival = Arrival { cuts: vec![0].into(), partitions: vec![2].into(), offsets: vec![7].into() };

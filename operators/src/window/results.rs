@@ -1,10 +1,12 @@
 //! Results of a window: keys, the window, one column per aggregate.
 
+use super::bags::LISTAGG_BYTES_MAX;
 use super::borders::Bounds;
 use super::groups::{Groups, Slots};
 use super::moments::Moment;
 use super::plan::{Made, Moments, Plan};
 use super::states::View;
+use super::{bag_results, pair_results};
 use crate::aggregate::values::column_of_f64;
 use crate::aggregate::{ExactSum, Finish, Overflow, column_of_i128, describe_key};
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, TimestampMillisecondArray};
@@ -74,13 +76,11 @@ impl Results {
             let mut columns = groups.columns(keys, &plan.key_fields);
             columns.extend(times.iter().map(|t| t.slice(0, n)));
             for (made, returns) in &plan.results {
-                let fail = |(i, finish): (usize, &Finish)| {
+                let fail = |(i, beyond): (usize, Beyond)| {
                     let key = groups.columns(keys.part(i, 1), &plan.key_fields);
                     let all: Vec<usize> = (0..key.len()).collect();
-                    finish.overflow(
-                        &describe_key(&self.schema, &all, &key, 0),
-                        &describe_window(windows[if windows.len() == 1 { 0 } else { at + i }]),
-                    )
+                    let key = describe_key(&self.schema, &all, &key, 0);
+                    beyond.error(&key, &describe_window(windows[if windows.len() == 1 { 0 } else { at + i }]))
                 };
                 columns.push(column(made, returns, view, part).map_err(fail)?);
             }
@@ -146,8 +146,28 @@ fn describe_window(w: Bounds) -> String {
     format!("[{}, {})", text(0), text(1))
 }
 
-/// A result column; on overflow the position of the slot and what knows the cure.
-fn column<'a>(made: &'a Made, t: &DataType, view: &impl View, slots: Slots) -> Result<ArrayRef, (usize, &'a Finish)> {
+/// A result that is beyond a limit.
+enum Beyond<'a> {
+    /// Of its type.
+    Type(&'a Finish),
+    /// A LISTAGG, by its label.
+    Length(&'a str),
+}
+
+impl Beyond<'_> {
+    fn error(&self, key: &str, window: &str) -> OperatorError {
+        match self {
+            Self::Type(finish) => finish.overflow(key, window),
+            Self::Length(label) => OperatorError::new(format!(
+                "{label} of {key} in {window} is longer than {LISTAGG_BYTES_MAX} bytes, the places of its rows included; \
+                 take fewer rows with FILTER (WHERE ..), a shorter window or more keys"
+            )),
+        }
+    }
+}
+
+/// A result column; of one that is beyond a limit the position of the slot and what knows the cure.
+fn column<'a>(made: &'a Made, t: &DataType, view: &impl View, slots: Slots) -> Result<ArrayRef, (usize, Beyond<'a>)> {
     Ok(match made {
         Made::Rows => Arc::new(Int64Array::from(slots.of(view.rows()))),
         Made::Count { input } => Arc::new(Int64Array::from(view.counts(*input, slots))),
@@ -159,8 +179,26 @@ fn column<'a>(made: &'a Made, t: &DataType, view: &impl View, slots: Slots) -> R
         }
         Made::Double { function, from } => doubles(*function, *from, view, slots, t),
         Made::Exact { function, from, finish } => {
-            exact(*function, *from, finish, view, slots, t).map_err(|i| (i, finish))?
+            exact(*function, *from, finish, view, slots, t).map_err(|i| (i, Beyond::Type(finish)))?
         }
+        Made::List { bag, packed, separator, label } => {
+            let list = bag_results::list(view.bags(*bag), slots, packed, separator);
+            list.map_err(|i| (i, Beyond::Length(label)))?
+        }
+        Made::Percentile { input, bag, millionths, finish } => {
+            let (bags, counts, finish) = (view.bags(*bag), view.counts(*input, slots), finish.as_ref());
+            let found = bag_results::percentile(bags, &counts, slots, *millionths, finish, t);
+            found.map_err(|i| (i, Beyond::Type(finish.expect("doubles have no limit"))))?
+        }
+        Made::Bucket { input, bag, millionths } => {
+            bag_results::bucket(view.bags(*bag), &view.counts(*input, slots), slots, *millionths, t)
+        }
+        Made::ApproxCount { bag } => bag_results::approx_count(view.bags(*bag), slots),
+        Made::Pair { function, from, finish } => {
+            let pair = pair_results::exact(*function, *from, finish, view, slots, t);
+            pair.map_err(|i| (i, Beyond::Type(finish)))?
+        }
+        Made::DoublePair { function, from } => pair_results::doubles(*function, *from, view, slots, t),
     })
 }
 

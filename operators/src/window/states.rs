@@ -1,5 +1,6 @@
 //! The state of the groups of one slice: struct of arrays, addressed by slot.
 
+use super::bags::Bags;
 use super::extremes::{Cells, Extremes};
 use super::groups::Slots;
 use super::moments::Moment;
@@ -58,6 +59,8 @@ pub enum Column {
     Extremes(Extremes),
     /// Distinct values.
     Sets(Box<Sets>),
+    /// All values.
+    Bags(Bags),
 }
 
 impl Column {
@@ -66,6 +69,7 @@ impl Column {
             Self::Moment(c) => c.keep(slots),
             Self::Extremes(c) => c.keep(slots),
             Self::Sets(c) => c.keep(slots),
+            Self::Bags(c) => c.keep(slots),
         }
     }
 }
@@ -92,6 +96,8 @@ impl States {
                 Keep::Min => Column::Extremes(Extremes::new(shape, false)),
                 Keep::Max => Column::Extremes(Extremes::new(shape, true)),
                 Keep::Distinct { sum, squares } => Column::Sets(Box::new(Sets::new(shape, sum, squares))),
+                Keep::Bag => Column::Bags(Bags::new(shape, false)),
+                Keep::Codes => Column::Bags(Bags::new(shape, true)),
             }
         };
         let columns = plan.kept.iter().enumerate().map(column).collect();
@@ -109,6 +115,7 @@ impl States {
                 Column::Moment(c) => c.grow(n),
                 Column::Extremes(c) => c.grow(n),
                 Column::Sets(c) => c.grow(n),
+                Column::Bags(c) => c.grow(n),
             }
         }
     }
@@ -127,6 +134,7 @@ impl States {
                 Column::Moment(c) => c.clear(),
                 Column::Extremes(c) => c.clear(),
                 Column::Sets(c) => c.clear(),
+                Column::Bags(c) => c.clear(),
             }
         }
     }
@@ -170,6 +178,7 @@ impl States {
                 Column::Moment(c) => c.update(rows, a)?,
                 Column::Extremes(c) => c.update(rows, a),
                 Column::Sets(c) => c.update(rows, a)?,
+                Column::Bags(c) => c.update(rows, a),
             }
         }
         Ok(())
@@ -189,6 +198,7 @@ impl States {
                 Column::Moment(c) => c.merge(rows, theirs)?,
                 Column::Extremes(c) => c.merge(rows, theirs)?,
                 Column::Sets(c) => c.merge(rows, theirs)?,
+                Column::Bags(c) => c.merge(rows, theirs)?,
             }
         }
         Ok(())
@@ -206,6 +216,7 @@ impl States {
                 Column::Moment(c) => c.column(slots),
                 Column::Extremes(c) => c.cells().column(slots, self.valued(plan.kept[i].input, slots), t),
                 Column::Sets(c) => c.column(slots, t),
+                Column::Bags(c) => c.column(slots, t),
             });
         }
         out
@@ -217,6 +228,7 @@ impl States {
             Column::Moment(c) => c.bytes(),
             Column::Extremes(c) => c.bytes(),
             Column::Sets(c) => c.bytes(),
+            Column::Bags(c) => c.bytes(),
         });
         self.rows.capacity() * 8 + self.absent.iter().map(Absent::bytes).sum::<usize>() + columns.sum::<usize>()
     }
@@ -234,6 +246,8 @@ pub trait View {
     fn cells(&self, at: usize) -> &Cells;
     /// Sets.
     fn sets(&self, at: usize) -> &Sets;
+    /// Bags.
+    fn bags(&self, at: usize) -> &Bags;
 
     /// How many values of an input each of these slots has.
     fn counts(&self, input: usize, slots: Slots) -> Vec<i64> {
@@ -276,6 +290,12 @@ impl View for States {
         match &self.columns[at] {
             Column::Sets(s) => s,
             c => unreachable!("{c:?} is no set"),
+        }
+    }
+    fn bags(&self, at: usize) -> &Bags {
+        match &self.columns[at] {
+            Column::Bags(b) => b,
+            c => unreachable!("{c:?} is no bag"),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! A slice enters in the order of its index, and slots are numbered in the order of the total's own: hashes are in the same
 //! order in both, so what the keys of a slice touch lies in the order of memory.
 
+use super::bags::Bags;
 use super::borders::SliceId;
 use super::extremes::Cells;
 use super::groups::{Groups, Slots};
@@ -34,6 +35,7 @@ enum Running {
     Moment(Moment),
     Trail(Trail),
     Sets(Box<Sets>),
+    Bags(Bags),
 }
 
 /// The total over the slices of the current window.
@@ -62,6 +64,7 @@ impl Total {
             Column::Moment(m) => Running::Moment(m),
             Column::Extremes(e) => Running::Trail(Trail::new(&e)),
             Column::Sets(s) => Running::Sets(s),
+            Column::Bags(b) => Running::Bags(b),
         };
         let States { rows, absent, columns } = States::new(plan);
         let columns = columns.into_iter().map(column).collect();
@@ -90,6 +93,7 @@ impl Total {
             match (mine, theirs) {
                 (Running::Moment(m), Column::Moment(f)) => m.absorb::<false>(&slots, f)?,
                 (Running::Sets(s), Column::Sets(f)) => s.absorb::<false>(&slots, f)?,
+                (Running::Bags(b), Column::Bags(f)) => b.absorb::<false>(&slots, f),
                 (Running::Trail(t), Column::Extremes(f)) => {
                     let absent = &states.absent[kept.input];
                     t.enter(&slots, f, id.last, |i| states.rows[i] > absent.at(i));
@@ -125,6 +129,7 @@ impl Total {
                 match (mine, theirs) {
                     (Running::Moment(m), Column::Moment(f)) => m.absorb::<true>(&slots, f)?,
                     (Running::Sets(s), Column::Sets(f)) => s.absorb::<true>(&slots, f)?,
+                    (Running::Bags(b), Column::Bags(f)) => b.absorb::<true>(&slots, f),
                     (Running::Trail(t), Column::Extremes(_)) => t.leave(&slots, last),
                     _ => unreachable!("the state of one plan is alike"),
                 }
@@ -167,6 +172,7 @@ impl Total {
                 Running::Moment(c) => c.grow(n),
                 Running::Trail(c) => c.grow(n),
                 Running::Sets(c) => c.grow(n),
+                Running::Bags(c) => c.grow(n),
             }
         }
     }
@@ -200,6 +206,7 @@ impl Total {
                 Running::Moment(c) => c.keep(live),
                 Running::Trail(c) => c.keep(live),
                 Running::Sets(c) => c.keep(live),
+                Running::Bags(c) => c.keep(live),
             }
         }
     }
@@ -230,6 +237,7 @@ impl Total {
             Running::Moment(c) => c.bytes(),
             Running::Trail(c) => c.bytes(),
             Running::Sets(c) => c.bytes(),
+            Running::Bags(c) => c.bytes(),
         });
         let entered = self.entered.values().map(|e| e.slots.capacity() * 4 + e.states.bytes());
         let spare = self.spare.as_ref().map_or(0, States::bytes);
@@ -260,6 +268,12 @@ impl View for Total {
         match &self.columns[at] {
             Running::Sets(s) => s,
             c => unreachable!("{c:?} is no set"),
+        }
+    }
+    fn bags(&self, at: usize) -> &Bags {
+        match &self.columns[at] {
+            Running::Bags(b) => b,
+            c => unreachable!("{c:?} is no bag"),
         }
     }
 }

@@ -266,6 +266,7 @@ fn graph() -> JobGraph {
         argument: None,
         distinct: false,
         by: None,
+        separator: String::new(),
         filter: None,
         returns: DataType::Int64,
         label: "COUNT(*)".into(),

@@ -219,8 +219,12 @@ fn trailing(e: &Planned, scope: &Scope, rel: &Rel, field: &Field, ttl_ms: Option
 fn named_by(label: &str, keys: &[(Expr, Field)], f: Frame) -> String {
     let names: Vec<&str> = keys.iter().map(|(_, k)| k.name().as_str()).collect();
     let per = if names.is_empty() { String::new() } else { format!(" per {}", names.join(", ")) };
-    let end = if f.end_ms == 0 { String::new() } else { format!(" to {}", show_ms(f.end_ms)) };
-    let without = if f.without_current { " without the row itself" } else { "" };
+    let end = if f.end_ms == 0 || f.without_ties { String::new() } else { format!(" to {}", show_ms(f.end_ms)) };
+    let without = match f {
+        Frame { without_current: true, .. } => " without the row itself",
+        Frame { without_ties: true, .. } => " without its ties",
+        _ => "",
+    };
     match f.rows {
         Some(RowsBetween { first, last: 0 }) => format!("{label}{per} over {first} rows"),
         Some(RowsBetween { first, last }) => format!("{label}{per} over {first} to {last} rows"),
@@ -244,8 +248,11 @@ fn frame(f: &WindowFrame, function: AggregateFunction, ttl_ms: Option<i64>) -> R
         }
         WindowFrameUnits::Range => {
             let start_ms = milliseconds(&f.start_bound).ok_or_else(wrong)?;
-            if is_current_excluded(&f.end_bound) {
+            if excludes(&f.end_bound, crate::frames::WITHOUT_CURRENT_NS) {
                 return Ok(Frame::range(start_ms, 0).without_current());
+            }
+            if excludes(&f.end_bound, crate::frames::WITHOUT_TIES_NS) {
+                return Ok(Frame::without_ties(start_ms));
             }
             let end_ms = milliseconds(&f.end_bound).ok_or_else(wrong)?;
             if start_ms < end_ms || end_ms < 0 { Err(wrong()) } else { Ok(Frame::range(start_ms, end_ms)) }
@@ -275,9 +282,10 @@ fn milliseconds(b: &WindowFrameBound) -> Option<i64> {
     }
 }
 
-fn is_current_excluded(b: &WindowFrameBound) -> bool {
+/// Whether the bound stands for an exclusion.
+fn excludes(b: &WindowFrameBound, marker_ns: i64) -> bool {
     matches!(b, WindowFrameBound::Preceding(ScalarValue::IntervalMonthDayNano(Some(i)))
-        if i.months == 0 && i.days == 0 && i.nanoseconds == crate::frames::WITHOUT_CURRENT_NS)
+        if i.months == 0 && i.days == 0 && i.nanoseconds == marker_ns)
 }
 
 fn rows(b: &WindowFrameBound) -> Option<u32> {

@@ -2,6 +2,7 @@
 
 use super::expr::Scope;
 use super::{Place, Rel, Slots, Translator, Windows, bare, schema_of};
+use crate::calls;
 use crate::diagnostic::{Fault, Result};
 use crate::functions::aggregate_function;
 use crate::tvf::{WINDOW_COLUMNS, WindowTvf};
@@ -21,8 +22,10 @@ pub(super) struct Call {
     pub argument_type: DataType,
     /// The argument as text: the name of its column.
     pub argument_text: String,
-    /// What ARG_MIN and ARG_MAX compare.
+    /// What ARG_MIN and ARG_MAX compare, and the other column of others.
     pub by: Option<(Expr, Field)>,
+    /// Of LISTAGG.
+    pub separator: String,
     pub distinct: bool,
     pub filter: Option<Expr>,
     /// The filter as text: the name of its column.
@@ -42,7 +45,7 @@ impl Call {
             return Err(Fault::new(format!("{upper} takes an argument")));
         };
         let function = at_place(function, more).map_err(|f| f.at(crate::checks::place(arg)))?;
-        if function.is_ordered() && distinct {
+        if !function.takes_distinct() && distinct {
             return Err(Fault::new(format!("{upper} takes no DISTINCT")).at(crate::checks::place(arg)));
         }
         if matches!(function, AggregateFunction::Lag { .. }) && filter.is_some() {
@@ -58,6 +61,7 @@ impl Call {
                 argument_type,
                 argument_text,
                 by: None,
+                separator: String::new(),
                 distinct,
                 filter,
                 filter_text,
@@ -66,18 +70,31 @@ impl Call {
         }
         let argument_type = arg.get_type(scope.schema).map_err(|e| Fault::new(e.strip_backtrace()))?;
         let argument_text = shown(arg, scope.schema);
-        let by = more.first().filter(|_| function.compares());
+        let by = match function {
+            AggregateFunction::ListAgg { .. } => more.get(1),
+            f => more.first().filter(|_| f.reads_another() == Some(true)),
+        };
         let by = by.map(|e| {
             let data_type = e.get_type(scope.schema).map_err(|e| Fault::new(e.strip_backtrace()))?;
             Ok((scope.expr(e)?, Field::new(shown(e, scope.schema), data_type, true)))
         });
         let by = by.transpose()?;
+        let separator = match function {
+            AggregateFunction::ListAgg { .. } => text_of(more.first()).map_err(|f| f.at(crate::checks::place(arg)))?,
+            _ => String::new(),
+        };
         let place = match function {
+            AggregateFunction::ListAgg { .. } => list_label(&separator, more, by.as_ref().map(|(_, f)| f)),
+            AggregateFunction::PercentileCont { .. } | AggregateFunction::ApproxPercentile { .. } => {
+                text_of(more.first())
+                    .map_or(String::new(), |p| if more.is_empty() { String::new() } else { format!(", {p}") })
+            }
             _ if by.is_some() => by.iter().map(|(_, f)| format!(", {}", f.name())).collect(),
             AggregateFunction::NthValue { n } => format!(", {n}"),
             AggregateFunction::Lag { offset } if !more.is_empty() => format!(", {offset}"),
             _ => String::new(),
         };
+        let upper = if name == "median" { "MEDIAN" } else { upper };
         let label = format!("{upper}({}{argument_text}{place}){filtered}", if distinct { "DISTINCT " } else { "" });
         Ok(Call {
             function,
@@ -85,6 +102,7 @@ impl Call {
             argument_type,
             argument_text,
             by,
+            separator,
             distinct,
             filter,
             filter_text,
@@ -95,7 +113,16 @@ impl Call {
     /// The call without its columns.
     pub fn as_aggregate(&self, returns: DataType) -> Aggregate {
         let Call { function, distinct, ref label, .. } = *self;
-        Aggregate { function, argument: None, by: None, distinct, filter: None, returns, label: label.clone() }
+        Aggregate {
+            function,
+            argument: None,
+            by: None,
+            separator: String::new(),
+            distinct,
+            filter: None,
+            returns,
+            label: label.clone(),
+        }
     }
 
     /// Puts the arguments into slots.
@@ -105,17 +132,44 @@ impl Call {
         let by = self.by.map(|(e, f)| slots.put(e, f));
         let name = self.filter_text;
         let filter = self.filter.map(|e| slots.put(e, Field::new(name, DataType::Boolean, true)));
-        let Call { function, distinct, label, .. } = self;
-        Aggregate { function, argument, by, distinct, filter, returns, label }
+        let Call { function, separator, distinct, label, .. } = self;
+        Aggregate { function, argument, by, separator, distinct, filter, returns, label }
     }
 }
 
 /// Rows that LAG and NTH_VALUE may count at most.
 const PLACE_MAX: i64 = 1_000_000;
 
-/// The function with the place that its second argument names.
+/// The separator of LISTAGG, the share of a percentile: a text that is written out.
+fn text_of(e: Option<&Planned>) -> Result<String> {
+    match e {
+        None => Ok(",".into()),
+        Some(Planned::Literal(ScalarValue::Utf8(Some(s)), _)) => Ok(s.clone()),
+        Some(_) => Err(Fault::new("the separator of LISTAGG is a text that is written out").hint("like ', '")),
+    }
+}
+
+/// The arguments of LISTAGG behind the first.
+fn list_label(separator: &str, more: &[Planned], by: Option<&Field>) -> String {
+    let order = by.map(|f| format!(" ORDER BY {} {}", f.name(), text_of(more.get(2)).unwrap_or_default()));
+    let separator = if more.is_empty() { String::new() } else { format!(", '{separator}'") };
+    format!("{separator}{}", order.unwrap_or_default())
+}
+
+/// The function with the place, share or order that its further arguments name.
 fn at_place(function: AggregateFunction, more: &[Planned]) -> Result<AggregateFunction> {
+    let share = || calls::millionths(&text_of(more.first())?);
     let least = match function {
+        AggregateFunction::PercentileCont { .. } if !more.is_empty() => {
+            return Ok(AggregateFunction::PercentileCont { millionths: share()? });
+        }
+        AggregateFunction::ApproxPercentile { .. } => {
+            return Ok(AggregateFunction::ApproxPercentile { millionths: share()? });
+        }
+        AggregateFunction::ListAgg { .. } => {
+            let order = more.get(2).map(|e| text_of(Some(e))).transpose()?;
+            return Ok(calls::listagg_in(order.as_deref()));
+        }
         AggregateFunction::NthValue { .. } => 1,
         AggregateFunction::Lag { .. } => 0,
         _ => return Ok(function),

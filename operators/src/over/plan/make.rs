@@ -22,7 +22,7 @@ impl Plan {
             frames: Vec::new(),
             row_frames: Vec::new(),
             picks: Vec::new(),
-            by_place: spec.is_ordered(),
+            by_place: spec.is_ordered() || spec.calls.iter().any(|c| Place::of(c.aggregate.function).is_some()),
             measures: 0,
             wides: 0,
             calls: Vec::new(),
@@ -71,7 +71,7 @@ impl Plan {
     /// Position of a new pick.
     fn pick(&mut self, frame: Frame, place: Place, a: &Aggregate) -> usize {
         let (value, bit) = (self.value(a), self.bit(a));
-        let sought = bit.is_some() && !matches!(place, Place::Back(_));
+        let sought = bit.is_some() && !matches!(place, Place::Back(_) | Place::Share(_));
         let mut end = |max| self.extremum(Extremum { value: Value::Place, bit, max });
         let ends = sought.then(|| (end(false), end(true)));
         self.picks.push(Pick { frame, place, value, bit, ends });
@@ -255,6 +255,10 @@ fn result(a: &Aggregate, input: &SchemaRef) -> Result<CallResult, BuildError> {
         AggregateFunction::Avg => CallResult::Avg(finish()?),
         AggregateFunction::Max | AggregateFunction::BoolOr => CallResult::Max,
         f if f.is_dispersion() => CallResult::Dispersion(finish()?),
+        AggregateFunction::PercentileCont { .. } => match a.returns {
+            DataType::Float32 | DataType::Float64 => CallResult::Percentile(None),
+            _ => CallResult::Percentile(Some(finish()?)),
+        },
         _ => CallResult::Min,
     })
 }

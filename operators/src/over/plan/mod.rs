@@ -220,6 +220,8 @@ pub enum CallResult {
     Min,
     /// The greatest value.
     Max,
+    /// Between the least and the greatest value that were picked, as far as the sum says; of DOUBLE without a finisher.
+    Percentile(Option<Finish>),
 }
 
 impl Plan {

@@ -24,6 +24,7 @@ pub fn over() -> Over {
         argument,
         distinct: argument.is_some(),
         by: None,
+        separator: String::new(),
         filter: None,
         returns: DataType::Int64,
         label: "COUNT".into(),

@@ -52,6 +52,16 @@ fn aggregate(a: &Aggregate, frame: &[&Row]) -> Option<Val> {
             let half = if decimal { n } else { 0 };
             Some(Val::Number(sign * ((2 * total.abs() + half) / (2 * n))))
         }
+        PercentileCont { millionths } => {
+            let values: Vec<i128> = numbers().collect();
+            let at = (n - 1) * i128::from(millionths);
+            let (low, rest) = ((at / 1_000_000) as usize, at % 1_000_000);
+            let above = values[(low + 1).min(values.len() - 1)];
+            let up = if types()[column] == DataType::Int32 { 1_000_000 } else { shift };
+            let top = (values[low] * (1_000_000 - rest) + above * rest) * up;
+            let half = if decimal { 1_000_000 } else { 0 };
+            Some(Val::Number(top.signum() * ((2 * top.abs() + half) / 2_000_000)))
+        }
         StddevSamp | VarSamp if n < 2 => None,
         VarSamp | VarPop => {
             let (total, squares) = (numbers().sum::<i128>(), numbers().map(|v| v * v).sum::<i128>());
@@ -101,7 +111,7 @@ fn answers(spec: &OverSpec, log: &[&Row], row: &Row) -> Vec<Option<Val>> {
         let inside = |(i, r): &(i64, &Row)| {
             let in_time = (row.time - f.start_ms..=row.time - f.end_ms).contains(&r.time);
             let in_rows = f.rows.is_none_or(|b| (i64::from(b.last)..=i64::from(b.first)).contains(&(at - i)));
-            in_time && in_rows && !(f.without_current && *i == at)
+            (in_time && in_rows && !(f.without_current && *i == at)) || (f.without_ties && *i == at)
         };
         if let AggregateFunction::Lag { offset } = c.aggregate.function {
             // the frame says how far back it may lie, no more

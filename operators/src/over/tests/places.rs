@@ -242,3 +242,67 @@ fn a_value_that_does_not_count_may_be_of_any_size() {
          08:02 | A | 3 | true | 1.000000"
     ));
 }
+
+#[test]
+fn a_median_lies_between_the_two_values_in_the_middle() {
+    let calls = [(0, "median amount"), (0, "p90 amount"), (0, "median amount if declined")];
+    case(&["card", "amount", "declined"], &[(HOUR, 0)], &calls).check(
+        "08:00 | A | 4 | true
+         08:10 | A | 1 | NULL
+         08:20 | B | 7 | false
+         08:30 | A | NULL | true
+         08:40 | A | 3 | true
+         09:10:00.001 | A | -2 | false
+         ----
+         08:00 | A | 4 | true | 4.000000 | 4.000000 | 4.000000
+         08:10 | A | 1 | NULL | 2.500000 | 3.700000 | 4.000000      // 1 and 4: 0.9 of the way is 3.7
+         08:20 | B | 7 | false | 7.000000 | 7.000000 | NULL
+         08:30 | A | NULL | true | 2.500000 | 3.700000 | 4.000000
+         08:40 | A | 3 | true | 3.000000 | 3.800000 | 3.500000      // 1 3 4: place 1.8
+         09:10:00.001 | A | -2 | false | 0.500000 | 2.500000 | 3.000000   // 4 and 1 have left: -2 3, place 0.9",
+    );
+}
+
+#[test]
+fn a_row_without_its_ties_counts_itself_and_what_was_before_them() {
+    let calls = [
+        (0, "count"),
+        (0, "sum n"),
+        (0, "max n"),
+        (0, "count distinct n"),
+        (0, "first n"),
+        (0, "last n"),
+        (0, "median n"),
+    ];
+    case(&["card", "n"], &[], &calls).over(&[Frame::without_ties(HOUR)]).check(
+        "08:00 #0/0/1 | A | 4
+         08:30 #0/0/2 | A | 4
+         08:30 #0/0/3 | A | 6
+         08:30 #0/0/4 | A | NULL
+         09:30 #0/0/5 | A | 1
+         ----
+         08:00 | A | 4 | 1 | 4 | 4 | 1 | 4 | 4 | 4.000000
+         08:30 | A | 4 | 2 | 8 | 4 | 1 | 4 | 4 | 4.000000
+         08:30 | A | 6 | 2 | 10 | 6 | 2 | 4 | 6 | 5.000000
+         08:30 | A | NULL | 2 | 4 | 4 | 1 | 4 | 4 | 4.000000
+         09:30 | A | 1 | 4 | 11 | 6 | 3 | 4 | 1 | 4.000000",
+    );
+}
+
+#[test]
+fn a_median_of_rows_leaves_the_current_one_out_where_the_frame_does() {
+    let without = Frame::range(HOUR, 0).without_current();
+    case(&["card", "amount"], &[], &[(0, "median amount"), (1, "median amount")])
+        .over(&[Frame::rows(2, 0, MONTH), without])
+        .check(
+            "08:00 | A | 10
+             08:01 | A | 20
+             08:02 | A | 40
+             08:03 | A | 5
+             ----
+             08:00 | A | 10 | 10.000000 | NULL
+             08:01 | A | 20 | 15.000000 | 10.000000
+             08:02 | A | 40 | 20.000000 | 15.000000
+             08:03 | A | 5 | 20.000000 | 20.000000",
+        );
+}

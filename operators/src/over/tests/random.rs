@@ -138,7 +138,8 @@ pub fn node(r: &mut Random, emission: Emission) -> (Node, OverSpec) {
                     let last = r.below(3) as u32;
                     Frame::rows(last + r.pick(&[0, 1, 5, 70]), last, r.pick(&[0, 10, 100, 1_000]))
                 }
-                2 | 3 => Frame::range(start_ms, 0).without_current(),
+                2 => Frame::range(start_ms, 0).without_current(),
+                3 => Frame::without_ties(start_ms),
                 _ => Frame::range(start_ms, end_ms),
             }
         })
@@ -165,6 +166,7 @@ fn aggregate(r: &mut Random) -> Aggregate {
     let dispersions = [StddevSamp, StddevPop, VarSamp, VarPop];
     let function = match r.below(9) {
         0..5 => r.pick(&[Count, Count, Sum, Avg, Min, Max]),
+        5 if r.chance(50) => PercentileCont { millionths: r.pick(&[0, 250_000, 500_000, 123_456, 1_000_000]) },
         5 => r.pick(&dispersions),
         6 => r.pick(&[BoolAnd, BoolOr]),
         _ => r.pick(&places),
@@ -174,6 +176,8 @@ fn aggregate(r: &mut Random) -> Aggregate {
         BoolAnd | BoolOr => Some(7),
         // variances of the wide column have more than 38 digits
         VarSamp | VarPop => Some(r.pick(&[3, 4])),
+        // doubles are compared in halves: at shares that they hold exactly
+        PercentileCont { millionths } => Some(r.pick(&[3, 4, 5, if millionths % 250_000 == 0 { 8 } else { 3 }])),
         f if f.adds() => Some(r.pick(&[3, 4, 5])),
         _ => Some(r.pick(&[2, 3, 4, 5, 6, 7, 8])),
     };
@@ -181,12 +185,23 @@ fn aggregate(r: &mut Random) -> Aggregate {
     let returns = match (function, &t) {
         (Count, _) | (_, None) => DataType::Int64,
         (Sum, Some(DataType::Decimal128(_, s))) => DataType::Decimal128(38, *s),
+        (PercentileCont { .. }, Some(DataType::Float64)) => DataType::Float64,
+        (PercentileCont { .. }, Some(_)) => DataType::Decimal128(38, 6),
         (f, Some(DataType::Decimal128(..))) if f.adds() => DataType::Decimal128(38, 6),
         (_, Some(t)) => t.clone(),
     };
-    let distinct = argument.is_some() && !function.is_positional() && r.chance(40);
+    let distinct = argument.is_some() && function.takes_distinct() && r.chance(40);
     let filter = r.chance(30).then_some(7);
-    Aggregate { function, argument, by: None, distinct, filter, returns, label: format!("{function:?}(x)") }
+    Aggregate {
+        function,
+        argument,
+        by: None,
+        separator: String::new(),
+        distinct,
+        filter,
+        returns,
+        label: format!("{function:?}(x)"),
+    }
 }
 
 /// Rows as a batch.

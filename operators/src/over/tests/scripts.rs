@@ -120,17 +120,29 @@ fn call(schema: &SchemaRef, frame: usize, text: &str) -> OverCall {
         "second" => NthValue { n: 2 },
         "lag" => Lag { offset: 1 },
         "lag2" => Lag { offset: 2 },
+        "median" => PercentileCont { millionths: 500_000 },
+        "p90" => PercentileCont { millionths: 900_000 },
         other => panic!("no function {other}"),
     };
     let returns = match (function, t) {
         (Sum, Some(DataType::Decimal128(_, s))) => DataType::Decimal128(38, s),
         (f, Some(DataType::Decimal128(_, s))) if f.adds() => DataType::Decimal128(38, s.max(6)),
+        (PercentileCont { .. }, Some(_)) => DataType::Decimal128(38, 6),
         (Count, _) | (_, None) => DataType::Int64,
         (_, Some(t)) => t,
     };
     OverCall {
         frame,
-        aggregate: Aggregate { function, argument, by: None, distinct, filter, returns, label: text.into() },
+        aggregate: Aggregate {
+            function,
+            argument,
+            by: None,
+            separator: String::new(),
+            distinct,
+            filter,
+            returns,
+            label: text.into(),
+        },
     }
 }
 

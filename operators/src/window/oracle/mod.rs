@@ -7,6 +7,7 @@
 //! after every epoch. proptest prints the case it shrank to.
 
 mod model;
+mod whole;
 
 use super::combine::Worth;
 use super::window;
@@ -291,7 +292,7 @@ fn agree(case: &Case) {
         node(case.kind.clone(), case.keys.clone(), case.aggregates.iter().map(|a| all[*a].clone()).collect());
     let rows: Vec<Row> = case.epochs().into_iter().flat_map(|(p, _)| p).flatten().collect();
     let expected = naive(&node, &spec, &rows, case.places);
-    let combines = !matches!(spec.window, WindowKind::Session { .. }) && !spec.is_ordered();
+    let combines = super::partials(&spec, &input()).is_some() && !matches!(spec.window, WindowKind::Session { .. });
     for (combine, restore) in [(false, false), (true, false), (false, true), (true, true)] {
         if combine && !combines {
             continue;

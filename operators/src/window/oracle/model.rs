@@ -100,7 +100,16 @@ pub(super) fn aggregates() -> Vec<Aggregate> {
     let mut add = |function, argument: Option<usize>, distinct, filter: Option<usize>| {
         let returns = argument.map_or(DataType::Int64, |a| returns(function, a));
         let label = format!("{function:?}({argument:?})");
-        all.push(Aggregate { function, argument, by: None, distinct, filter, returns, label });
+        all.push(Aggregate {
+            function,
+            argument,
+            by: None,
+            separator: String::new(),
+            distinct,
+            filter,
+            returns,
+            label,
+        });
     };
     add(Count, None, false, None);
     add(Count, None, false, Some(OK));
@@ -134,8 +143,18 @@ pub(super) fn aggregates() -> Vec<Aggregate> {
         let returns = schema.field(argument).data_type().clone();
         let label = format!("{function:?}({argument}, {by})");
         let (argument, by) = (Some(argument), Some(by));
-        all.push(Aggregate { function, argument, by, distinct: false, filter, returns, label });
+        all.push(Aggregate {
+            function,
+            argument,
+            by,
+            separator: String::new(),
+            distinct: false,
+            filter,
+            returns,
+            label,
+        });
     }
+    all.extend(super::whole::aggregates());
     all
 }
 
@@ -246,6 +265,9 @@ fn naive_ordered(a: &Aggregate, rows: &[&Row], places: bool) -> Val {
 }
 
 fn naive_aggregate(a: &Aggregate, rows: &[&Row], places: bool) -> Val {
+    if let Some(value) = super::whole::naive(a, rows, places) {
+        return value;
+    }
     if a.function.is_ordered() {
         return naive_ordered(a, rows, places);
     }

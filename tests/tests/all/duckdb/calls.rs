@@ -157,7 +157,7 @@ fn unfiltered(r: &mut Random, columns: &[Column], over: Over, filter: Option<&st
     let flag = one(&[Flag]).map(|c| c.name);
     // FIRST_VALUE and what is like it: a value where the row counts, NULL where not
     let counted = |x: &str| filter.map_or(x.to_owned(), |f| format!("CASE WHEN {f} THEN {x} END"));
-    match r.below(18) {
+    match r.below(22) {
         0 | 1 => call("COUNT(*)".into(), "count(*)@".into(), Whole),
         2 => call(format!("COUNT({any})"), format!("count({any})@"), Whole),
         3 | 4 => call(format!("COUNT(DISTINCT {any})"), format!("count(DISTINCT {any})@"), Whole),
@@ -205,6 +205,43 @@ fn unfiltered(r: &mut Random, columns: &[Column], over: Over, filter: Option<&st
             let value = counted(&x);
             let theirs = format!("nth_value({value}, {n} ORDER BY ts, part, off IGNORE NULLS)#");
             call(format!("NTH_VALUE({x}, {n})"), theirs, kind)
+        }
+        18 if !matches!(over, Over::Rows) || r.chance(50) => {
+            let share = r.of(&[0, 250_000, 500_000, 900_000, 333_333, 1_000_000]);
+            let (text, sorted) = match money {
+                Some(m) => (m.clone(), format!("sorted(list(cents({m}))@), 10000")),
+                None => whole.map(|w| (w.clone(), format!("sorted(list({w}::HUGEINT)@), 1000000")))?,
+            };
+            let ours = match share {
+                500_000 => format!("MEDIAN({text})"),
+                _ => format!("PERCENTILE_CONT({}) WITHIN GROUP (ORDER BY {text})", f64::from(share) / 1e6),
+            };
+            call(ours, format!("percentile_of({sorted}, {share})"), Fine)
+        }
+        19 if over.in_window() => {
+            let (m, w) = (money?, whole?);
+            let of = |x: &str, y: &str| format!("CASE WHEN {y} IS NOT NULL THEN cents({x}) END");
+            let (x, y) = (of(&m, &w), of(&w, &m));
+            let (name, less) = r.of(&[("COVAR_POP", 0), ("COVAR_SAMP", 1)]);
+            let theirs = format!("covariance_of(count({x})@, sum({x})@, sum({y})@, sum(({x}) * ({y}))@, {less})");
+            call(format!("{name}({m}, {w})"), theirs, Fine)
+        }
+        20 if over.in_window() => {
+            let text = pick(r, columns, &[Text])?.name;
+            let by = pick(r, columns, &[Whole, Money, Text])?.name;
+            let (ours, theirs) = match over.ordered() {
+                false => (text.clone(), text.clone()),
+                true if r.chance(40) => (String::new(), "ts, part, off".into()),
+                true if r.chance(50) => (format!("{by} DESC"), format!("{by} DESC NULLS LAST, ts, part, off")),
+                true => (by.clone(), format!("{by} NULLS FIRST, ts, part, off")),
+            };
+            let ours = if ours.is_empty() { ours } else { format!(" ORDER BY {ours}") };
+            call(format!("LISTAGG({text}, ';'{ours})"), format!("string_agg({text}, ';' ORDER BY {theirs})@"), Text)
+        }
+        // of so few values it is exact
+        21 if over.in_window() => {
+            let text = pick(r, columns, &[Text])?.name;
+            call(format!("APPROX_COUNT_DISTINCT({text})"), format!("count(DISTINCT {text})@"), Whole)
         }
         _ => None,
     }

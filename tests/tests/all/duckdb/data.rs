@@ -82,6 +82,13 @@ CREATE MACRO mean(s, n) AS CASE WHEN n > 0 THEN sign(s)::HUGEINT * (abs(s)::HUGE
 CREATE MACRO money_mean(s, n) AS CASE WHEN n > 0 THEN fine(half_up(s * 10000, n)) END;
 CREATE MACRO variance_of(n, s, q, less) AS
   CASE WHEN n > less THEN fine(half_up((n * q - s * s) * 100, n::HUGEINT * (n - less))) END;
+CREATE MACRO covariance_of(n, x, y, xy, less) AS
+  CASE WHEN n > less THEN fine(half_up((n * xy - x * y) * 100, n::HUGEINT * (n - less))) END;
+CREATE MACRO sorted(l) AS list_sort(list_filter(l, lambda v: v IS NOT NULL));
+CREATE MACRO between_places(l, up, at) AS fine(half_up((l[(at // 1000000 + 1)::BIGINT] * (1000000 - at % 1000000)
+  + l[least(at // 1000000 + 2, len(l))::BIGINT] * (at % 1000000)) * up, 1000000));
+CREATE MACRO percentile_of(l, up, share) AS
+  CASE WHEN len(l) > 0 THEN between_places(l, up, (len(l) - 1)::HUGEINT * share) END;
 CREATE MACRO deviation_of(n, s, q, less) AS
   CASE WHEN n > less THEN fine(floor(sqrt((n * q - s * s)::DOUBLE / (n * (n - less))) * 1e4 + 0.5)::HUGEINT) END;\n",
             self.bound_ms

@@ -172,7 +172,8 @@ fn frame_of_time(r: &mut Random) -> [String; 2] {
         _ if to > 0 => "",
         0 => " EXCLUDE CURRENT ROW",
         1 if from > 0 => " EXCLUDE GROUP",
-        2 => " EXCLUDE NO OTHERS",
+        2 if from > 0 => " EXCLUDE TIES",
+        3 => " EXCLUDE NO OTHERS",
         _ => "",
     };
     let of = |from: String, to: String| format!("RANGE BETWEEN {from} AND {to}{exclude}");
@@ -197,13 +198,22 @@ fn lag(r: &mut Random, from: &Relation, by: &str) -> Call {
     let Column { name, kind } = pick(r, &from.columns, &kinds).expect("a relation has a time");
     let n = r.between(1, 3);
     let over = format!("OVER ({by}ORDER BY ts, part, off)");
-    let back = format!("lag({name}, {n}) {over}");
+    let default = match kind {
+        Kind::Whole if r.chance(40) => Some("-7"),
+        Kind::Text if r.chance(40) => Some("'none'"),
+        _ => None,
+    };
+    let argument = default.map(|d| format!(", {d}")).unwrap_or_default();
     match r.of(&[None, Some(1_000), Some(30_000)]) {
-        None => Call { ours: format!("LAG({name}, {n}) OVER ({by}ORDER BY ts)"), theirs: back, kind },
+        None => {
+            let ours = format!("LAG({name}, {n}{argument}) OVER ({by}ORDER BY ts)");
+            Call { ours, theirs: format!("lag({name}, {n}{argument}) {over}"), kind }
+        }
         Some(ms) => {
             let frame = format!("RANGE BETWEEN {} PRECEDING AND CURRENT ROW", interval(ms));
-            let theirs = format!("CASE WHEN ts - lag(ts, {n}) {over} <= {ms} THEN {back} END");
-            Call { ours: format!("LAG({name}, {n}) OVER ({by}ORDER BY ts {frame})"), theirs, kind }
+            let (back, otherwise) = (format!("lag({name}, {n}) {over}"), default.unwrap_or("NULL"));
+            let theirs = format!("CASE WHEN ts - lag(ts, {n}) {over} <= {ms} THEN {back} ELSE {otherwise} END");
+            Call { ours: format!("LAG({name}, {n}{argument}) OVER ({by}ORDER BY ts {frame})"), theirs, kind }
         }
     }
 }
