@@ -4,15 +4,15 @@
 //! of a table (`payments.path`) can only come from a flag: in the file it is the table's own `WITH`.
 
 use crate::failure::Failure;
-use highwater_sql::{Overrides, RESERVED_TABLE_NAMES, SETTING_KEYS};
+use highwater_sql::{Overrides, PARAMETER_PREFIX, RESERVED_TABLE_NAMES, SETTING_KEYS};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The settings file that is read if it is there.
 const DEFAULT_CONFIG: &str = "highwater.toml";
 
-/// All layers around a job file: `highwater.toml` or `config`, the variables of the environment that name a SET key, `-D`
-/// flags.
+/// All layers around a job file: `highwater.toml` or `config`, the variables of the environment that name a SET key or a
+/// parameter (`HIGHWATER_PARAMETER_LEAST` is `parameter.least`), `-D` flags.
 ///
 /// # Errors
 /// An unreadable file, an unknown key (the nearest is named), a flag without `=`.
@@ -25,6 +25,8 @@ pub fn load(
     for (variable, value) in environment {
         if let Some(key) = SETTING_KEYS.iter().find(|k| variable_of(k) == variable) {
             overrides.set.insert((*key).into(), value);
+        } else if let Some(name) = variable.strip_prefix(&variable_of(PARAMETER_PREFIX)) {
+            overrides.environment.insert(format!("{PARAMETER_PREFIX}{}", name.to_lowercase()), value);
         }
     }
     for definition in define {
@@ -39,7 +41,7 @@ fn apply(overrides: &mut Overrides, definition: &str) -> Result<(), Failure> {
         .split_once('=')
         .ok_or_else(|| Failure::usage(format!("-D {definition}: expected key=value, as in -D payments.path=DIR")))?;
     let (key, value) = (key.trim(), value.to_owned());
-    if SETTING_KEYS.contains(&key) {
+    if SETTING_KEYS.contains(&key) || key.starts_with(PARAMETER_PREFIX) {
         overrides.set.insert(key.into(), value);
         return Ok(());
     }
@@ -69,7 +71,8 @@ fn read_toml(config: Option<&Path>) -> Result<BTreeMap<String, String>, Failure>
     let table: toml::Table = text.parse().map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
     let mut flat = BTreeMap::new();
     flatten("", &table, &mut flat).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
-    match flat.keys().find(|k| !SETTING_KEYS.contains(&k.as_str())) {
+    let unknown = |k: &&String| !SETTING_KEYS.contains(&k.as_str()) && !k.starts_with(PARAMETER_PREFIX);
+    match flat.keys().find(unknown) {
         Some(key) => Err(unknown_key(&path.display().to_string(), key)),
         None => Ok(flat),
     }
@@ -133,6 +136,15 @@ batch-size = 64
         let all = load_text("", &[], &["payments.csv.header=true", "pipeline.name=a=b"]).unwrap();
         assert_eq!(all.tables["payments"]["csv.header"], "true");
         assert_eq!(all.set["pipeline.name"], "a=b");
+    }
+
+    #[test]
+    fn parameters_come_from_every_layer() {
+        let env = [("HIGHWATER_PARAMETER_LEAST", "2")];
+        let all = load_text("parameter.least = 1", &env, &["parameter.country=D E"]).unwrap();
+        assert_eq!(all.defaults["parameter.least"], "1");
+        assert_eq!(all.environment["parameter.least"], "2");
+        assert_eq!(all.set["parameter.country"], "D E");
     }
 
     #[test]

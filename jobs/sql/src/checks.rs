@@ -4,7 +4,7 @@ use crate::diagnostic::{Fault, Span};
 use crate::types::is_event_time;
 use arrow_schema::DataType;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion_common::{DFSchema, Result, ScalarValue};
+use datafusion_common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion_expr::type_coercion::binary::BinaryTypeCoercer;
 use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
 use highwater_engine::graph::types::sql_type;
@@ -28,18 +28,19 @@ pub(crate) fn place(e: &Expr) -> Option<Span> {
 
 /// Operands that have no common type, and frames that are not over a time: the analyzer would say so without a place.
 pub(crate) fn operands(plan: &LogicalPlan) -> Result<()> {
+    let mut faults: Vec<DataFusionError> = Vec::new();
     plan.apply_with_subqueries(|p| {
         let mut schema = DFSchema::empty();
         p.inputs().iter().for_each(|i| schema.merge(i.schema()));
         p.apply_expressions(|e| {
             e.apply(|e| {
                 match e {
-                    Expr::BinaryExpr(b) => pair(b, &schema)?,
+                    Expr::BinaryExpr(b) => faults.extend(pair(b, &schema).err()),
                     Expr::WindowFunction(w) if w.fun.name() != crate::functions::ROW_NUMBER => {
                         let order = w.params.order_by.first().map(|o| &o.expr);
                         let timeless = |o: &&Expr| o.get_type(&schema).is_ok_and(|t| !is_event_time(&t));
                         if let Some(o) = order.filter(timeless) {
-                            return Err(not_the_time(o).into());
+                            faults.push(not_the_time(o).into());
                         }
                     }
                     _ => {}
@@ -48,7 +49,7 @@ pub(crate) fn operands(plan: &LogicalPlan) -> Result<()> {
             })
         })
     })?;
-    Ok(())
+    if faults.is_empty() { Ok(()) } else { Err(DataFusionError::Collection(faults)) }
 }
 
 /// OVER ordered by something else than the event time.

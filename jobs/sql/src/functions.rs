@@ -147,7 +147,8 @@ fn aggregate_type(name: &str, arg: &DataType, other: Option<&DataType>) -> Resul
     match (function, arg) {
         (AggregateFunction::Count, _) => Ok(DataType::Int64),
         (_, DataType::Null) => Ok(DataType::Null),
-        (f, t) => types::aggregate_type(f, Some(t), other).map_err(|what| Fault::new(what).into()),
+        (f, t) => types::aggregate_type(f, Some(t), other)
+            .map_err(|what| Fault::new(what.replacen(types::function_name(f), &name.to_uppercase(), 1)).into()),
     }
 }
 

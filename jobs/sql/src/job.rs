@@ -6,7 +6,7 @@ use crate::diagnostic::{Fault, Severity, Span, Text, nearest_text};
 use crate::session::{Words, plan_query, simplified};
 use crate::settings::Settings;
 use crate::translate::{Insert, Translator};
-use crate::{Diagnostic, Overrides, PlannedJob, TableInfo, bounds, prune, tables, tokens};
+use crate::{Diagnostic, Overrides, PlannedJob, TableInfo, bounds, parameters, prune, tables, tokens};
 use arrow_schema::{DataType, Schema};
 use highwater_connectors::{self as connectors, Usage};
 use highwater_engine::graph::types::sql_type;
@@ -40,7 +40,8 @@ pub(crate) fn plan(file: &str, text: &str, overrides: &Overrides) -> Result<Plan
     let mut found = Findings::default();
     let end = source.end();
     let mut early = Vec::new();
-    let chunks = tokens::split(text, &mut early);
+    let mut chunks = tokens::split(text, &mut early);
+    parameters::fill(&mut chunks, overrides, &mut early);
     let words: BTreeMap<Span, Words> = chunks.iter().map(|c| (c.start(), words_of(&c.tokens))).collect();
     let statements = ddl::parse(chunks, &mut early);
     found.faults.extend(early.into_iter().map(|f| (f, end)));
@@ -85,17 +86,20 @@ fn words_of(tokens: &[sqlparser::tokenizer::TokenWithSpan]) -> Words {
 fn settings(file: &str, statements: &[(Statement, Span)], overrides: &Overrides, found: &mut Findings) -> Settings {
     let mut settings = Settings::of_file(file);
     let outside = Span { line: 0, column: 0, end_line: 0, end_column: 0 };
-    for (key, value) in &overrides.defaults {
+    let is_setting = |(key, _): &(&String, &String)| !key.starts_with(parameters::PREFIX);
+    for (key, value) in overrides.defaults.iter().filter(is_setting) {
         let answer = settings.set(key, value).map_err(|f| vec![f]);
         found.take(answer, outside);
     }
     for (statement, at) in statements {
-        if let Statement::Set { key, value } = statement {
+        if let Statement::Set { key, value } = statement
+            && !key.value.starts_with(parameters::PREFIX)
+        {
             let answer = settings.set(&key.value, value).map_err(|f| vec![f.at(key.at)]);
             found.take(answer, *at);
         }
     }
-    for (key, value) in &overrides.set {
+    for (key, value) in overrides.set.iter().filter(is_setting) {
         let answer = settings.set(key, value).map_err(|f| vec![f]);
         found.take(answer, outside);
     }
@@ -223,7 +227,7 @@ impl Job {
                 true => Emission::Arrival { late_horizon_ms: settings.late_horizon_ms },
                 false => Emission::Final,
             };
-            let answer = translator.insert(insert, sink, emission).map_err(|f| vec![f]);
+            let answer = translator.insert(insert, sink, emission);
             match found.take(answer, *at) {
                 Some((node, _)) => match sinks.iter_mut().find(|(name, _)| *name == sink.name) {
                     Some((_, inputs)) => inputs.push(node),

@@ -5,6 +5,7 @@
 //! | step | file |
 //! |---|---|
 //! | tokens, limits, syntax that the parser lacks | `tokens` |
+//! | parameters | `parameters` |
 //! | DDL, `SET`, `INSERT`, statement sets | `ddl` |
 //! | tables, views, overrides | `catalog` |
 //! | literals, names, functions of a query's syntax tree | `syntax` |
@@ -27,6 +28,7 @@ mod frames;
 mod functions;
 mod intervals;
 mod job;
+mod parameters;
 mod prune;
 mod repair;
 mod session;
@@ -43,6 +45,7 @@ pub use dot::dot;
 pub use explain::{explain, render};
 pub use highwater_engine::graph::types::sql_type;
 use highwater_engine::graph::{JobGraph, NodeId};
+pub use parameters::PREFIX as PARAMETER_PREFIX;
 use serde::Serialize;
 pub use settings::{KEYS as SETTING_KEYS, RESERVED as RESERVED_TABLE_NAMES, Settings};
 use std::collections::BTreeMap;
@@ -53,6 +56,8 @@ pub use tables::ENGINE_OPTIONS as TABLE_OPTIONS;
 pub struct Overrides {
     /// Values of `SET` keys (environment, flags); they beat the file's `SET`.
     pub set: BTreeMap<String, String>,
+    /// Parameters by key (environment); they beat the file's `SET`. One that the job does not use is no error.
+    pub environment: BTreeMap<String, String>,
     /// Values of `SET` keys (TOML); the file's `SET` beats them.
     pub defaults: BTreeMap<String, String>,
     /// Options by table; they beat the table's `WITH`. A `connector` here drops all options of the DDL.

@@ -12,16 +12,59 @@ use datafusion_sql::planner::{ParserOptions, SqlToRel};
 use sqlparser::ast::{self, Query};
 use std::sync::Arc;
 
+/// What is said of a column that is not there.
+const UNKNOWN_COLUMN: &str = "there is no column ";
+/// Unknown columns of a query that are looked for.
+const UNKNOWN_MAX: usize = 50;
+
 /// Words of the statement and where they stand, for errors that name a word but no place.
 pub(crate) type Words = Vec<(String, Span)>;
 
 /// Plans and checks a query. What comes out is typed as Flink types it.
 pub(crate) fn plan_query(catalog: &Catalog, mut query: Box<Query>, words: &Words) -> Result<LogicalPlan, Vec<Fault>> {
-    let faults = syntax::check(&mut query, catalog);
-    if !faults.is_empty() {
+    let (mut faults, only_functions) = syntax::check(&mut query, catalog);
+    if !only_functions {
         return Err(faults);
     }
-    analyzed(catalog, query).map_err(|e| faults_of(e, words))
+    match analyzed(catalog, query.clone()).map_err(|e| faults_of(e, words)) {
+        Ok(plan) if faults.is_empty() => return Ok(plan),
+        Ok(_) => {}
+        Err(more) if faults.is_empty() => faults = more,
+        // what the planner says of a query that is refused already may follow from that; names do not
+        Err(more) => faults.extend(more.into_iter().filter(is_unknown)),
+    }
+    unknown_columns(catalog, *query, words, &mut faults);
+    Err(faults)
+}
+
+/// The planner stops at the first column that it does not know. That name is taken for NULL wherever it stands, to see the
+/// next one; what only follows, the name that was meant missing further out, is left out.
+fn unknown_columns(catalog: &Catalog, mut query: Query, words: &Words, faults: &mut Vec<Fault>) {
+    for _ in 0..UNKNOWN_MAX {
+        let Some(name) = faults.last().and_then(unknown_name) else { return };
+        if !syntax::forget(&mut query, name) {
+            return;
+        }
+        let Err(e) = analyzed(catalog, Box::new(query.clone())) else { return };
+        let more = faults_of(e, words);
+        let meant = |f: &Fault| {
+            let near = unknown_name(f).map(|n| format!("; the nearest is {n}")).unwrap_or_default();
+            faults.iter().any(|g| g.message.ends_with(&near))
+        };
+        let more: Vec<Fault> = more.into_iter().filter(|f| is_unknown(f) && !meant(f)).collect();
+        if more.is_empty() {
+            return;
+        }
+        faults.extend(more);
+    }
+}
+
+fn is_unknown(fault: &Fault) -> bool {
+    unknown_name(fault).is_some()
+}
+
+fn unknown_name(fault: &Fault) -> Option<&str> {
+    fault.message.strip_prefix(UNKNOWN_COLUMN)?.split([' ', ';']).next()
 }
 
 fn analyzed(catalog: &Catalog, query: Box<Query>) -> datafusion_common::Result<LogicalPlan> {
@@ -83,8 +126,8 @@ fn schema_fault(e: datafusion_common::SchemaError, words: &Words) -> Fault {
         S::FieldNotFound { field, valid_fields } => {
             let near = nearest_text(&field.name, valid_fields.iter().map(|c| c.name()));
             let what = match &field.relation {
-                Some(r) => format!("there is no column {} in {r}{near}", field.name),
-                None => format!("there is no column {}{near}", field.name),
+                Some(r) => format!("{UNKNOWN_COLUMN}{} in {r}{near}", field.name),
+                None => format!("{UNKNOWN_COLUMN}{}{near}", field.name),
             };
             let mut names: Vec<&str> = valid_fields.iter().map(|c| c.name()).collect();
             names.dedup();

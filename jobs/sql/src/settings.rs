@@ -18,7 +18,7 @@ pub const KEYS: [&str; 10] = [
 ];
 
 /// First parts of the keys: no table may be named so, or `-D` would be ambiguous.
-pub const RESERVED: [&str; 6] = ["arrival", "execution", "parallelism", "pipeline", "state", "table"];
+pub const RESERVED: [&str; 7] = ["arrival", "execution", "parallelism", "parameter", "pipeline", "state", "table"];
 
 /// The settings of a job, typed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -37,11 +37,41 @@ const GROUP_WINDOWS: [&str; 12] = [
     "session_proctime",
 ];
 
-/// Checks and rewrites a query. An empty answer: it can be planned.
-pub(crate) fn check(query: &mut Query, catalog: &Catalog) -> Vec<Fault> {
-    let mut pass = Syntax { catalog, ctes: HashSet::new(), relations: HashSet::new(), faults: Vec::new() };
+/// Checks and rewrites a query. Without a fault it can be planned; and so can, to see what else is wrong, a query of which
+/// only functions are refused: the answer's second part.
+pub(crate) fn check(query: &mut Query, catalog: &Catalog) -> (Vec<Fault>, bool) {
+    let mut pass = Syntax {
+        catalog,
+        ctes: HashSet::new(),
+        relations: HashSet::new(),
+        refused: HashSet::new(),
+        faults: Vec::new(),
+    };
     let _ = VisitMut::visit(query, &mut pass);
-    pass.faults
+    let only_functions = pass.faults.iter().all(|f| f.at.is_some_and(|at| pass.refused.contains(&at)));
+    (pass.faults, only_functions)
+}
+
+/// Puts NULL where a column of this name stands; says whether there is one.
+pub(crate) fn forget(query: &mut Query, name: &str) -> bool {
+    let mut found = false;
+    let _ = ast::visit_expressions_mut(query, |e| {
+        let named = match e {
+            Expr::Identifier(i) => i.value == name,
+            Expr::CompoundIdentifier(parts) => parts.last().is_some_and(|i| i.value == name),
+            _ => false,
+        };
+        if named {
+            *e = null();
+            found = true;
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    found
+}
+
+fn null() -> Expr {
+    Expr::Value(Value::Null.into())
 }
 
 struct Syntax<'a> {
@@ -49,6 +79,8 @@ struct Syntax<'a> {
     ctes: HashSet<String>,
     /// Places of functions in FROM: the relation planner judges them.
     relations: HashSet<Span>,
+    /// Places of functions that are refused: they count as NULL, so that the rest can be planned.
+    refused: HashSet<Span>,
     faults: Vec<Fault>,
 }
 
@@ -315,7 +347,13 @@ impl Syntax<'_> {
 
     fn expr(&mut self, e: &mut Expr) {
         match e {
-            Expr::Function(f) => self.function(f),
+            Expr::Function(f) => {
+                let before = self.faults.len();
+                self.function(f);
+                if self.faults.len() > before {
+                    self.refused.extend(place(&f.name));
+                }
+            }
             Expr::Exists { .. }
             | Expr::Subquery(_)
             | Expr::InSubquery { .. }
@@ -357,6 +395,7 @@ impl Syntax<'_> {
             Expr::Ceil { expr, field: ast::CeilFloorKind::DateTimeField(unit) } if is_unit(unit) => {
                 *e = call("date_ceil", unit, expr);
             }
+            Expr::Function(f) if place(&f.name).is_some_and(|at| self.refused.contains(&at)) => *e = null(),
             Expr::Function(_) => {
                 if let Some(case) = calls::with_default(e) {
                     *e = case;

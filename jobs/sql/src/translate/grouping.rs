@@ -1,8 +1,9 @@
 //! GROUPING SETS, CUBE and ROLLUP in windows: an aggregation for each set, over the same rows, and the union of their results.
 //! A key that a set has not is NULL in its rows.
 
+use super::call::shown;
 use super::expr::Scope;
-use super::window::{calls, shown};
+use super::window::calls;
 use super::{Place, Rel, Translator, schema_of};
 use crate::diagnostic::{Fault, Result};
 use arrow_schema::{DataType, Field};

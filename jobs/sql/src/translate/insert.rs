@@ -41,15 +41,20 @@ fn accepted(from: &DataType, to: &DataType) -> bool {
 
 impl Translator<'_> {
     /// Adds the rows of one INSERT: the node whose schema is the sink's.
-    pub fn insert(&mut self, insert: &Insert, sink: &TableDef, emission: Emission) -> Result<(NodeId, Place)> {
+    pub fn insert(
+        &mut self,
+        insert: &Insert,
+        sink: &TableDef,
+        emission: Emission,
+    ) -> std::result::Result<(NodeId, Place), Vec<Fault>> {
         let at = Place { prefix: sink.name.clone(), query: format!("INSERT INTO {}", sink.name), emission };
-        let rel = self.rel(&insert.plan, &at)?;
+        let rel = self.rel(&insert.plan, &at).map_err(|f| vec![f])?;
         let columns = columns_of(insert, sink, &rel)?;
         let fields: Vec<Field> = sink.columns.iter().map(|c| Field::new(&c.name, c.data_type.clone(), true)).collect();
         let rel = Rel { columns, time: vec![false; fields.len()], fields, pseudo: None, ..rel };
-        let node = self.settled(rel, &at)?.node;
+        let node = self.settled(rel, &at).map_err(|f| vec![f])?.node;
         if matches!(emission, Emission::Arrival { .. }) {
-            self.answers_at_arrival(node, sink)?;
+            self.answers_at_arrival(node, sink).map_err(|f| vec![f])?;
         }
         Ok((node, at))
     }
@@ -116,18 +121,18 @@ fn item_place(plan: &LogicalPlan, i: usize) -> Option<crate::diagnostic::Span> {
     }
 }
 
-/// One expression per column of the sink.
-fn columns_of(insert: &Insert, sink: &TableDef, rel: &Rel) -> Result<Vec<Expr>> {
+/// One expression per column of the sink, or all that is wrong with them.
+fn columns_of(insert: &Insert, sink: &TableDef, rel: &Rel) -> std::result::Result<Vec<Expr>, Vec<Fault>> {
     let all: Vec<&str> = sink.columns.iter().map(|c| c.name.as_str()).collect();
     let named: Vec<&str> =
         if insert.columns.is_empty() { all.clone() } else { insert.columns.iter().map(|c| c.value.as_str()).collect() };
     for (i, column) in insert.columns.iter().enumerate() {
         if !all.contains(&column.value.as_str()) {
             let near = nearest_text(&column.value, all.iter().copied());
-            return Err(Fault::new(format!("{} has no column {}{near}", sink.name, column.value)).at(column.at));
+            return Err(vec![Fault::new(format!("{} has no column {}{near}", sink.name, column.value)).at(column.at)]);
         }
         if named[..i].contains(&column.value.as_str()) {
-            return Err(Fault::new(format!("column {} stands twice", column.value)).at(column.at));
+            return Err(vec![Fault::new(format!("column {} stands twice", column.value)).at(column.at)]);
         }
     }
     if named.len() != rel.fields.len() {
@@ -140,37 +145,38 @@ fn columns_of(insert: &Insert, sink: &TableDef, rel: &Rel) -> Result<Vec<Expr>> 
             named.len(),
             named.join(", ")
         );
-        return Err(Fault::new(what).at(insert.table.at));
+        return Err(vec![Fault::new(what).at(insert.table.at)]);
     }
-    sink.columns
-        .iter()
-        .enumerate()
-        .map(|(k, column)| {
-            let Some(i) = named.iter().position(|n| *n == column.name) else {
-                if column.not_null {
-                    let what = format!("{}.{} is NOT NULL and gets no value", sink.name, column.name);
-                    return Err(Fault::new(what).at(insert.table.at));
-                }
-                return Ok(Expr::Literal(Literal::Null(column.data_type.clone())));
-            };
-            let (from, to) = (rel.fields[i].data_type(), &column.data_type);
-            if !accepted(from, to) {
-                let what = format!(
-                    "column {} of {}, {}: the sink has {}, the query gives {} ({})",
-                    k + 1,
-                    sink.name,
-                    column.name,
-                    sql_type(to),
-                    sql_type(from),
-                    rel.fields[i].name()
-                );
-                let hint = format!("CAST({} AS {})", rel.fields[i].name(), sql_type(to));
-                return Err(Fault::new(what).at(item_place(&insert.plan, i)).at(insert.table.at).hint(hint));
+    let all = sink.columns.iter().enumerate().map(|(k, column)| {
+        let Some(i) = named.iter().position(|n| *n == column.name) else {
+            if column.not_null {
+                let what = format!("{}.{} is NOT NULL and gets no value", sink.name, column.name);
+                return Err(Fault::new(what).at(insert.table.at));
             }
-            let e = rel.columns[i].clone();
-            Ok(if from == to { e } else { Expr::Cast { expr: Box::new(e), to: to.clone(), or_null: false } })
-        })
-        .collect()
+            return Ok(Expr::Literal(Literal::Null(column.data_type.clone())));
+        };
+        let (from, to) = (rel.fields[i].data_type(), &column.data_type);
+        if !accepted(from, to) {
+            let what = format!(
+                "column {} of {}, {}: the sink has {}, the query gives {} ({})",
+                k + 1,
+                sink.name,
+                column.name,
+                sql_type(to),
+                sql_type(from),
+                rel.fields[i].name()
+            );
+            let hint = format!("CAST({} AS {})", rel.fields[i].name(), sql_type(to));
+            return Err(Fault::new(what).at(item_place(&insert.plan, i)).at(insert.table.at).hint(hint));
+        }
+        let e = rel.columns[i].clone();
+        Ok(if from == to { e } else { Expr::Cast { expr: Box::new(e), to: to.clone(), or_null: false } })
+    });
+    let (columns, faults): (Vec<_>, Vec<_>) = all.partition(Result::is_ok);
+    if faults.is_empty() {
+        return Ok(columns.into_iter().flatten().collect());
+    }
+    Err(faults.into_iter().filter_map(Result::err).collect())
 }
 
 /// The expressions of a projection over a bare table: computed columns.

@@ -4,6 +4,7 @@
 //! and projections fuse until something needs their rows: a stateful step, a union or a sink. Equal steps over equal
 //! inputs are one node, whoever asks for them: sources, views and trailing frames are shared by all queries of a job.
 
+mod call;
 pub(crate) mod expr;
 mod grouping;
 mod insert;

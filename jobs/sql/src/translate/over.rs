@@ -1,9 +1,10 @@
 //! OVER: trailing frames of any number of keys. Calls of one PARTITION BY are one step; the steps form a chain, ordered by
 //! the names of their keys, so that the order of the text does not matter.
 
+use super::call::{Call, shown};
 use super::expr::Scope;
 use super::top::is_row_number;
-use super::window::{Call, shown, unaliased};
+use super::window::unaliased;
 use super::{Place, Rel, Slots, Translator, bare, named, schema_of};
 use crate::checks::{not_the_time, place};
 use crate::diagnostic::{Fault, Result};

@@ -1,8 +1,9 @@
 //! The first rows of windows: `ROW_NUMBER() OVER (PARTITION BY window_start, window_end, k ORDER BY x) AS n` under a
 //! condition that bounds `n`. The number is a column that no step gives until the bound is known.
 
+use super::call::shown;
 use super::expr::Scope;
-use super::window::{shown, unaliased};
+use super::window::unaliased;
 use super::{Place, Rel, Slots, Translator, bare, named, schema_of};
 use crate::checks::place;
 use crate::diagnostic::{Fault, Result, Span};

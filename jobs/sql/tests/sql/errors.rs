@@ -82,3 +82,11 @@ jobs/a.sql:3:19: error: there is no table or view p; the nearest is o
      |                   ^";
     assert_eq!(all.iter().map(|d| d.to_string()).collect::<Vec<_>>(), [expected]);
 }
+
+/// A file of many mistakes, and all of them as they are shown.
+#[test]
+fn all_errors_of_a_file_are_found_in_one_go() {
+    let all = plan("jobs/all.sql", include_str!("errors/all.sql"), &Overrides::default()).unwrap_err();
+    let found: String = all.iter().map(|d| format!("{d}\n")).collect();
+    assert_eq!(found, include_str!("errors/all.txt"), "found\n{found}");
+}

@@ -5,6 +5,7 @@ mod jobs;
 mod limits;
 mod mutations;
 mod overrides;
+mod parameters;
 mod plans;
 mod script;
 mod types;

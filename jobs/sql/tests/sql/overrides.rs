@@ -35,7 +35,7 @@ fn flag_beats_text_beats_default() {
     assert_eq!((job.graph.name.as_str(), job.settings.batch_size), ("from the text", Some(100)));
     let defaults = map(&[("pipeline.name", "toml"), ("parallelism.default", "3")]);
     let set = map(&[("pipeline.batch-size", "7")]);
-    let job = planned(&Overrides { set, defaults, tables: BTreeMap::new() });
+    let job = planned(&Overrides { set, defaults, ..Overrides::default() });
     assert_eq!(job.graph.name, "from the text");
     assert_eq!((job.settings.batch_size, job.settings.parallelism), (Some(7), Some(3)));
 }

@@ -85,8 +85,8 @@ CREATE MACRO variance_of(n, s, q, less) AS
 CREATE MACRO covariance_of(n, x, y, xy, less) AS
   CASE WHEN n > less THEN fine(half_up((n * xy - x * y) * 100, n::HUGEINT * (n - less))) END;
 CREATE MACRO sorted(l) AS list_sort(list_filter(l, lambda v: v IS NOT NULL));
-CREATE MACRO between_places(l, up, at) AS fine(half_up((l[(at // 1000000 + 1)::BIGINT] * (1000000 - at % 1000000)
-  + l[least(at // 1000000 + 2, len(l))::BIGINT] * (at % 1000000)) * up, 1000000));
+CREATE MACRO between_places(l, up, place) AS fine(half_up((l[(place // 1000000 + 1)::BIGINT] * (1000000 - place % 1000000)
+  + l[least(place // 1000000 + 2, len(l))::BIGINT] * (place % 1000000)) * up, 1000000));
 CREATE MACRO percentile_of(l, up, share) AS
   CASE WHEN len(l) > 0 THEN between_places(l, up, (len(l) - 1)::HUGEINT * share) END;
 CREATE MACRO deviation_of(n, s, q, less) AS
