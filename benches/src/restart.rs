@@ -26,13 +26,13 @@ use highwater_engine::time::Progress;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 const WORKLOAD: Workload = Workload::W4;
-/// Event time from row to row: 40 million rows a day.
-const PACE_US: i64 = 2_160;
+/// Event time from row to row: 80 million rows a day.
+const PACE_US: i64 = 1_080;
 /// How often the state folder is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 /// How long the state may take to become as large as is asked for.
@@ -53,7 +53,13 @@ pub struct Restart {
     pub state_parts: usize,
     /// Bytes of the files that its state is in.
     pub file_bytes: u64,
-    /// From the start of the run to the first row of the last step.
+    /// Bytes that the steps held in memory when they had read it.
+    pub state_memory_bytes: u64,
+    /// From the start of the run until all its bytes were read and checked.
+    pub read_seconds: f64,
+    /// From the start until the last step had read it.
+    pub restored_seconds: f64,
+    /// From the start to the first row of the last step.
     pub first_row_seconds: f64,
     /// The most memory that the killed process ever held.
     pub running_peak_rss_bytes: u64,
@@ -75,11 +81,34 @@ pub struct Job {
     first_row: bool,
 }
 
-/// What a process says when its first row is there.
-#[derive(Debug, Serialize, Deserialize)]
+/// What a process says when its first row is there; seconds are from its start.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct First {
+    /// Until the first step was given state: then all of it was read and checked.
+    read_seconds: Option<f64>,
+    /// Until the last step had taken its state.
+    restored_seconds: f64,
+    /// What the steps held then.
+    state_memory_bytes: u64,
     seconds: f64,
     peak_rss_bytes: u64,
+}
+
+/// What the steps on all workers tell of a restart.
+struct Watch {
+    started: Instant,
+    told: Mutex<First>,
+    /// Hears of the first row.
+    first: Sender<()>,
+}
+
+impl Watch {
+    fn seconds(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+    fn told(&self) -> MutexGuard<'_, First> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Job {
@@ -89,14 +118,15 @@ impl Job {
         let source = Arc::new(Made::new(Payments::new(PACE_US), payments_of(&graph)?, self.workers)?);
         let last = graph.nodes.iter().rev().find_map(|n| n.inputs.first()).context("the last node is the sink")?;
         let (first, seen) = channel();
-        let (watched, parts) = (graph.nodes[*last].name.clone(), BenchParts::new(source));
-        let parts: Arc<dyn Parts> = Arc::new(Watched { parts, watched, first });
-        let (first_row, started) = (self.first_row, Instant::now());
+        let (last, parts) = (graph.nodes[*last].name.clone(), BenchParts::new(source));
+        let watch = Arc::new(Watch { started: Instant::now(), told: Mutex::default(), first });
+        let parts: Arc<dyn Parts> = Arc::new(Watched { parts, last, watch: watch.clone() });
+        let first_row = self.first_row;
         std::thread::spawn(move || {
             if let (Ok(()), true) = (seen.recv(), first_row) {
-                let seconds = started.elapsed().as_secs_f64();
+                let (seconds, told) = (watch.seconds(), watch.told().clone());
                 let said = peak_rss_bytes_of("self")
-                    .and_then(|peak_rss_bytes| Ok(serde_json::to_string(&First { seconds, peak_rss_bytes })?));
+                    .and_then(|peak_rss_bytes| Ok(serde_json::to_string(&First { seconds, peak_rss_bytes, ..told })?));
                 println!("{}", said.unwrap_or_default());
                 std::process::exit(0);
             }
@@ -135,6 +165,9 @@ pub fn measure(workers: usize, state_bytes: u64) -> Result<Restart> {
         state_bytes: parts().map(|p| p.bytes).sum(),
         state_parts: parts().count(),
         file_bytes: manifest.segments.iter().map(|f| f.bytes).sum(),
+        state_memory_bytes: first.state_memory_bytes,
+        read_seconds: first.read_seconds.context("no step was given state")?,
+        restored_seconds: first.restored_seconds,
         first_row_seconds: first.seconds,
         running_peak_rss_bytes: running_peak_rss_bytes?,
         restoring_peak_rss_bytes: first.peak_rss_bytes,
@@ -161,11 +194,11 @@ fn newest(folder: &Path) -> Option<Manifest> {
     Ledger::open(store, None, WORKLOAD.name()).ok()?.newest().cloned()
 }
 
-/// The parts of a job, with one step that tells when it has its first row.
+/// The parts of a job whose steps tell when they have their state, and the last one when it has its first row.
 struct Watched {
     parts: BenchParts,
-    watched: String,
-    first: Sender<()>,
+    last: String,
+    watch: Arc<Watch>,
 }
 
 impl Parts for Watched {
@@ -180,10 +213,8 @@ impl Parts for Watched {
     }
     fn operator(&self, node: &Node, input: &SchemaRef, role: Role) -> Result<Box<dyn Operator>, BuildError> {
         let operator = self.parts.operator(node, input, role)?;
-        match node.name == self.watched {
-            true => Ok(Box::new(WatchedOperator { operator, first: Some(self.first.clone()) })),
-            false => Ok(operator),
-        }
+        let first = (node.name == self.last).then(|| self.watch.first.clone());
+        Ok(Box::new(WatchedOperator { operator, watch: self.watch.clone(), first }))
     }
     fn partials(&self, node: &Node, input: &SchemaRef) -> Option<SchemaRef> {
         self.parts.partials(node, input)
@@ -195,7 +226,8 @@ impl Parts for Watched {
 
 struct WatchedOperator {
     operator: Box<dyn Operator>,
-    /// Until its first row.
+    watch: Arc<Watch>,
+    /// Of the last step, until its first row.
     first: Option<Sender<()>>,
 }
 
@@ -225,7 +257,13 @@ impl Operator for WatchedOperator {
         self.operator.snapshot(into)
     }
     fn restore(&mut self, from: Snapshot) -> Result<(), OperatorError> {
-        self.operator.restore(from)
+        let begun = self.watch.seconds();
+        self.watch.told().read_seconds.get_or_insert(begun);
+        self.operator.restore(from)?;
+        let mut told = self.watch.told();
+        told.restored_seconds = self.watch.seconds();
+        told.state_memory_bytes += self.operator.state_bytes() as u64;
+        Ok(())
     }
     fn state_bytes(&self) -> usize {
         self.operator.state_bytes()

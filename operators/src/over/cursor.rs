@@ -39,6 +39,10 @@ impl Cursor {
     /// A cursor before the first entry.
     pub const START: Cursor = Cursor { lo: i64::MIN + 1, hi: i64::MIN + 1, lower: 0, upper: 0 };
 
+    /// Whether it has never moved.
+    pub fn is_at_start(&self) -> bool {
+        self.hi == Self::START.hi
+    }
     /// The entries inside.
     pub fn range(&self) -> Range<usize> {
         self.lower..self.upper
@@ -55,6 +59,9 @@ impl Cursor {
     /// Moves to the edges `[lo, hi]`.
     #[inline(always)]
     pub fn move_to(&mut self, track: &mut Track<'_>, lo: i64, hi: i64) {
+        if lo > self.hi {
+            self.jump(track, lo);
+        }
         if hi >= self.hi {
             self.move_upper(track, hi);
             self.move_lower(track, lo);
@@ -62,6 +69,15 @@ impl Cursor {
             self.move_lower(track, lo);
             self.move_upper(track, hi);
         }
+    }
+
+    /// Leaves all entries and stands before those from `lo` on, which lies above: what lies between is passed over, as it
+    /// would enter the frame only to leave it. So the first answer after a restart costs what the frame holds.
+    #[inline(always)]
+    fn jump(&mut self, track: &mut Track<'_>, lo: i64) {
+        self.move_lower(track, lo);
+        self.lower = track.rows.not_before(self.upper, lo);
+        (self.upper, self.hi) = (self.lower, lo - 1);
     }
 
     #[inline(always)]

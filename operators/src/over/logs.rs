@@ -185,7 +185,7 @@ impl Logs {
         if head.state() == State::Small {
             let words = self.plan.words;
             evict_small(&self.arena, head, bound, words, &mut self.names, &self.text);
-            if small::reserve(&mut self.arena, head, words, self.small_max) {
+            if small::reserve(&mut self.arena, head, words, 1, self.small_max) {
                 small::insert(&mut self.arena, head, &self.plan, entry);
                 return Ok(());
             }
@@ -208,6 +208,27 @@ impl Logs {
         }
     }
 
+    /// Enters entries of a snapshot, in the order of their times and none before those that are there, into a log of which
+    /// nothing was measured yet.
+    pub fn append(&mut self, place: usize, entries: &mut [i64]) -> Result<(), OperatorError> {
+        let words = self.plan.words;
+        if !self.squared.is_empty() {
+            entries.chunks_exact(words).try_for_each(|entry| self.check_squares(entry))?;
+        }
+        let (head, more) = (self.table.head_mut(place), entries.len() / words);
+        if head.state() == State::Small {
+            if small::reserve(&mut self.arena, head, words, more, self.small_max) {
+                entries.chunks_exact_mut(words).for_each(|e| small::insert(&mut self.arena, head, &self.plan, e));
+                return Ok(());
+            }
+            self.promote(place);
+        }
+        let log = self.longs[self.table.head(place).at as usize].as_mut();
+        log.expect("a long log exists while its key does").append(&self.plan, &self.names, entries);
+        self.long_entries += more;
+        Ok(())
+    }
+
     /// An entry that was made enters no log.
     pub fn release(&mut self, entry: &[i64]) {
         self.text.iter().for_each(|w| self.names.release(entry[*w]));
@@ -217,12 +238,10 @@ impl Logs {
     fn promote(&mut self, place: usize) {
         let mut log = Box::new(LongLog::new(&self.plan));
         let head = *self.table.head(place);
-        let mut entry = vec![0; self.plan.words];
-        let entries = Small::new(&self.arena, &head);
-        for i in 0..head.len as usize {
-            entry.iter_mut().enumerate().for_each(|(w, v)| *v = entries.word(i, w));
-            log.insert(&self.plan, &self.names, &entry);
-        }
+        let small = Small::new(&self.arena, &head);
+        let words = |i| (0..self.plan.words).map(move |w| (i, w));
+        let entries: Vec<i64> = (0..head.len as usize).flat_map(words).map(|(i, w)| small.word(i, w)).collect();
+        log.append(&self.plan, &self.names, &entries);
         self.arena.free(head.at, head.class);
         self.long_entries += head.len as usize;
         let at = self.longs_free.pop().unwrap_or_else(|| {

@@ -77,6 +77,30 @@ impl Rows {
         low
     }
 
+    /// The first entry that is not before `time`, or the end: none before `from` is. Cost: logarithmic in the distance.
+    #[inline(always)]
+    pub fn not_before(&self, from: usize, time: i64) -> usize {
+        let (mut low, mut step) = (from, 1);
+        while low + step <= self.len && self.time(low + step - 1) < time {
+            low += step;
+            step *= 2;
+        }
+        let mut high = (low + step - 1).min(self.len);
+        while low < high {
+            let middle = (low + high) / 2;
+            if self.time(middle) < time { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+
+    /// Makes room for `more` entries, and an eighth of all beyond them.
+    fn reserve(&mut self, more: usize) {
+        let words = self.data.len() + more * self.stride;
+        if words > self.data.capacity() {
+            self.data.reserve_exact(words + words / 8 - self.data.len());
+        }
+    }
+
     /// Inserts an entry at `at`, whose occurrences are set next.
     fn insert(&mut self, at: usize, entry: &[i64]) {
         let (old, place) = (self.data.len(), self.start + at * self.stride);
@@ -177,10 +201,40 @@ impl LongLog {
         }
     }
 
+    /// Enters entries in the order of their times, none before those that are there. Nothing has been measured yet.
+    pub fn append(&mut self, plan: &Plan, names: &Interner, entries: &[i64]) {
+        debug_assert!(self.cursors.iter().all(Cursor::is_at_start), "a log is measured before it is whole");
+        self.rows.reserve(entries.len() / plan.words);
+        for entry in entries.chunks_exact(plan.words) {
+            let at = self.rows.len();
+            self.enter(plan, at, entry);
+            for (pyramid, e) in self.pyramids.iter_mut().zip(&plan.extrema) {
+                pyramid.push(e.entry(&self.rows, at, self.gone), |a, b| e.better(names, a, b));
+            }
+        }
+    }
+
     /// Enters `entry` behind all entries that are not later.
     pub fn insert(&mut self, plan: &Plan, names: &Interner, entry: &[i64]) {
         let (time, len) = (entry[TIME], self.rows.len());
         let at = if len == 0 || self.rows.time(len - 1) <= time { len } else { self.rows.not_after(time) };
+        self.enter(plan, at, entry);
+        self.each_cursor(plan, |cursor, track| cursor.inserted(track, at));
+        let (rows, gone) = (&self.rows, self.gone);
+        for (pyramid, e) in self.pyramids.iter_mut().zip(&plan.extrema) {
+            let better = |a, b| e.better(names, a, b);
+            if at == len {
+                pyramid.push(e.entry(rows, at, gone), better);
+            } else {
+                let value = |i: u64| e.entry(rows, (i - gone) as usize, gone);
+                pyramid.rebuild(gone + at as u64, gone, gone + len as u64 + 1, value, better);
+            }
+        }
+    }
+
+    /// Puts `entry` at `at` and links it with the other occurrences of its values.
+    #[inline(always)]
+    fn enter(&mut self, plan: &Plan, at: usize, entry: &[i64]) {
         let mut links = [ALONE; 8];
         let mut many = Vec::new();
         let links = match plan.distincts.len() {
@@ -197,17 +251,6 @@ impl LongLog {
         for (d, (previous, next)) in links.iter().enumerate() {
             self.rows.set_previous(at, d, *previous);
             self.rows.set_next(at, d, *next);
-        }
-        self.each_cursor(plan, |cursor, track| cursor.inserted(track, at));
-        let (rows, gone) = (&self.rows, self.gone);
-        for (pyramid, e) in self.pyramids.iter_mut().zip(&plan.extrema) {
-            let better = |a, b| e.better(names, a, b);
-            if at == len {
-                pyramid.push(e.entry(rows, at, gone), better);
-            } else {
-                let value = |i: u64| e.entry(rows, (i - gone) as usize, gone);
-                pyramid.rebuild(gone + at as u64, gone, gone + len as u64 + 1, value, better);
-            }
         }
     }
 

@@ -64,17 +64,17 @@ fn class_for(arena: &Arena, len: usize, entries_max: usize) -> Option<u8> {
     arena.class_for((len + len / 4).min(ENTRIES_MAX)).or_else(|| arena.class_for(len))
 }
 
-/// Makes room behind the last entry: moves the entries to the front of their chunk or to one of another size. `false` if
+/// Makes room for `more` entries behind the last: moves the entries to the front of their chunk or to one of another size. `false` if
 /// the log must become a long one.
 ///
 /// The size follows from the number of entries alone, so that logs that were busy once shrink again.
 #[inline(always)]
-pub fn reserve(arena: &mut Arena, head: &mut Head, words: usize, entries_max: usize) -> bool {
+pub fn reserve(arena: &mut Arena, head: &mut Head, words: usize, more: usize, entries_max: usize) -> bool {
     let (start, len, capacity) = (head.start as usize, head.len as usize, arena.capacity(head.class));
-    if len < entries_max && start + len < capacity {
+    if len + more <= entries_max && start + len + more <= capacity {
         return true;
     }
-    let Some(class) = class_for(arena, len + 1, entries_max) else { return false };
+    let Some(class) = class_for(arena, len + more, entries_max) else { return false };
     if class != head.class {
         resize(arena, head, class);
     } else {

@@ -32,8 +32,6 @@ pub fn read(over: &mut Over, from: Snapshot) -> Result<(), OperatorError> {
             Part { head: &heads[i], keep_from, end }.read(over, &std::mem::take(&mut parts[i]))?;
         }
     }
-    // No log has changed since what was read was written.
-    over.logs.for_each(|_, _| false, |_, _, _, _| ());
     Ok(())
 }
 
@@ -81,9 +79,9 @@ impl Part<'_> {
         let keys = part.u64()?;
         let mut logs = Reader::new(part.bytes()?);
         let plan = over.plan.clone();
-        let mut entry = vec![0; plan.words];
+        let mut entries = Vec::new();
         for _ in 0..keys {
-            self.read_log(over, &plan, &mut logs, &mut entry)?;
+            self.read_log(over, &plan, &mut logs, &mut entries)?;
         }
         if !logs.is_done() {
             return Err(damaged("there is more than expected"));
@@ -98,30 +96,39 @@ impl Part<'_> {
         }
     }
 
+    /// Reads the entries of a key and enters them all at once. `entries` is memory that is used again.
     fn read_log(
         &self,
         over: &mut Over,
         plan: &Plan,
         from: &mut Reader<'_>,
-        entry: &mut [i64],
+        entries: &mut Vec<i64>,
     ) -> Result<(), OperatorError> {
         let (hash, key) = read_key(over, from)?;
-        let (mut place, mut time) = (None, self.head.until);
+        let (mut at, mut time, mut before) = (0, self.head.until, self.head.from);
+        let is_wanted = |time| time >= self.keep_from && self.end.is_none_or(|end| time < end);
         for _ in 0..from.count()? {
             time = time.wrapping_add(from.near()?);
+            if time < std::mem::replace(&mut before, time) {
+                return Err(damaged("the entries of a key are not in the order of their times"));
+            }
+            if entries.len() < at + plan.words {
+                entries.resize(2 * at + plan.words, 0);
+            }
+            let entry = &mut entries[at..at + plan.words];
             entry[TIME] = time;
             read_entry(over, plan, from, entry)?;
-            if time < self.keep_from || self.end.is_some_and(|end| time >= end) {
-                over.logs.release(entry);
-                continue;
+            match is_wanted(time) {
+                true => at += plan.words,
+                false => over.logs.release(entry),
             }
-            let place = *place.get_or_insert_with(|| {
-                over.logs.reserve(1);
-                over.logs.find_or_add(hash, key)
-            });
-            over.logs.insert(place, entry, i64::MIN)?;
         }
-        Ok(())
+        if at == 0 {
+            return Ok(());
+        }
+        over.logs.reserve(1);
+        let place = over.logs.find_or_add(hash, key);
+        over.logs.append(place, &mut entries[..at])
     }
 }
 

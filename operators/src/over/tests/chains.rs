@@ -5,6 +5,7 @@ use crate::over::operator::Over;
 use highwater_engine::hash::{hash_i64, key_group};
 use highwater_engine::operator::{Operator, Output};
 use highwater_engine::state::Snapshot;
+use highwater_engine::state::codec::Writer;
 use highwater_engine::time::{Progress, Watermark};
 
 const KEY: i64 = 1;
@@ -86,4 +87,32 @@ fn rows_that_were_answered_and_forgotten_do_not_wait_again() {
     (step.owner, step.other) = (over(), over());
     step.owner.restore(step.chain.clone()).unwrap();
     assert_eq!(step.watermark(400_000), 0);
+}
+
+#[test]
+fn entries_that_are_not_in_the_order_of_their_times_are_damage() {
+    let near = |v| {
+        let mut w = Writer::new();
+        w.near(v);
+        w.finish()
+    };
+    let mut step = Step::new();
+    step.row(1_000);
+    step.row(1_300);
+    assert_eq!(step.watermark(1_400), 2);
+    step.checkpoint();
+    let (group, mut parts) = step.chain.into_groups().next().unwrap();
+    let (later, earlier) = (near(300), near(-300));
+    let at: Vec<usize> = (0..parts[0].len()).filter(|i| parts[0][*i..].starts_with(&later)).collect();
+    let [at] = at[..] else { panic!("the second entry stands at {at:?}") };
+    for (time, expected) in [(&later, true), (&earlier, false)] {
+        parts[0][at..at + time.len()].copy_from_slice(time);
+        let mut damaged = Snapshot::default();
+        damaged.put(group, parts[0].clone());
+        let restored = over().restore(damaged);
+        assert_eq!(
+            restored.map_err(|e| e.to_string().contains("order of their times")),
+            expected.then_some(()).ok_or(true)
+        );
+    }
 }
