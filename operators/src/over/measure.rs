@@ -116,6 +116,22 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// Adds a value.
+    #[inline(always)]
+    pub fn add(&mut self, m: &Measure, v: i128) {
+        self.moments.add(m, v);
+        if m.wide.is_some() {
+            self.wide.add(m, v);
+        }
+    }
+    /// Takes a value away.
+    #[inline(always)]
+    pub fn remove(&mut self, m: &Measure, v: i128) {
+        self.moments.remove(m, v);
+        if m.wide.is_some() {
+            self.wide.remove(m, v);
+        }
+    }
     /// Sets the extrema that a measure wants; `best` finds one.
     #[inline(always)]
     pub fn set_extrema(&mut self, m: &Measure, best: impl Fn(usize) -> i128) {
@@ -213,11 +229,7 @@ fn fold(log: &Small<'_>, m: &Measure, range: Range<usize>, counts: impl Fn(usize
         _ => {
             (to.moments, to.wide) = Default::default();
             for i in range.filter(|i| counts(*i)) {
-                let v = log.value(m.value, i);
-                to.moments.add(m, v);
-                if m.wide.is_some() {
-                    to.wide.add(m, v);
-                }
+                to.add(m, log.value(m.value, i));
             }
         }
     }

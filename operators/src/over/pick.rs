@@ -202,16 +202,16 @@ fn find(log: &impl Places, plan: &Plan, pick: &Pick, turn: Turn, at: usize) -> O
 fn scan(log: &impl Places, plan: &Plan, names: &Interner, m: &Measure, range: Range<usize>, to: &mut Totals) {
     *to = Totals::default();
     for i in range.clone().filter(|i| log.counts(m.bit, *i)) {
-        let is_new = m.distinct.is_none_or(|d| log.is_new(d, &plan.distincts[d], i, range.start));
-        if is_new {
-            let v = log.value(m.value, i);
-            to.moments.add(m, v);
-            if m.wide.is_some() {
-                to.wide.add(m, v);
-            }
+        if m.distinct.is_none_or(|d| log.is_new(d, &plan.distincts[d], i, range.start)) {
+            to.add(m, log.value(m.value, i));
         }
     }
     to.set_extrema(m, |e| plan.extrema[e].best(names, log, range.clone()));
+}
+
+/// Whether an entry of a range has the value of the one at `at`, and counts.
+fn again(log: &impl Places, of: &Distinct, at: usize, mut range: Range<usize>) -> bool {
+    range.any(|i| log.word(i, of.value) == log.word(at, of.value) && log.counts(of.bit, i))
 }
 
 /// Takes the current row, at position `at`, out of what was measured over `range`.
@@ -224,19 +224,12 @@ fn take_out(
     at: usize,
     to: &mut Totals,
 ) {
-    if log.counts(m.bit, at) {
-        let alone = m.distinct.is_none_or(|d| {
-            let of = &plan.distincts[d];
-            let again = |i: usize| log.word(i, of.value) == log.word(at, of.value) && log.counts(of.bit, i);
-            log.is_new(d, of, at, range.start) && !(at + 1..range.end).any(again)
-        });
-        if alone {
-            let v = log.value(m.value, at);
-            to.moments.remove(m, v);
-            if m.wide.is_some() {
-                to.wide.remove(m, v);
-            }
-        }
+    let alone = |d: usize| {
+        let of = &plan.distincts[d];
+        log.is_new(d, of, at, range.start) && !again(log, of, at, at + 1..range.end)
+    };
+    if log.counts(m.bit, at) && m.distinct.is_none_or(alone) {
+        to.remove(m, log.value(m.value, at));
     }
     to.set_extrema(m, |e| {
         let (a, b) = (log.best(plan, names, e, range.start..at), log.best(plan, names, e, at + 1..range.end));
@@ -254,19 +247,9 @@ fn put_in(
     at: usize,
     to: &mut Totals,
 ) {
-    if log.counts(m.bit, at) {
-        let is_new = m.distinct.is_none_or(|d| {
-            let of = &plan.distincts[d];
-            let same = |i: usize| log.word(i, of.value) == log.word(at, of.value) && log.counts(of.bit, i);
-            !range.clone().any(same)
-        });
-        if is_new {
-            let v = log.value(m.value, at);
-            to.moments.add(m, v);
-            if m.wide.is_some() {
-                to.wide.add(m, v);
-            }
-        }
+    let is_new = |d: usize| !again(log, &plan.distincts[d], at, range.clone());
+    if log.counts(m.bit, at) && m.distinct.is_none_or(is_new) {
+        to.add(m, log.value(m.value, at));
     }
     to.set_extrema(m, |e| {
         let (before, itself) = (log.best(plan, names, e, range.clone()), log.best(plan, names, e, at..at + 1));

@@ -64,8 +64,8 @@ fn class_for(arena: &Arena, len: usize, entries_max: usize) -> Option<u8> {
     arena.class_for((len + len / 4).min(ENTRIES_MAX)).or_else(|| arena.class_for(len))
 }
 
-/// Makes room for `more` entries behind the last: moves the entries to the front of their chunk or to one of another size. `false` if
-/// the log must become a long one.
+/// Makes room for `more` entries behind the last: moves the entries to the front of their chunk or to one of another size.
+/// `false` if the log must become a long one.
 ///
 /// The size follows from the number of entries alone, so that logs that were busy once shrink again.
 #[inline(always)]

@@ -180,26 +180,17 @@ impl TopN {
         let keys = KeyBatch::pack(self.packing, &columns, batch.rows())?;
         let hashes = batch.hashes().cloned().unwrap_or_else(|| hash_columns(&columns, batch.rows()));
         let mut slots = std::mem::take(&mut self.slots);
-        self.open.entry(time).or_insert_with(|| Open::new(self.packing)).assign(&keys, &hashes, &mut slots);
-        let entered = self.enter(time, batch, &slots);
+        let mut open = self.open.remove(&time).unwrap_or_else(|| Open::new(self.packing));
+        open.assign(&keys, &hashes, &mut slots);
+        let entered = self.enter(&mut open, batch, &slots);
+        self.open.insert(time, open);
         self.slots = slots;
         entered.map_err(|e| self.failed("rows can't be ordered", e))
     }
 
     /// Enters the rows that may be among the best of their slots.
-    fn enter(&mut self, time: i64, batch: &Batch, slots: &[u32]) -> Result<(), ArrowError> {
-        let Some(open) = self.open.get(&time) else { return Ok(()) };
-        let candidates: Vec<u32> = match self.columns.is_empty() {
-            true => (0..batch.rows() as u32).collect(),
-            false => {
-                let order: Vec<ArrayRef> = self.columns.iter().map(|c| batch.column(*c).clone()).collect();
-                let order = self.order.convert_columns(&order)?;
-                let may_be = |(row, slot): (usize, &u32)| {
-                    (first_bytes(order.row(row).data()) <= open.last[*slot as usize]).then_some(row as u32)
-                };
-                slots.iter().enumerate().filter_map(may_be).collect()
-            }
-        };
+    fn enter(&self, open: &mut Open, batch: &Batch, slots: &[u32]) -> Result<(), ArrowError> {
+        let candidates = self.candidates(open, batch, slots)?;
         if candidates.is_empty() {
             return Ok(());
         }
@@ -207,11 +198,22 @@ impl TopN {
             true => self.encoded(batch)?,
             false => self.encoded(&batch.take(&UInt32Array::from(candidates.clone())))?,
         };
-        if let Some(open) = self.open.get_mut(&time) {
-            let slots = candidates.iter().map(|c| slots[*c as usize] as usize);
-            slots.enumerate().for_each(|(row, slot)| open.put(slot, rows.row(row).data(), self.limit));
-        }
+        let slots = candidates.iter().map(|c| slots[*c as usize] as usize);
+        slots.enumerate().for_each(|(row, slot)| open.put(slot, rows.row(row).data(), self.limit));
         Ok(())
+    }
+
+    /// The rows whose first bytes do not lie behind the last of the best of their slots.
+    fn candidates(&self, open: &Open, batch: &Batch, slots: &[u32]) -> Result<Vec<u32>, ArrowError> {
+        if self.columns.is_empty() {
+            return Ok((0..batch.rows() as u32).collect());
+        }
+        let order: Vec<ArrayRef> = self.columns.iter().map(|c| batch.column(*c).clone()).collect();
+        let order = self.order.convert_columns(&order)?;
+        let may_be = |(row, slot): (usize, &u32)| {
+            (first_bytes(order.row(row).data()) <= open.last[*slot as usize]).then_some(row as u32)
+        };
+        Ok(slots.iter().enumerate().filter_map(may_be).collect())
     }
 
     /// The rows as bytes that compare as they do.

@@ -126,20 +126,25 @@ impl Parts for HaltingParts {
     }
 }
 
+/// The parts of a job that reads these rows one by one.
+fn one_by_one(rows: &Rows) -> TestParts {
+    TestParts {
+        rows: rows.clone(),
+        split_rows: 1,
+        fault: Fault::None,
+        written: Arc::default(),
+        ended: Arc::default(),
+        log: checkpoints::Log::default(),
+    }
+}
+
 /// Windows as the oracle has them, and the chunks that each partition gave.
 fn check(empty: Empty, workers: usize) -> Vec<usize> {
     // More than the peek takes at once.
     let rows = rows(5, 4_000);
     let given: Arc<Vec<AtomicUsize>> = Arc::new((0..rows.len()).map(|_| AtomicUsize::new(0)).collect());
-    let written = Arc::new(Mutex::new(Vec::new()));
-    let inner = TestParts {
-        rows: rows.clone(),
-        split_rows: 1,
-        fault: Fault::None,
-        written: written.clone(),
-        ended: Arc::default(),
-        log: checkpoints::Log::default(),
-    };
+    let inner = one_by_one(&rows);
+    let written = inner.written.clone();
     let parts = Arc::new(HaltingParts(inner, empty, given.clone(), Refused::default()));
     let options = RunOptions { workers, batch_rows: 7, epoch_rows: 50, ..RunOptions::default() };
     run(&graph(), parts, &options, &Control::new()).unwrap();
@@ -204,15 +209,8 @@ fn rows_of_a_partition_that_was_idle_are_too_late_or_in_their_window() {
     let mut late_by_idling = 0;
     for (workers, epoch_rows) in [(1, 50), (2, 50), (4, 10), (2, 1)] {
         let given = Arc::new((0..rows.len()).map(|_| AtomicUsize::new(0)).collect());
-        let (written, refused) = (Arc::new(Mutex::new(Vec::new())), Refused::default());
-        let inner = TestParts {
-            rows: rows.clone(),
-            split_rows: 1,
-            fault: Fault::None,
-            written: written.clone(),
-            ended: Arc::default(),
-            log: checkpoints::Log::default(),
-        };
+        let inner = one_by_one(&rows);
+        let (written, refused) = (inner.written.clone(), Refused::default());
         let mut graph = graph();
         let Step::Source(source) = &mut graph.nodes[0].step else { panic!("the first node is a source") };
         source.idle_ms = Some(2);
