@@ -55,6 +55,21 @@ impl<'m> StateParts<'m> {
         Ok(Self { store, files: wanted.into_values().collect::<Vec<_>>().into_iter(), open: None })
     }
 
+    /// The same in pieces of about as many bytes, to be read side by side: all parts of one come before those of the next.
+    pub fn split(mut self, pieces: usize) -> Vec<Self> {
+        let files: Vec<Wanted<'m>> = std::mem::take(&mut self.files).collect();
+        let all = files.iter().map(|wanted| wanted.file.bytes).sum::<u64>().max(1);
+        let mut split: Vec<Vec<Wanted<'m>>> = (0..pieces.max(1)).map(|_| Vec::new()).collect();
+        let (mut before, last) = (0, split.len() - 1);
+        for wanted in files {
+            let piece = u128::from(before) * split.len() as u128 / u128::from(all);
+            before += wanted.file.bytes;
+            split[(piece as usize).min(last)].push(wanted);
+        }
+        let piece = |files: Vec<Wanted<'m>>| Self { store: self.store, files: files.into_iter(), open: None };
+        split.into_iter().filter(|files| !files.is_empty()).map(piece).collect()
+    }
+
     fn step(&mut self) -> Result<Option<RestoredPart<'m>>, LedgerError> {
         loop {
             if let Some((file, parts)) = &mut self.open

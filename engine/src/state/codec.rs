@@ -63,6 +63,26 @@ impl Writer {
     pub fn near(&mut self, v: i64) {
         self.count((v << 1 ^ v >> 63) as u64);
     }
+    /// Appends what `write` appends, behind its length as a [`count`](Writer::count): whoever reads it may pass over it.
+    #[inline(always)]
+    pub fn sized(&mut self, write: impl FnOnce(&mut Self)) {
+        let at = self.bytes.len();
+        self.u8(0);
+        write(self);
+        let (end, length) = (self.bytes.len(), self.bytes.len() - at - 1);
+        if length < 1 << 7 {
+            self.bytes[at] = (length << 1 | 1) as u8;
+            return;
+        }
+        // It takes more than the one byte that is left for it.
+        self.count(length as u64);
+        let more = self.bytes.len() - end - 1;
+        let mut size = [0; 9];
+        size[..=more].copy_from_slice(&self.bytes[end..]);
+        self.bytes.truncate(end + more);
+        self.bytes.copy_within(at + 1..end, at + 1 + more);
+        self.bytes[at..=at + more].copy_from_slice(&size[..=more]);
+    }
     /// Appends what all of these become.
     pub(super) fn extend<const N: usize>(&mut self, v: impl ExactSizeIterator<Item = [u8; N]>) {
         let at = self.bytes.len();
@@ -115,6 +135,23 @@ impl<'a> Reader<'a> {
     /// Reads from the beginning of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
+    }
+    /// Bytes read so far.
+    #[inline(always)]
+    pub fn position(&self) -> usize {
+        self.at
+    }
+    /// Passes over `n` bytes.
+    #[inline(always)]
+    pub fn skip(&mut self, n: usize) -> Result<(), OperatorError> {
+        self.take(n).map(|_| ())
+    }
+    /// Reads the length that [`Writer::sized`] wrote, and says where what follows it ends.
+    #[inline(always)]
+    pub fn sized(&mut self) -> Result<usize, OperatorError> {
+        let length = usize::try_from(self.count()?).ok();
+        let end = length.and_then(|n| self.at.checked_add(n)).filter(|end| *end <= self.bytes.len());
+        end.ok_or_else(|| OperatorError::new("state is damaged: impossible length"))
     }
     /// Whether everything was read.
     pub fn is_done(&self) -> bool {
@@ -237,6 +274,27 @@ mod tests {
 #[cfg(test)]
 mod sizes {
     use super::*;
+
+    #[test]
+    fn what_is_sized_can_be_passed_over() {
+        for length in [0, 1, 126, 127, 128, 129, 5_000, 16_383, 16_384, 70_000] {
+            let content: Vec<u8> = (0..length).map(|i| i as u8).collect();
+            let mut w = Writer::new();
+            w.u8(7);
+            w.sized(|w| content.iter().for_each(|b| w.u8(*b)));
+            w.u8(9);
+            let bytes = w.finish();
+            let mut r = Reader::new(&bytes);
+            assert_eq!(r.u8().unwrap(), 7);
+            let end = r.sized().unwrap();
+            assert_eq!(bytes[r.position()..end], content);
+            r.skip(length).unwrap();
+            assert_eq!((r.position(), r.u8().unwrap(), r.is_done()), (end, 9, true));
+            let mut cut = Reader::new(&bytes[..bytes.len() - 2]);
+            cut.skip(1).unwrap();
+            assert!(length == 0 || cut.sized().is_err());
+        }
+    }
 
     #[test]
     fn numbers_near_zero_take_few_bytes() {

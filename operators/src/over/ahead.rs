@@ -7,6 +7,7 @@ use super::keys::{Key, KeyColumn};
 use super::logs::Logs;
 use super::plan::Plan;
 use super::waiting::{Item, Waiting};
+use highwater_engine::error::OperatorError;
 
 /// Rows from one step to the next.
 const STEP_ROWS: usize = 24;
@@ -42,7 +43,14 @@ impl Ahead {
     }
 
     /// Brings the rows before `to` through all steps, and those behind it step by step.
-    pub fn look(&mut self, rows: &[Item], to: usize, plan: &Plan, logs: &mut Logs, waiting: &Waiting) {
+    pub fn look(
+        &mut self,
+        rows: &[Item],
+        to: usize,
+        plan: &Plan,
+        logs: &mut Logs,
+        waiting: &Waiting,
+    ) -> Result<(), OperatorError> {
         let until = |steps: usize| (to + steps * STEP_ROWS).min(rows.len());
         for item in &rows[self.columns.min(until(5))..until(5)] {
             waiting.get(item.batch).prefetch(item.row as usize);
@@ -52,7 +60,7 @@ impl Ahead {
             logs.prefetch_place(waiting.get(item.batch).hashes[item.row as usize]);
         }
         self.heads = until(4);
-        self.find(&rows[..until(3)], logs, waiting);
+        self.find(&rows[..until(3)], logs, waiting)?;
         let places = |from: usize, until: usize| self.places[from.min(until)..until].iter().map(|p| *p as usize);
         places(self.parts, until(2)).for_each(|p| logs.prefetch_parts(p));
         self.parts = until(2);
@@ -63,10 +71,11 @@ impl Ahead {
             }
         }
         self.entries = until(1);
+        Ok(())
     }
 
     /// Finds the places of all these rows.
-    fn find(&mut self, rows: &[Item], logs: &mut Logs, waiting: &Waiting) {
+    fn find(&mut self, rows: &[Item], logs: &mut Logs, waiting: &Waiting) -> Result<(), OperatorError> {
         if logs.reserve(rows.len() - self.places.len().min(rows.len())) {
             self.places.clear();
         }
@@ -77,9 +86,10 @@ impl Ahead {
                 KeyColumn::Fixed(words, _) => Key::Word(words[row]),
                 KeyColumn::Bytes(bytes, ends) => Key::Bytes(&bytes[ends[row] as usize..ends[row + 1] as usize]),
             };
-            let place = logs.find_or_add(held.hashes[row], key);
+            let place = logs.find_or_add(held.hashes[row], key)?;
             logs.prefetch_log(place);
             self.places.push(place as u32);
         }
+        Ok(())
     }
 }

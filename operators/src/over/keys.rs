@@ -1,7 +1,7 @@
 //! The table from keys to logs: open addressing, 16 bytes a key, one cache miss to find it.
 //!
 //! A key of one fixed-width column stands in the table itself; any other key is a string of canonical bytes kept aside,
-//! named by number. NULL is a key. A key that is [removed](KeyTable::remove) leaves no gap: those behind it move up.
+//! named by number. Keys stand in the order of their hashes, but for those that found their place taken. NULL is a key. A key that is [removed](KeyTable::remove) leaves no gap: those behind it move up.
 
 use super::lane::fixed;
 use arrow::array::{Array, ArrayRef, AsArray};
@@ -41,7 +41,9 @@ pub struct Head {
 const NULL_KEY: u8 = 0x80;
 /// Entries entered the log since the last snapshot.
 const CHANGED: u8 = 0x40;
-const FLAGS: u8 = NULL_KEY | CHANGED;
+/// The log was made when the state of its key group was read as a whole.
+const THAWED: u8 = 0x20;
+const FLAGS: u8 = NULL_KEY | CHANGED | THAWED;
 
 impl Head {
     const FREE: Head = Head { key: 0, at: 0, start: 0, len: 0, class: 0, state: State::Free as u8 };
@@ -73,9 +75,23 @@ impl Head {
     pub fn set_unchanged(&mut self) {
         self.state &= !CHANGED;
     }
+    /// Whether the log was made when the state of its key group was read as a whole.
+    pub fn is_thawed(&self) -> bool {
+        self.state & THAWED != 0
+    }
+    /// The log is made while the state of its key group is read as a whole.
+    pub fn set_thawed(&mut self) {
+        self.state |= THAWED;
+    }
     fn is_null(&self) -> bool {
         self.state & NULL_KEY != 0
     }
+}
+
+/// Where a key with this hash stands in the order of the table.
+#[inline(always)]
+pub fn order(hash: u64) -> u32 {
+    (table_hash(hash) >> 32) as u32
 }
 
 /// The keys of a batch's rows.
@@ -172,6 +188,8 @@ pub struct KeyTable {
     heads: Vec<Head>,
     /// One less than the number of places, a power of two.
     mask: usize,
+    /// Bits of a hash that do not choose a place.
+    shift: u32,
     used: usize,
     aside: Vec<Option<Aside>>,
     aside_free: Vec<u32>,
@@ -184,12 +202,18 @@ pub struct KeyTable {
 
 const PLACES_MIN: usize = 64;
 
+/// Bits of a hash that do not choose among so many places.
+fn shift_for(places: usize) -> u32 {
+    u64::BITS - places.trailing_zeros()
+}
+
 impl KeyTable {
     /// An empty table; `null_hash` is the hash of a NULL key of a single fixed-width column.
     pub fn new(fixed: bool, null_hash: u64) -> Self {
         Self {
             heads: vec![Head::FREE; PLACES_MIN],
             mask: PLACES_MIN - 1,
+            shift: shift_for(PLACES_MIN),
             used: 0,
             aside: Vec::new(),
             aside_free: Vec::new(),
@@ -201,7 +225,7 @@ impl KeyTable {
 
     #[inline(always)]
     fn place(&self, hash: u64) -> usize {
-        table_hash(hash) as usize & self.mask
+        (table_hash(hash) >> self.shift) as usize
     }
 
     /// Asks for the place of a key with this hash.
@@ -225,6 +249,26 @@ impl KeyTable {
             }
             place = (place + 1) & self.mask;
         }
+    }
+
+    /// The place of `key`, if it is there.
+    pub fn find(&self, hash: u64, key: Key<'_>) -> Option<usize> {
+        let mut place = self.place(hash);
+        loop {
+            let head = &self.heads[place];
+            if head.state() == State::Free {
+                return None;
+            }
+            if self.is(head, hash, key) {
+                return Some(place);
+            }
+            place = (place + 1) & self.mask;
+        }
+    }
+
+    /// Whether a key with this hash that stands at `place` went round the end of the table.
+    pub fn is_round(&self, hash: u64, place: usize) -> bool {
+        self.place(hash) > place
     }
 
     #[inline(always)]
@@ -349,7 +393,7 @@ impl KeyTable {
 
     fn build_anew(&mut self, places: usize) {
         let old = std::mem::replace(&mut self.heads, vec![Head::FREE; places]);
-        self.mask = places - 1;
+        (self.mask, self.shift) = (places - 1, shift_for(places));
         for head in old.into_iter().filter(|h| h.state() != State::Free) {
             let mut place = self.place(self.hash(&head));
             while self.heads[place].state() != State::Free {

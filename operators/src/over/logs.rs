@@ -4,8 +4,9 @@
 //! is what the last one and a half frames hold, however long the job runs.
 
 use super::arena::{Arena, ENTRIES_MAX, LINE_WORDS};
+use super::cold::Cold;
 use super::intern::Interner;
-use super::keys::{Head, Key, KeyTable, State};
+use super::keys::{Head, Key, KeyTable, State, order};
 use super::lane::Kind;
 use super::long::{LongLog, Rows};
 use super::measure::{Entries, SQUARED_MAX, Totals, scan, wide};
@@ -45,6 +46,8 @@ pub struct Logs {
     /// First words of wide values whose squares are added, and which entries count.
     squared: Vec<(usize, Option<Bit>)>,
     pub(super) round: Round,
+    /// What a restart has read, of keys that had no row since.
+    pub(super) cold: Cold,
 }
 
 /// The entries of a key.
@@ -80,6 +83,7 @@ impl Logs {
             text,
             squared,
             round: Round::NONE,
+            cold: Cold::default(),
         }
     }
 
@@ -108,14 +112,22 @@ impl Logs {
 
     /// The place of a key, with a log. Room must have been made.
     #[inline(always)]
-    pub fn find_or_add(&mut self, hash: u64, key: Key<'_>) -> usize {
+    pub fn find_or_add(&mut self, hash: u64, key: Key<'_>) -> Result<usize, OperatorError> {
         let place = self.table.find_or_add(hash, key);
-        let head = self.table.head_mut(place);
-        if head.state() == State::Free {
-            head.at = self.arena.alloc(0);
-            head.set_state(State::Small);
+        if self.table.head(place).state() == State::Free {
+            self.begin(place);
+            if !self.cold.is_empty() {
+                self.thaw(place, hash, key)?;
+            }
         }
-        place
+        Ok(place)
+    }
+
+    /// Gives a new key a log.
+    pub(super) fn begin(&mut self, place: usize) {
+        let head = self.table.head_mut(place);
+        head.at = self.arena.alloc(0);
+        head.set_state(State::Small);
     }
 
     /// Asks for the place of a key with this hash.
@@ -229,11 +241,6 @@ impl Logs {
         Ok(())
     }
 
-    /// An entry that was made enters no log.
-    pub fn release(&mut self, entry: &[i64]) {
-        self.text.iter().for_each(|w| self.names.release(entry[*w]));
-    }
-
     /// Makes a short log a long one.
     fn promote(&mut self, place: usize) {
         let mut log = Box::new(LongLog::new(&self.plan));
@@ -315,13 +322,13 @@ impl Logs {
     }
 
     /// Calls `f` with the entries of each key that `wanted` (told the key's hash, and whether entries are new since the last
-    /// call) asks for; all are old then.
+    /// call) asks for, in the [order] of their hashes; all are old then.
     pub fn for_each(
         &mut self,
         wanted: impl Fn(u64, bool) -> bool,
         mut f: impl FnMut(&Interner, u64, Key<'_>, Log<'_>),
     ) {
-        let mut places = Vec::new();
+        let (mut places, mut round) = (Vec::new(), Vec::new());
         for place in 0..self.table.places() {
             let head = self.table.head_mut(place);
             if head.state() == State::Free {
@@ -331,12 +338,18 @@ impl Logs {
             if changed {
                 head.set_unchanged();
             }
-            if wanted(self.table.hash(self.table.head(place)), changed) {
-                places.push(place as u32);
+            let hash = self.table.hash(self.table.head(place));
+            if !wanted(hash, changed) {
+                continue;
+            }
+            match self.table.is_round(hash, place) {
+                false => push_in_order(&mut places, (order(hash), place as u32)),
+                true => round.push((order(hash), place as u32)),
             }
         }
-        for (i, place) in places.iter().enumerate() {
-            if let Some(ahead) = places.get(i + AHEAD) {
+        round.into_iter().for_each(|key| push_in_order(&mut places, key));
+        for (i, (_, place)) in places.iter().enumerate() {
+            if let Some((_, ahead)) = places.get(i + AHEAD) {
                 self.prefetch_last(*ahead as usize);
             }
             let head = self.table.head(*place as usize);
@@ -365,7 +378,18 @@ impl Logs {
     pub fn memory(&self) -> usize {
         let (entry, log) = LongLog::memory(&self.plan);
         let longs = self.long_entries * entry + (self.longs.len() - self.longs_free.len()) * log;
-        self.table.memory() + self.arena.bytes() + self.names.memory() + longs
+        self.table.memory() + self.arena.bytes() + self.names.memory() + longs + self.cold.memory()
+    }
+}
+
+/// Adds a key, by its order, to keys in order: few stand behind it.
+#[inline(always)]
+fn push_in_order(keys: &mut Vec<(u32, u32)>, key: (u32, u32)) {
+    keys.push(key);
+    let mut at = keys.len() - 1;
+    while at > 0 && keys[at - 1].0 > keys[at].0 {
+        keys.swap(at - 1, at);
+        at -= 1;
     }
 }
 

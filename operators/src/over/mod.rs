@@ -14,6 +14,7 @@
 //! | `plan`, `refuse` | a node compiled: the words of an entry, measures shared by calls; what can't be compiled |
 //! | `waiting`, `operator`, `snapshot` | rows until their turn; the four calls; state by key group |
 //! | `keys`, `logs`, `tending`, `ahead` | from keys to logs; forgetting; looking ahead |
+//! | `cold`, `thaw` | what a restart has read, until a key's first row |
 //! | `arena`, `small` | logs of at most 64 entries: a chunk each, scanned for every answer |
 //! | `order`, `pick` | the order of peers; values by their place, ROWS frames, frames without the current row |
 //! | `long`, `cursor`, `lasts`, `extrema` | longer logs: a cursor per frame, last occurrences, a pyramid per extremum |
@@ -28,6 +29,7 @@
 mod ahead;
 mod answer;
 mod arena;
+mod cold;
 mod cursor;
 mod extrema;
 mod intern;
@@ -45,6 +47,7 @@ mod refuse;
 mod small;
 mod snapshot;
 mod tending;
+mod thaw;
 mod waiting;
 
 use arrow_schema::SchemaRef;

@@ -134,7 +134,7 @@ impl Over {
             while to < ripe.len() && ripe[to].at == ripe[to - 1].at {
                 to += 1;
             }
-            self.look_ahead(ripe, to);
+            self.look_ahead(ripe, to)?;
             if self.plan.by_place {
                 let Scratch { ahead, behind, .. } = &mut self.scratch;
                 order::count_behind(&ripe[from..to], ahead.places(from..to), behind);
@@ -167,7 +167,7 @@ impl Over {
         self.scratch.ahead.begin();
         for from in (0..ripe.len()).step_by(BLOCK_ROWS) {
             let to = (from + BLOCK_ROWS).min(ripe.len());
-            self.look_ahead(ripe, to);
+            self.look_ahead(ripe, to)?;
             for (i, item) in (from..).zip(&ripe[from..to]) {
                 let batch = &self.waiting.get(item.batch).batch;
                 let (time, tag) = (batch.times()[item.row as usize], batch.tag(item.row as usize));
@@ -183,8 +183,8 @@ impl Over {
     }
 
     /// Asks for what the rows before `to` and some behind them will read, and finds their logs.
-    fn look_ahead(&mut self, rows: &[Item], to: usize) {
-        self.scratch.ahead.look(rows, to, &self.plan, &mut self.logs, &self.waiting);
+    fn look_ahead(&mut self, rows: &[Item], to: usize) -> Result<(), OperatorError> {
+        self.scratch.ahead.look(rows, to, &self.plan, &mut self.logs, &self.waiting)
     }
 
     /// Enters the `i`-th row into its log.

@@ -9,15 +9,20 @@
 //! entry before W is added. So what has changed since a snapshot at W is the entries from W on, of the keys that got one,
 //! and what was forgotten, which follows from the bound that each part carries. A part says from which time on it holds
 //! everything; a restart takes from each part of a group the entries before the next part's, and the waiting rows of the
-//! last part alone ([`read`]). A group whose deltas have become about as large as what they go on from is written whole, so a restart
-//! reads about twice the state at most. Under `arrival` late rows enter anywhere: there every part is whole.
+//! last part alone ([`read`]). A group whose deltas have become about as large as what they go on from is written whole, so a
+//! restart reads about twice the state at most. Under `arrival` late rows enter anywhere: there every part is whole.
+//!
+//! # Restart
+//! Keys stand in a part in the order of their hashes, with a directory behind them, so that those of a chain of deltas need
+//! not be decoded before their first row comes: see [`cold`](super::cold).
 
 mod read;
 
 pub use read::read;
 
+use super::cold::Directory;
 use super::intern::Interner;
-use super::keys::Key;
+use super::keys::{Key, order};
 use super::lane::Kind;
 use super::logs::Log;
 use super::measure::Entries;
@@ -33,7 +38,9 @@ use highwater_engine::state::codec::Writer;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+/// Its keys stand in no order, and entries behind their number.
+const WITHOUT_DIRECTORY: u8 = 2;
 /// A part that holds everything from this time on is whole.
 const WHOLE: i64 = i64::MIN;
 
@@ -44,11 +51,13 @@ pub struct Written {
     groups: BTreeMap<KeyGroup, Chain>,
     /// Bytes of deltas that are no reason to write a key group whole: tests lower it.
     pub(super) chain_bytes_min: usize,
+    /// Bytes between signs of a directory, if not as always: for tests.
+    pub(super) sign_bytes: Option<usize>,
 }
 
 impl Default for Written {
     fn default() -> Self {
-        Self { until: None, groups: BTreeMap::new(), chain_bytes_min: 16 << 10 }
+        Self { until: None, groups: BTreeMap::new(), chain_bytes_min: 16 << 10, sign_bytes: None }
     }
 }
 
@@ -85,6 +94,7 @@ struct Part {
     from: i64,
     /// Keys with entries.
     keys: u64,
+    directory: Directory,
     bytes: Writer,
 }
 
@@ -100,7 +110,9 @@ impl Part {
         [from, over.fired, over.keep_from].iter().for_each(|v| bytes.i64(*v));
         debug_assert_eq!(bytes.len(), KEYS_AT);
         [0, 0].iter().for_each(|v| bytes.u64(*v));
-        Self { from, keys: 0, bytes }
+        let mut directory = Directory::default();
+        directory.sign_bytes = over.written.sign_bytes.unwrap_or(directory.sign_bytes);
+        Self { from, keys: 0, directory, bytes }
     }
     /// Adds the entries of a key from the part's time on, if there are any.
     #[inline(always)]
@@ -108,13 +120,15 @@ impl Part {
         let first = (0..entries.len()).rev().take_while(|i| entries.time(*i) >= self.from).last();
         let Some(first) = first else { return };
         self.keys += 1;
+        self.directory.pass(order(key.0), self.bytes.len() - ENTRIES_AT);
         write_key(&mut self.bytes, key.0, key.1);
-        write_entries(over, names, &mut self.bytes, entries, first);
+        self.bytes.sized(|bytes| write_entries(over, names, bytes, entries, first));
     }
     /// All entries are there.
     fn close(&mut self) {
         self.bytes.set_u64(KEYS_AT, self.keys);
         self.bytes.set_u64(KEYS_AT + 8, (self.bytes.len() - ENTRIES_AT) as u64);
+        self.directory.write(&mut self.bytes);
     }
 }
 
@@ -127,6 +141,8 @@ pub fn write(over: &mut Over, into: &mut Snapshot) -> Result<(), OperatorError> 
     // What a group took last time, and a little more.
     let room = |group| chains.get(&group).map_or(0, |chain| chain.last + chain.last / 8);
     let groups = 0..=KeyGroup::MAX;
+    // A restart has read it, and not all of its keys had a row since.
+    groups.clone().filter(|group| from(*group) == WHOLE).try_for_each(|group| over.logs.thaw_group(group))?;
     let mut parts: Vec<Part> = groups.map(|group| Part::new(over, from(group), room(group))).collect();
     write_logs(over, &mut parts);
     let (waiting, ranges) = waiting_by_group(over)?;
@@ -208,7 +224,6 @@ fn write_key(to: &mut Writer, hash: u64, key: Key<'_>) {
 }
 
 fn write_entries((plan, fired): (&Plan, i64), names: &Interner, to: &mut Writer, entries: &impl Entries, first: usize) {
-    to.count((entries.len() - first) as u64);
     let (mut scratch, mut before) = ([0; 8], fired);
     for i in first..entries.len() {
         let time = entries.time(i);

@@ -35,6 +35,7 @@ impl Logs {
     /// Looks after the keys whose turn it is in this round, at most `most`: forgets what lies before `bound`, keys of
     /// which nothing is left, and memory that logs have outgrown.
     pub fn tend(&mut self, bound: i64, most: usize) {
+        self.cold.forget(bound);
         let span = (self.plan.reach_ms / ROUNDS).max(1);
         let since = bound.saturating_sub(self.round.since);
         let (mut at, since) = match self.round.next {

@@ -3,7 +3,9 @@
 use super::coordinator::ReadTally;
 use super::draft::fingerprint;
 use super::way::{self, Lost, Repeat};
-use crate::checkpoint::{Ledger, LedgerError, Manifest, OperatorState, PartitionState, SourceState};
+use crate::checkpoint::{
+    Ledger, LedgerError, Manifest, OperatorState, PartitionState, RestoredPart, SourceState, StateParts,
+};
 use crate::digest::DigestBuilder;
 use crate::error::BuildError;
 use crate::flow::intake::PartitionCut;
@@ -13,7 +15,13 @@ use crate::source::Source;
 use crate::state::Snapshot;
 use crate::time::Watermark;
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
+
+/// Bytes of state that are worth a thread, and the most threads that read it: a disk, or a bucket, is one.
+const READER_BYTES_MIN: u64 = 16 << 20;
+const READERS_MAX: usize = 8;
 
 /// State by the stable name of the step.
 pub(super) type States = BTreeMap<String, Snapshot>;
@@ -140,19 +148,39 @@ impl Restored {
 
 /// The state of a checkpoint, for the steps that have it still.
 pub(super) fn states(ledger: &Ledger, manifest: &Manifest, graph: &JobGraph) -> Result<States, LedgerError> {
-    let mut states = States::new();
     let steps = graph.nodes.iter().enumerate();
     let own: BTreeMap<&str, String> = steps.map(|(id, n)| (n.name.as_str(), fingerprint(graph, id))).collect();
     let kept = |o: &&OperatorState| own.get(o.node.as_str()).is_some_and(|f| *f == o.schema);
     let kept: BTreeSet<&str> = manifest.operators.iter().filter(kept).map(|o| o.node.as_str()).collect();
-    for part in ledger.state(manifest)? {
-        let part = part?;
-        if !kept.contains(part.node) {
-            continue;
+    let read = |parts: StateParts<'_>| -> Result<Vec<_>, LedgerError> {
+        let kept = |part: &Result<RestoredPart<'_>, LedgerError>| part.as_ref().map_or(true, |p| kept.contains(p.node));
+        parts.filter(kept).map(|part| part.map(|p| (p.node.to_owned(), p.part.group, p.bytes))).collect()
+    };
+    let mut states = States::new();
+    for parts in side_by_side(ledger.state(manifest)?.split(readers(manifest)), read) {
+        for (node, group, bytes) in parts? {
+            states.entry(node).or_default().put(group, bytes);
         }
-        states.entry(part.node.to_owned()).or_default().put(part.part.group, part.bytes);
     }
     Ok(states)
+}
+
+/// How many threads read the state of a checkpoint: more than one only if each has enough to do.
+fn readers(manifest: &Manifest) -> usize {
+    let bytes = manifest.segments.iter().map(|file| file.bytes).sum::<u64>();
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    usize::try_from(bytes / READER_BYTES_MIN).unwrap_or(usize::MAX).clamp(1, cores.min(READERS_MAX))
+}
+
+/// Works on each piece on a thread of its own, on the last one here; the results are in the order of the pieces.
+fn side_by_side<P: Send, R: Send>(mut pieces: Vec<P>, work: impl Fn(P) -> R + Sync) -> Vec<R> {
+    let last = pieces.pop();
+    std::thread::scope(|scope| {
+        let others: Vec<_> = pieces.into_iter().map(|piece| scope.spawn(|| work(piece))).collect();
+        let last = last.map(&work);
+        let others = others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        others.chain(last).collect()
+    })
 }
 
 /// What a manifest says of a table.

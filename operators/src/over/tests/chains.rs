@@ -1,7 +1,10 @@
 //! What a restart finds after a chain of deltas, case by case; random ones are in [`super::oracle`].
 
 use super::bounded::{over, rows};
+use crate::over::keys::State;
 use crate::over::operator::Over;
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
 use highwater_engine::hash::{hash_i64, key_group};
 use highwater_engine::operator::{Operator, Output};
 use highwater_engine::state::Snapshot;
@@ -109,10 +112,87 @@ fn entries_that_are_not_in_the_order_of_their_times_are_damage() {
         parts[0][at..at + time.len()].copy_from_slice(time);
         let mut damaged = Snapshot::default();
         damaged.put(group, parts[0].clone());
-        let restored = over().restore(damaged);
+        let mut restored = over();
+        restored.restore(damaged).unwrap();
+        restored.on_batch(0, rows(&[KEY], &[1_500]), &mut Output::default()).unwrap();
+        let progress = Progress { watermark: Watermark::new(2_000), cut: 0 };
+        let answered = restored.on_watermark(progress, &mut Output::default());
         assert_eq!(
-            restored.map_err(|e| e.to_string().contains("order of their times")),
+            answered.map_err(|e| e.to_string().contains("order of their times")),
             expected.then_some(()).ok_or(true)
         );
+    }
+}
+
+const KEYS: [i64; 5] = [1, 2, 3, 4, 5];
+
+/// Rows of these keys at this time, answered; the counts.
+fn answer(over: &mut Over, keys: &[i64], at: i64) -> Vec<i64> {
+    let mut out = Output::default();
+    over.on_batch(0, rows(keys, &vec![at; keys.len()]), &mut out).unwrap();
+    over.on_watermark(Progress { watermark: Watermark::new(at + 1), cut: 0 }, &mut out).unwrap();
+    let counts = |b: &highwater_engine::batch::Batch| b.column(2).as_primitive::<Int64Type>().values().to_vec();
+    out.batches.iter().flat_map(counts).collect()
+}
+
+/// How many keys have logs.
+fn logs(over: &Over) -> usize {
+    let table = &over.logs.table;
+    (0..table.places()).filter(|place| table.head(*place).state() != State::Free).count()
+}
+
+/// An operator with a whole part and a delta of each key, and one that goes on from these.
+fn restarted() -> (Over, Over) {
+    let (mut running, mut chain) = (over(), Snapshot::default());
+    for at in [1_000, 1_100] {
+        answer(&mut running, &KEYS, at);
+        // Of no group's turn: the first is whole nevertheless.
+        let mut next = Snapshot::of_turn(0);
+        assert!(KEYS.iter().all(|key| at == 1_000 || !next.is_whole(key_group(hash_i64(*key)))));
+        running.snapshot(&mut next).unwrap();
+        chain.follow(next);
+    }
+    let mut restored = over();
+    restored.restore(chain).unwrap();
+    (running, restored)
+}
+
+#[test]
+fn a_key_is_entered_with_its_first_row_after_a_restart() {
+    let (_, mut restored) = restarted();
+    assert_eq!(logs(&restored), 0);
+    assert_eq!(answer(&mut restored, &[2, 9], 1_200), [3, 1]);
+    assert_eq!(logs(&restored), 2);
+    assert_eq!(answer(&mut restored, &[2, 3], 1_300), [4, 3]);
+    assert_eq!(logs(&restored), 3);
+    // the entries at 1,000 are no longer seen, and those at 1,100 are
+    assert_eq!(answer(&mut restored, &KEYS, 2_050), [2, 4, 3, 2, 2]);
+}
+
+#[test]
+fn keys_without_a_row_are_forgotten_unread() {
+    let (_, mut restored) = restarted();
+    assert!(restored.logs.cold.memory() > 0);
+    for at in [2_000, 2_110, 2_200] {
+        answer(&mut restored, &[9], at);
+    }
+    assert!(restored.logs.cold.is_empty());
+    assert_eq!(restored.logs.cold.memory(), 0);
+    assert_eq!(answer(&mut restored, &[1], 2_300), [1]);
+}
+
+#[test]
+fn a_group_is_written_whole_as_if_there_had_been_no_restart() {
+    for first in [&[][..], &[2, 4]] {
+        let (mut running, mut restored) = restarted();
+        let whole = |over: &mut Over| {
+            answer(over, first, 1_200);
+            let mut whole = Snapshot::default();
+            over.snapshot(&mut whole).unwrap();
+            whole
+        };
+        assert_eq!(whole(&mut restored), whole(&mut running));
+        assert_eq!(logs(&restored), KEYS.len());
+        assert!(restored.logs.cold.is_empty());
     }
 }
