@@ -141,7 +141,8 @@ impl<'p> Shift<'p> {
             self.plan.control.note_watermark(watermark.ms());
         }
         tracing::trace!(worker = self.index, epoch = self.epoch, rows = self.epoch_rows, "epoch closed");
-        self.plan.barriers.close(self.index, self.epoch, &self.plan.intakes, &self.tallies, &by_source);
+        let now_ms = self.plan.control.turns().now_ms();
+        self.plan.barriers.close((self.index, self.epoch, now_ms), &self.plan.intakes, &self.tallies, &by_source);
         send_marks(&mut self.built.marks, self.index, self.peers, promises);
         self.epoch += 1;
         self.plan.tally.epoch.fetch_max(self.epoch, Relaxed);

@@ -4,6 +4,10 @@
 //! epochs exist nowhere yet, so everyone who meets one knows of the barrier already. Up to it a worker's steps take rows as
 //! they come; later rows wait until the step has handed over its state. There is at most one barrier at a time, and the
 //! next one waits until the checkpoint of the last is durable.
+//!
+//! There is none while nothing happens: no partition has moved, become idle or active since the last one, no worker has
+//! promised more, and the last checkpoint left nothing to be said ([`owed_ms`](super::draft::owed_ms)). The first one of an
+//! attempt is always taken: it records where partitions begin, and which job goes on.
 
 use super::coordinator::{Event, Piece, ReadTally};
 use crate::error::JobError;
@@ -74,6 +78,33 @@ struct Decision {
     last_time: Instant,
     /// No barrier before this: see [`SHARE`].
     not_before: Instant,
+    /// By worker: what it has promised last of each source, and whether that is more than the last checkpoint knows.
+    promised: Vec<(Vec<[Progress; 2]>, bool)>,
+    /// Processing time from which on a checkpoint is owed even if nothing happens.
+    owed_ms: i64,
+}
+
+impl Decision {
+    /// A worker closes an epoch with these promises; `in_barrier`: they are the checkpoint's.
+    fn note(&mut self, worker: usize, promises: Vec<[Progress; 2]>, in_barrier: bool) {
+        let (last, is_more) = &mut self.promised[worker];
+        *is_more = !in_barrier && (*is_more || *last != promises);
+        *last = promises;
+    }
+    /// Whether there is anything that the last checkpoint does not know.
+    fn has_news(&self, intakes: &[Arc<Intake>], now_ms: i64) -> bool {
+        let promised = self.promised.iter().any(|(_, is_more)| *is_more);
+        promised || now_ms >= self.owed_ms || !intakes.iter().all(|intake| intake.stands_as_cut())
+    }
+}
+
+/// What tells whether a worker promises more: a cut that is an epoch grows with every epoch, and says nothing.
+fn telling(intakes: &[Arc<Intake>], progress: &[[Progress; 2]]) -> Vec<[Progress; 2]> {
+    let telling = |(intake, promises): (&Arc<Intake>, &[Progress; 2])| match intake.cut_by_epochs() {
+        true => promises.map(|p| Progress { cut: 0, ..p }),
+        false => *promises,
+    };
+    intakes.iter().zip(progress).map(telling).collect()
 }
 
 /// The next barrier waits as long as the last checkpoint took: the keeper has half of the time for what comes with rows.
@@ -105,6 +136,8 @@ impl Barriers {
             last_epoch: epoch,
             last_time: Instant::now(),
             not_before: Instant::now(),
+            promised: vec![(Vec::new(), false); workers],
+            owed_ms: i64::MIN,
         };
         Self {
             current: AtomicU64::new(NONE),
@@ -142,11 +175,10 @@ impl Barriers {
     }
 
     /// A worker closes an epoch, having told everyone its `progress`; what it has `read` so far is handed over if this is
-    /// the epoch of a checkpoint.
+    /// the epoch of a checkpoint. `now_ms` is processing time.
     pub(in crate::flow) fn close(
         &self,
-        worker: usize,
-        epoch: u64,
+        (worker, epoch, now_ms): (usize, u64, i64),
         intakes: &[Arc<Intake>],
         read: &[ReadTally],
         progress: &[[Progress; 2]],
@@ -154,10 +186,11 @@ impl Barriers {
         if !self.enabled() {
             return;
         }
+        let promises = telling(intakes, progress);
         let mut decision = self.decision.lock().unwrap_or_else(PoisonError::into_inner);
         let first = epoch > decision.closed || mutated(Mutant::BarrierBehind);
         decision.closed = decision.closed.max(epoch);
-        if first && self.current.load(Ordering::Relaxed) == NONE && self.due(&decision, epoch, intakes) {
+        if first && self.current.load(Ordering::Relaxed) == NONE && self.due(&decision, (epoch, now_ms), intakes) {
             (decision.busy, decision.last_epoch, decision.last_time) = (true, epoch, Instant::now());
             intakes.iter().for_each(|intake| intake.set_barrier(epoch));
             if !self.repeating() {
@@ -167,13 +200,14 @@ impl Barriers {
             fail::point("barrier.decided");
         }
         let here = self.current.load(Ordering::Relaxed) == epoch;
+        decision.note(worker, promises, here);
         drop(decision);
         if here {
             self.deliver(worker, epoch, Piece::Read { read: read.to_vec(), progress: progress.to_vec() });
         }
     }
 
-    fn due(&self, decision: &Decision, epoch: u64, intakes: &[Arc<Intake>]) -> bool {
+    fn due(&self, decision: &Decision, (epoch, now_ms): (u64, i64), intakes: &[Arc<Intake>]) -> bool {
         if decision.unbuilt > 0 || decision.busy {
             return false;
         }
@@ -182,12 +216,13 @@ impl Barriers {
         }
         let staged = self.staged_rows.load(Ordering::Relaxed);
         let rested = Instant::now() >= decision.not_before || staged >= STAGED_ROWS_MAX;
-        match decision.every {
+        let due = match decision.every {
             Every::Interval(interval) => {
                 rested && (decision.last_time.elapsed() >= interval || staged >= STAGED_ROWS_DUE)
             }
             Every::Epochs(n) => epoch - decision.last_epoch >= n || rested && staged >= STAGED_ROWS_DUE,
-        }
+        };
+        due && decision.has_news(intakes, now_ms)
     }
 
     /// A worker has read everything and closes no more epochs.
@@ -210,6 +245,10 @@ impl Barriers {
     /// All pieces are handed over: rows go on.
     pub(super) fn lift(&self) {
         self.current.store(NONE, Ordering::Release);
+    }
+    /// A checkpoint is durable; from this processing time on another one is owed, even if nothing happens.
+    pub(super) fn owe(&self, owed_ms: i64) {
+        self.decision.lock().unwrap_or_else(PoisonError::into_inner).owed_ms = owed_ms;
     }
     /// The checkpoint is durable: the next one may be taken.
     pub(super) fn ready(&self) {

@@ -184,6 +184,19 @@ impl Unrolled {
     }
 }
 
+/// Processing time from which on another checkpoint is owed behind this one though nothing happens: at once if it shows
+/// rows, so that the next one says that they are shown and lets their outboxes go; else when rows are to become a file.
+pub(super) fn owed_ms(manifest: &Manifest, rolls: &[Roll]) -> i64 {
+    let owed = |(sink, roll): (&SinkState, &Roll)| match roll {
+        _ if sink.publish.is_some() => i64::MIN,
+        Roll::Files { interval_ms, .. } if sink.unrolled_bytes > 0 => {
+            sink.unrolled_since_ms.saturating_add_unsigned(*interval_ms)
+        }
+        _ => i64::MAX,
+    };
+    manifest.sinks.iter().zip(rolls).map(owed).min().unwrap_or(i64::MAX)
+}
+
 /// The steps with state, each with its [`fingerprint`].
 pub(super) fn schemas(graph: &JobGraph) -> Vec<(NodeId, String)> {
     let stateful = (0..graph.nodes.len()).filter(|id| stateful(&graph.nodes[*id]));

@@ -6,7 +6,7 @@
 //! again; any other error ends the attempt.
 
 use super::coordinator::{Collected, Coordinator, Event};
-use super::draft::{Draft, Written, schemas};
+use super::draft::{Draft, Written, owed_ms, schemas};
 use super::repeat::Repetition;
 use super::restored::source_of;
 use crate::checkpoint::{Committed, Ledger, LedgerError, Manifest, SinkState, StatePart};
@@ -193,6 +193,7 @@ impl Keeper {
             let positions: Vec<_> = state.into_iter().flat_map(|s| &s.partitions).map(|p| p.position.clone()).collect();
             intake.source.kept(&positions);
         }
+        plan.barriers.owe(owed_ms(&manifest, &self.rolls));
         self.collect(plan)
     }
 

@@ -190,6 +190,11 @@ impl Intake {
         partitions.iter_mut().map(Partition::take_cut).collect()
     }
 
+    /// Whether nothing has happened since the last cut: no partition has moved, ended, become idle or active.
+    pub(super) fn stands_as_cut(&self) -> bool {
+        self.lock().iter().all(Partition::stands_as_cut)
+    }
+
     /// Event time that reading has reached in the partition furthest behind; `i64::MAX` if nothing is left to read.
     pub(super) fn position(&self) -> i64 {
         self.lock().iter().filter(|p| !p.waits()).map(Partition::position).min().unwrap_or(i64::MAX)

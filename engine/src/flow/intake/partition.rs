@@ -32,6 +32,8 @@ pub(super) struct Partition {
     pub(super) epoch: u64,
     /// How it stood at the barrier, once a row behind the barrier has been emitted.
     before_barrier: Option<PartitionCut>,
+    /// How it stood at the last barrier of this attempt; its activations are behind that.
+    last_cut: Option<PartitionCut>,
     /// Where reading stops: the cut of a checkpoint that is repeated.
     pub(super) goal: Option<PartitionCut>,
     /// Whether and since when it has nothing to give.
@@ -86,6 +88,7 @@ impl Partition {
             next: from.map_or(start, |f| f.position.as_ref()).cloned(),
             epoch: 0,
             before_barrier: None,
+            last_cut: None,
             goal: None,
             quiet: Quiet::new(from.is_some_and(|f| f.idle)),
         }
@@ -117,7 +120,12 @@ impl Partition {
         let cut =
             self.before_barrier.take().filter(|_| !mutated(Mutant::CutLate)).unwrap_or_else(|| self.as_it_stands());
         self.quiet.forget(cut.activations.len());
+        self.last_cut = Some(PartitionCut { activations: Vec::new(), ..cut.clone() });
         cut
+    }
+    /// Whether nothing has happened since the last cut.
+    pub(super) fn stands_as_cut(&self) -> bool {
+        self.last_cut.as_ref() == Some(&self.as_it_stands())
     }
     fn as_it_stands(&self) -> PartitionCut {
         PartitionCut {

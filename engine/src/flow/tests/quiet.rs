@@ -1,6 +1,10 @@
-//! Partitions that have nothing to give for a while: they neither hold up others nor are they forgotten.
+//! Partitions that have nothing to give for a while: they neither hold up others nor are they forgotten. A job in which
+//! nothing happens takes no checkpoints.
 
 use super::*;
+use crate::checkpoint::{Ledger, MemoryStore, Store};
+use crate::flow::evolution::Allow;
+use crate::flow::{Every, Keep, run_with_state};
 use crate::source::Read;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -231,4 +235,169 @@ fn rows_of_a_partition_that_was_idle_are_too_late_or_in_their_window() {
         assert!(refused.len() as u64 <= report.sources[0].late);
     }
     assert!(late_by_idling > 0, "no partition was idle while others went on");
+}
+
+/// A table without end that gives some rows and then nothing for a while, again and again.
+struct Bursts {
+    inner: Memory,
+    pauses: Arc<Mutex<Pauses>>,
+}
+
+/// What is seen while nothing happens: the newest checkpoint as soon as it has everything, and after many epochs.
+struct Pauses {
+    store: Arc<MemoryStore>,
+    control: Control,
+    /// Asked so often in this pause, since the newest checkpoint had everything.
+    asked: usize,
+    settled: u64,
+    /// By pause: both numbers.
+    seen: Vec<(u64, u64)>,
+    since: Instant,
+}
+
+const BURST_ROWS: usize = 30;
+const BURSTS: usize = 4;
+const ASKED: usize = 600;
+
+impl Pauses {
+    /// Nothing is given, behind so many rows. Whether the pause is over.
+    fn ask(&mut self, given: usize) -> bool {
+        assert!(self.since.elapsed() < Duration::from_secs(60), "{} pauses; rows up to {given}", self.seen.len());
+        if self.asked == 0 {
+            let ledger = Ledger::open(self.store.clone(), None, "count").unwrap();
+            let Some(newest) = ledger.newest() else { return false };
+            let at = newest.sources[0].partitions[0].position.as_ref().map_or(0, |p| p.offset);
+            if at < given as i64 || newest.sinks[0].publish.is_some() {
+                return false;
+            }
+            self.settled = newest.checkpoint;
+        }
+        self.asked += 1;
+        if self.asked < ASKED {
+            return false;
+        }
+        let newest = Ledger::open(self.store.clone(), None, "count").unwrap().newest().unwrap().checkpoint;
+        self.seen.push((self.settled, newest));
+        (self.asked, self.since) = (0, Instant::now());
+        if self.seen.len() == BURSTS {
+            self.control.stop();
+        }
+        true
+    }
+}
+
+impl Source for Bursts {
+    fn partitions(&self) -> &[PartitionInfo] {
+        self.inner.partitions()
+    }
+    fn open(&self, index: usize, from: Option<&Position>) -> Result<Box<dyn PartitionReader>, SourceError> {
+        Ok(Box::new(BurstReader(self.inner.open(index, from)?, self.pauses.clone())))
+    }
+    fn fingerprint(&self, _: usize) -> Result<String, SourceError> {
+        Ok(String::new())
+    }
+    fn bounded(&self) -> bool {
+        false
+    }
+    fn rows_hint(&self) -> Option<u64> {
+        None
+    }
+}
+
+struct BurstReader(Box<dyn PartitionReader>, Arc<Mutex<Pauses>>);
+impl PartitionReader for BurstReader {
+    fn next_split(&mut self) -> Result<Option<Box<dyn Split>>, SourceError> {
+        let Some(inner) = self.0.next_split()? else { return Ok(None) };
+        Ok(Some(Box::new(BurstSplit { inner, given: 0, until: BURST_ROWS, pauses: self.1.clone() })))
+    }
+}
+
+struct BurstSplit {
+    inner: Box<dyn Split>,
+    given: usize,
+    until: usize,
+    pauses: Arc<Mutex<Pauses>>,
+}
+
+impl Split for BurstSplit {
+    fn read(&mut self, _: usize) -> Result<Read, SourceError> {
+        if self.given == self.until {
+            if self.pauses.lock().unwrap().ask(self.given) {
+                self.until += BURST_ROWS;
+            }
+            return Ok(Read::Pending(Duration::from_micros(20)));
+        }
+        self.given += 1;
+        self.inner.read(1)
+    }
+}
+
+struct BurstParts(TestParts, Arc<Mutex<Pauses>>);
+impl Parts for BurstParts {
+    fn source(&self, _: &SourceSpec, _: &RunOptions) -> Result<Arc<dyn Source>, BuildError> {
+        let infos = vec![PartitionInfo { name: "p0".into(), first_time_ms: None, start: None }];
+        let inner = Memory { infos, rows: self.0.rows.clone(), split_rows: usize::MAX / 2, fault: Fault::None };
+        Ok(Arc::new(Bursts { inner, pauses: self.1.clone() }))
+    }
+    fn sink(&self, spec: &SinkSpec, schema: &SchemaRef) -> Result<Arc<dyn SinkTable>, BuildError> {
+        self.0.sink(spec, schema)
+    }
+    fn publisher(&self, spec: &SinkSpec, schema: &SchemaRef, resumed: bool) -> Result<Box<dyn Publisher>, BuildError> {
+        self.0.publisher(spec, schema, resumed)
+    }
+    fn operator(&self, node: &Node, input: &SchemaRef, role: Role) -> Result<Box<dyn Operator>, BuildError> {
+        self.0.operator(node, input, role)
+    }
+    fn partials(&self, _: &Node, _: &SchemaRef) -> Option<SchemaRef> {
+        None
+    }
+    fn row_program(&self, _: &MapSpec, _: &SchemaRef, _: &SchemaRef) -> Result<Box<dyn RowProgram>, BuildError> {
+        Ok(Box::new(Same))
+    }
+}
+
+/// Every epoch may be a checkpoint, and while nothing is read hundreds of epochs are closed. What the rows before have
+/// come to becomes durable and is shown all the same.
+#[test]
+fn a_job_in_which_nothing_happens_takes_no_checkpoints() {
+    let rows: Rows = vec![(0..1_000).map(|i| (i % 7, i * 5)).collect()];
+    for workers in [1, 2] {
+        let (store, control) = (Arc::new(MemoryStore::default()), Control::new());
+        let seen = Pauses {
+            store: store.clone(),
+            control: control.clone(),
+            asked: 0,
+            settled: 0,
+            seen: Vec::new(),
+            since: Instant::now(),
+        };
+        let pauses = Arc::new(Mutex::new(seen));
+        let inner = one_by_one(&rows);
+        let log = inner.log.clone();
+        let parts: Arc<dyn Parts> = Arc::new(BurstParts(inner, pauses.clone()));
+        let options = RunOptions { workers, batch_rows: 5, epoch_rows: 10, epoch_age_ms: 0, ..RunOptions::default() };
+        let keep = Keep {
+            store: store as Arc<dyn Store>,
+            key: None,
+            every: Every::Epochs(1),
+            failures_max: 1,
+            backoff: Duration::ZERO,
+            allow: Allow::default(),
+        };
+        let outcome = run_with_state(&graph(), &parts, &options, &control, &keep);
+        assert!(matches!(outcome, Err(JobError::Interrupted)), "{outcome:?}");
+        let seen = std::mem::take(&mut pauses.lock().unwrap().seen);
+        // A worker may have known less at the barrier than it promised behind it; and what is shown then is noted.
+        let more_max = 2 * (workers as u64 + 1);
+        assert!(seen.iter().all(|(settled, newest)| newest - settled <= more_max), "{seen:?}");
+        assert!(seen.windows(2).all(|s| s[0].1 < s[1].0), "{seen:?}");
+        // Windows that the last row completes: it has the largest time, and the watermark is behind it by the delay.
+        let read = BURSTS * BURST_ROWS;
+        let watermark = rows[0][read - 1].1 - DELAY + 1;
+        let mut want = oracle(&vec![rows[0][..read].to_vec()]).0;
+        want.retain(|(end, ..)| *end <= watermark);
+        let mut shown = log.lock().unwrap().rows.clone();
+        shown.sort_unstable();
+        assert_eq!(shown, want, "{workers} workers");
+    }
 }
