@@ -15,7 +15,6 @@ use super::tally::Tally;
 use crate::batch::Batch;
 use crate::error::{JobError, OperatorError};
 use crate::fail;
-use crate::graph::NodeId;
 use crate::metrics::OperatorMetrics;
 use crate::operator::{Operator, Output};
 use crate::time::{Progress, Watermark};
@@ -38,13 +37,13 @@ pub(super) type Builder = CapacityContainerBuilder<Packet>;
 
 /// An operator with what the adapter needs around it.
 pub(super) struct Unit {
+    /// Under which its state stands in checkpoints too.
     pub(super) name: String,
     pub(super) operator: Box<dyn Operator>,
     pub(super) control: Control,
     pub(super) metrics: Arc<OperatorMetrics>,
     /// Whether rows keep their identity: it is read here or behind (stateless steps, `arrival`).
     pub(super) keeps_identity: bool,
-    pub(super) node: NodeId,
     pub(super) station: Station<(Capability<u64>, Batch)>,
     pub(super) tally: Tally,
     /// What alone reads its rows and takes them at once, while they are in the caches.
@@ -133,7 +132,7 @@ impl Unit {
     fn pass(&mut self, barrier: u64) -> Vec<(Capability<u64>, Batch)> {
         let (mut snapshot, started) = (self.station.snapshot(), Instant::now());
         if self.station.repeats() {
-            return self.station.pass(barrier, Piece::State { node: self.node, snapshot });
+            return self.station.pass(barrier, Piece::State { step: self.name.clone(), snapshot });
         }
         if self.call(barrier, 0, |operator, _| operator.snapshot(&mut snapshot)).is_none() {
             return Vec::new();
@@ -141,7 +140,7 @@ impl Unit {
         let us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.tally.note_checkpoint(|report| report.pause_us.saturating_record(us));
         fail::point("state.taken");
-        self.station.pass(barrier, Piece::State { node: self.node, snapshot })
+        self.station.pass(barrier, Piece::State { step: self.name.clone(), snapshot })
     }
 }
 

@@ -6,7 +6,7 @@
 //! stream; `t$errors` of a table is what of it belongs to that table. Steps that read `t$errors` are built last.
 
 use super::adapter::{Flow, Marks, Next, Reader, Unit, stateful, stateless};
-use super::checkpoint::{Barriers, Piece, Restored, Station};
+use super::checkpoint::{Barriers, Piece, Restored, Station, combined};
 use super::control::Control;
 use super::exchange::{ByAddress, ByKey};
 use super::intake::Intake;
@@ -182,12 +182,12 @@ impl<'s> Weaver<'s, '_> {
 
     fn unit(&mut self, id: NodeId, node: &Node, role: Role, keeps_identity: bool) -> Result<Unit, JobError> {
         let operator = self.plan.parts.operator(node, &self.input_schema(node), role)?;
-        let name = if role == Role::Combine { format!("{} (combine)", node.name) } else { node.name.clone() };
+        let name = if role == Role::Combine { combined(&node.name) } else { node.name.clone() };
         let metrics = self.plan.metrics.operator(id, self.scope.index());
         let (control, station) = (self.plan.control.clone(), self.plan.station(self.scope.index()));
         let tally = self.plan.tally.clone();
         let next = if role == Role::Combine { None } else { self.next(id, node, keeps_identity)? };
-        Ok(Unit { name, operator, control, metrics, keeps_identity, node: id, station, tally, next })
+        Ok(Unit { name, operator, control, metrics, keeps_identity, station, tally, next })
     }
 
     /// A unit with state: it begins with what the checkpoint kept of its keys. A combiner begins empty, because what

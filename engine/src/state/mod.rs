@@ -5,10 +5,14 @@
 //!
 //! An operator may hand over what has changed since its last snapshot only: a **delta** goes on from the parts that were
 //! written before. So that a group's chain of parts stays short, a snapshot names the groups that must be written whole
-//! this time ([`Snapshot::is_whole`]): in [`TURNS`] checkpoints each group has its turn once.
+//! this time ([`Snapshot::is_whole`]): in [`TURNS`] checkpoints each group has its turn once. Operators that write deltas keep
+//! [`Chains`], which also say when a group's deltas have become too large.
 
+mod chain;
 pub mod codec;
 mod columns;
+
+pub use chain::Chains;
 
 use crate::hash::{KeyGroup, owner};
 use std::collections::BTreeMap;

@@ -9,8 +9,9 @@
 //! entry before W is added. So what has changed since a snapshot at W is the entries from W on, of the keys that got one,
 //! and what was forgotten, which follows from the bound that each part carries. A part says from which time on it holds
 //! everything; a restart takes from each part of a group the entries before the next part's, and the waiting rows of the
-//! last part alone ([`read`]). A group whose deltas have become about as large as what they go on from is written whole, so a
-//! restart reads about twice the state at most. Under `arrival` late rows enter anywhere: there every part is whole.
+//! last part alone ([`read`]). A group whose deltas have become about as large as what they go on from is written whole
+//! ([`Chains`]), so a restart reads about twice the state at most. Under `arrival` late rows enter anywhere: there every part is
+//! whole.
 //!
 //! # Restart
 //! Keys stand in a part in the order of their hashes, with a directory behind them, so that those of a chain of deltas need
@@ -33,9 +34,9 @@ use highwater_engine::batch::{Batch, Identity, ON_TIME};
 use highwater_engine::error::OperatorError;
 use highwater_engine::graph::Emission;
 use highwater_engine::hash::{KEY_GROUPS, KeyGroup, key_group};
-use highwater_engine::state::Snapshot;
 use highwater_engine::state::codec::Writer;
-use std::collections::BTreeMap;
+use highwater_engine::state::{Chains, Snapshot};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 const VERSION: u8 = 3;
@@ -45,48 +46,15 @@ const WITHOUT_DIRECTORY: u8 = 2;
 const WHOLE: i64 = i64::MIN;
 
 /// What the last snapshot left for the next one to know.
+#[derive(Default)]
 pub struct Written {
     /// The watermark of the last snapshot, if there was one.
     until: Option<i64>,
-    groups: BTreeMap<KeyGroup, Chain>,
-    /// Bytes of deltas that are no reason to write a key group whole: tests lower it.
-    pub(super) chain_bytes_min: usize,
+    pub(super) chains: Chains,
+    /// Key groups in whose last parts rows wait.
+    waited: BTreeSet<KeyGroup>,
     /// Bytes between signs of a directory, if not as always: for tests.
     pub(super) sign_bytes: Option<usize>,
-}
-
-impl Default for Written {
-    fn default() -> Self {
-        Self { until: None, groups: BTreeMap::new(), chain_bytes_min: 16 << 10, sign_bytes: None }
-    }
-}
-
-/// What a restart would read of a key group.
-#[derive(Clone, Copy, Default)]
-struct Chain {
-    /// Bytes of the part that stands alone, and of those that go on from it.
-    whole: usize,
-    deltas: usize,
-    /// Bytes of the last part.
-    last: usize,
-    /// Rows waited when the last part was written.
-    waited: bool,
-}
-
-impl Chain {
-    /// Adds a part.
-    fn push(&mut self, from: i64, bytes: usize, waited: bool) {
-        match from {
-            WHOLE => *self = Self { whole: bytes, deltas: 0, last: bytes, waited },
-            _ => *self = Self { whole: self.whole, deltas: self.deltas + bytes, last: bytes, waited },
-        }
-    }
-    /// Whether its deltas have become so large that a whole part is better: from three to five quarters of the part that
-    /// they go on from, by the group, so that not all have their turn at once. A byte of a delta then costs two: its own,
-    /// and one of a whole part.
-    fn is_long(&self, group: KeyGroup, bytes_min: usize) -> bool {
-        self.deltas * 64 > self.whole.max(bytes_min) * (48 + usize::from(group) % 32)
-    }
 }
 
 /// A part on its way to a snapshot.
@@ -135,40 +103,35 @@ impl Part {
 /// Writes the state of `over`.
 pub fn write(over: &mut Over, into: &mut Snapshot) -> Result<(), OperatorError> {
     let since = over.written.until.filter(|_| over.emission == Emission::Final);
-    let (chains, bytes_min) = (&over.written.groups, over.written.chain_bytes_min);
-    let is_long = |group: KeyGroup| chains.get(&group).is_some_and(|chain| chain.is_long(group, bytes_min));
-    let from = |group: KeyGroup| since.filter(|_| !into.is_whole(group) && !is_long(group)).unwrap_or(WHOLE);
-    // What a group took last time, and a little more.
-    let room = |group| chains.get(&group).map_or(0, |chain| chain.last + chain.last / 8);
+    let chains = &over.written.chains;
+    let from = |group| since.filter(|_| !chains.wants_whole(group, into)).unwrap_or(WHOLE);
     let groups = 0..=KeyGroup::MAX;
     // A restart has read it, and not all of its keys had a row since.
     groups.clone().filter(|group| from(*group) == WHOLE).try_for_each(|group| over.logs.thaw_group(group))?;
-    let mut parts: Vec<Part> = groups.map(|group| Part::new(over, from(group), room(group))).collect();
+    let mut parts: Vec<Part> = groups.map(|group| Part::new(over, from(group), chains.room(group))).collect();
     write_logs(over, &mut parts);
     let (waiting, ranges) = waiting_by_group(over)?;
     over.written.until = Some(over.fired);
     for (group, (mut part, rows)) in (0..=KeyGroup::MAX).zip(parts.into_iter().zip(ranges)) {
-        let is_whole = part.from == WHOLE;
-        if part.keys == 0 && rows.is_empty() {
-            match over.written.groups.get(&group) {
-                // Another worker's, or without state: nothing was written that could go on.
-                None => continue,
-                Some(_) if is_whole => {
-                    over.written.groups.remove(&group);
+        let (is_whole, waits) = (part.from == WHOLE, !rows.is_empty());
+        let Written { chains, waited, .. } = &mut over.written;
+        let waited = if waits { !waited.insert(group) } else { waited.remove(&group) };
+        if part.keys == 0 && !waits {
+            match is_whole {
+                // Another worker's, or without state.
+                true => {
+                    chains.end(group);
                     continue;
                 }
-                Some(chain) if !chain.waited => {
+                false if !waited => {
                     into.keep(group);
                     continue;
                 }
-                Some(_) => {}
+                false => {}
             }
         }
-        let waits = !rows.is_empty();
         write_waiting(&mut part.bytes, waiting.as_ref(), rows)?;
-        let bytes = part.bytes.finish();
-        over.written.groups.entry(group).or_default().push(part.from, bytes.len(), waits);
-        if is_whole { into.put(group, bytes) } else { into.put_delta(group, bytes) }
+        over.written.chains.put(group, is_whole, part.bytes.finish(), into);
     }
     Ok(())
 }

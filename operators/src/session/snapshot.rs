@@ -1,15 +1,16 @@
-//! Snapshots: per key group the watermark and one row per fragment of an open session: the key, the session's first and
-//! last event time, the partial result. Fragments of one session have the same times and merge when they are read.
+//! Snapshots: per key group one row per fragment of an open session, all of them as one slice: the key, the session's first
+//! and last event time, the partial result. Fragments of one session have the same times and merge when they are read.
 
 use super::SessionWindow;
+use crate::window::borders::SliceId;
 use crate::window::groups::Slots;
 use crate::window::keys::{KeyBatch, Packing};
+use crate::window::parts::{ByGroup, Head, Kind, Part};
 use crate::window::rows::Placed;
-use crate::window::snapshot::{ByGroup, read_part};
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{Int64Type, SchemaRef};
 use highwater_engine::error::OperatorError;
-use highwater_engine::hash::hash_columns;
+use highwater_engine::hash::{KEY_GROUPS, hash_columns};
 use highwater_engine::state::Snapshot;
 use std::sync::Arc;
 
@@ -30,8 +31,10 @@ impl SessionWindow {
             }
         }
         let of = |values: &[u32], rows: &[u32]| rows.iter().map(|r| values[*r as usize]).collect::<Vec<_>>();
-        let mut parts = ByGroup::new(self.watermark);
-        parts.put(&Slots::List(&keys).of(self.groups.hashes()), |rows| {
+        let head = Head { kind: Kind::Whole, watermark: self.watermark, keep_from: i64::MIN };
+        let mut parts = ByGroup::new(|_| (head, 0));
+        let hashes = Slots::List(&keys).of(self.groups.hashes());
+        parts.put(SliceId { enter: 0, last: 0 }, &hashes, &[true; KEY_GROUPS], |rows| {
             let (keys, slots) = (of(&keys, rows), of(&slots, rows));
             let mut columns = self.groups.columns(Slots::List(&keys), &self.plan.key_fields);
             columns
@@ -40,16 +43,19 @@ impl SessionWindow {
             RecordBatch::try_new(self.partials(), columns)
                 .map_err(|e| OperatorError::new(format!("{}: state could not be written: {e}", self.plan.name)))
         })?;
-        parts.finish(into);
+        let lives = parts.finish().filter(|(_, part)| part.lives);
+        lives.for_each(|(group, part)| into.put(group, part.bytes.finish()));
         Ok(())
     }
 
     /// Reads the state.
     pub(super) fn read(&mut self, from: Snapshot) -> Result<(), OperatorError> {
         let (schema, name) = (self.partials(), self.plan.name.clone());
-        for part in from.into_parts() {
-            let watermark = read_part(&part.bytes, &schema, &name, |rows| self.merge(&rows))?;
-            self.watermark = self.watermark.max(watermark);
+        let named = |e: OperatorError| OperatorError::new(format!("{name}: {}", e.message));
+        for bytes in from.into_parts().map(|part| part.bytes) {
+            let part = Part::new(&bytes).map_err(named)?;
+            self.watermark = self.watermark.max(part.head.watermark);
+            part.read(&schema, |_| true, |rows| self.merge(&rows)).map_err(named)?;
         }
         Ok(())
     }

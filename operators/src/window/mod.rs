@@ -14,7 +14,7 @@
 //!
 //! Roles: [`Role::Whole`] does it all. [`Role::Combine`] keeps slices before the exchange until the watermark completes
 //! their first window, then sends them as partial results ([`partial`]); while that does not pay it passes rows on
-//! ([`combine`]). [`Role::Merge`] takes both. All three write the same snapshot ([`snapshot`]).
+//! ([`combine`]). [`Role::Merge`] takes both, and is restored from what both have written ([`snapshot`]).
 
 mod bag_results;
 mod bags;
@@ -31,12 +31,13 @@ mod oracle;
 pub(crate) mod ordered;
 mod pair_results;
 mod partial;
+pub(crate) mod parts;
 pub(crate) mod plan;
 pub(crate) mod results;
 pub(crate) mod rows;
 mod sets;
 pub(crate) mod slices;
-pub(crate) mod snapshot;
+mod snapshot;
 pub(crate) mod states;
 mod sums;
 #[cfg(test)]
@@ -60,6 +61,7 @@ use highwater_engine::time::{Progress, Watermark};
 use plan::Plan;
 use results::Results;
 use slices::Slices;
+use snapshot::Written;
 use sums::TooLarge;
 use total::{Total, needs_hashes};
 
@@ -120,6 +122,7 @@ struct Window {
     watermark: Watermark,
     worth: Worth,
     results: Results,
+    written: Written,
 }
 
 impl Window {
@@ -139,6 +142,7 @@ impl Window {
             fired: i64::MIN,
             watermark: Watermark::START,
             worth: Worth::default(),
+            written: Written::default(),
             plan,
             borders,
             role,
@@ -245,11 +249,11 @@ impl Operator for Window {
     }
 
     fn snapshot(&mut self, into: &mut Snapshot) -> Result<(), OperatorError> {
-        snapshot::write(&self.plan, &self.partials, self.watermark, &self.slices, self.total.as_ref(), into)
+        self.write(into)
     }
 
     fn restore(&mut self, from: Snapshot) -> Result<(), OperatorError> {
-        self.watermark = snapshot::read(&self.plan, &self.partials, &mut self.slices, from)?;
+        self.read(from)?;
         if let Some(mut total) = self.total.take() {
             self.enter(&mut total, self.watermark.ms())?;
             if !total.is_empty() {

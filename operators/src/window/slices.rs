@@ -31,6 +31,8 @@ pub struct Slice {
     pub groups: Groups,
     /// The state.
     pub states: States,
+    /// Whether a row came in since the last snapshot.
+    pub changed: bool,
 }
 
 /// A run of rows of one slice.
@@ -123,9 +125,10 @@ impl Slices {
     fn slice(&mut self, plan: &Plan, id: SliceId, closed: i64) -> (&mut Slice, &mut Vec<u32>) {
         let slice = self.open.entry(id).or_insert_with(|| {
             assert!(id.enter > closed, "a row for {id:?} came after the watermark {closed}, and without a tag");
-            let new = || Slice { groups: Groups::new(Packing::of(&plan.key_fields)), states: States::new(plan) };
-            self.spare.pop().unwrap_or_else(new)
+            let groups = || Groups::new(Packing::of(&plan.key_fields));
+            self.spare.pop().unwrap_or_else(|| Slice { groups: groups(), states: States::new(plan), changed: true })
         });
+        slice.changed = true;
         (slice, &mut self.slots)
     }
 
@@ -153,6 +156,11 @@ impl Slices {
     /// The open slices.
     pub fn iter(&self) -> impl Iterator<Item = (SliceId, &Slice)> {
         self.open.iter().map(|(id, s)| (*id, s))
+    }
+
+    /// The open slices, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Slice> {
+        self.open.values_mut()
     }
 
     /// Bytes held.

@@ -1,131 +1,151 @@
-//! Snapshots: per key group the watermark and batches of partial results, one a slice.
+//! Snapshots: per key group the slices as batches of partial results ([`super::parts`]).
 //!
 //! Slices inside the running total are written as they entered, so the total is built anew from them; which slices those
-//! are follows from the watermark. A combiner's snapshot restores into the operator behind the exchange as well.
+//! are follows from the watermark.
+//!
+//! # Deltas
+//! A slice that took no row since the last snapshot stands in an older part as it is: it is not written again. A slice is
+//! marked when a run of rows goes into it, so no row costs anything. Which slices are gone follows from the bound in the
+//! last part: slices leave in the order of the last window that holds them. So while a key group has slices each snapshot
+//! behind a new watermark has a part of it, even if that is a bound alone. When it is written whole, [`Chains`] says.
+//!
+//! A combiner's slices are its share of keys that every worker may have. They are written whole, as parts that are added to
+//! those of the keys' owner: a restart restores both into the operator behind the exchange.
 
+use super::Window;
 use super::borders::SliceId;
 use super::groups::{Groups, Slots};
 use super::partial::{self, columns_of};
-use super::plan::Plan;
-use super::slices::Slices;
+use super::parts::{ByGroup, Head, Kind, Part};
 use super::states::States;
 use super::total::Total;
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
 use highwater_engine::batch::Batch;
 use highwater_engine::error::OperatorError;
-use highwater_engine::hash::{KEY_GROUPS, KeyGroup, key_group};
-use highwater_engine::state::Snapshot;
-use highwater_engine::state::codec::{Reader, Writer};
+use highwater_engine::hash::{KEY_GROUPS, KeyGroup};
+use highwater_engine::parts::Role;
+use highwater_engine::state::{Chains, Snapshot};
 use highwater_engine::time::Watermark;
+use std::collections::BTreeSet;
 
-/// Writes the state.
-pub fn write(
-    plan: &Plan,
-    schema: &SchemaRef,
-    watermark: Watermark,
-    slices: &Slices,
-    total: Option<&Total>,
-    into: &mut Snapshot,
-) -> Result<(), OperatorError> {
-    let mut parts = ByGroup::new(watermark);
-    let mut put = |id: SliceId, groups: &Groups, slots: Slots, states: &States| {
-        parts.put(&slots.of(groups.hashes()), |rows| {
-            let of_keys: Vec<u32> = match slots {
-                Slots::Run(from, _) => rows.iter().map(|r| from as u32 + r).collect(),
-                Slots::List(list) => rows.iter().map(|r| list[*r as usize]).collect(),
-            };
-            let keys = groups.columns(Slots::List(&of_keys), &plan.key_fields);
-            columns_of(plan, schema, keys, id, states, Slots::List(rows))
-        })
-    };
-    for (id, slice) in slices.iter() {
-        put(id, &slice.groups, Slots::Run(0, slice.groups.slots()), &slice.states)?;
-    }
-    for (id, slots, states) in total.iter().flat_map(|t| t.entered()) {
-        let total = total.expect("it was entered");
-        put(id, total.groups(), Slots::List(slots), states)?;
-    }
-    parts.finish(into);
-    Ok(())
+/// What the last snapshot left for the next one to know.
+#[derive(Debug, Default)]
+pub struct Written {
+    pub(super) chains: Chains,
+    /// The watermark of the last snapshot.
+    at: Option<Watermark>,
 }
 
-/// State on its way to a snapshot: a part for each key group.
-pub struct ByGroup {
-    watermark: Watermark,
-    parts: Vec<Writer>,
-}
-
-impl ByGroup {
-    /// No rows yet.
-    pub fn new(watermark: Watermark) -> Self {
-        Self { watermark, parts: (0..KEY_GROUPS).map(|_| Writer::new()).collect() }
+impl Window {
+    /// Writes the state.
+    pub(super) fn write(&mut self, into: &mut Snapshot) -> Result<(), OperatorError> {
+        let (combines, chains) = (self.role == Role::Combine, &self.written.chains);
+        let whole: [bool; KEY_GROUPS] =
+            std::array::from_fn(|group| combines || chains.wants_whole(group as KeyGroup, into));
+        let kind = |group| match (combines, whole[usize::from(group)]) {
+            (true, _) => Kind::Added,
+            (false, true) => Kind::Whole,
+            (false, false) => Kind::Delta,
+        };
+        let (watermark, keep_from) = (self.watermark, self.keep_from());
+        let mut parts = ByGroup::new(|group| (Head { kind: kind(group), watermark, keep_from }, chains.room(group)));
+        self.write_slices(&mut parts, &whole)?;
+        let passed = self.written.at.replace(watermark) != Some(watermark);
+        for (group, part) in parts.finish() {
+            let (chains, whole) = (&mut self.written.chains, whole[usize::from(group)]);
+            match part.lives {
+                false => chains.end(group),
+                true if combines => into.put(group, part.bytes.finish()),
+                true if whole || part.has_rows || passed => chains.put(group, whole, part.bytes.finish(), into),
+                true => into.keep(group),
+            }
+        }
+        self.slices.iter_mut().for_each(|slice| slice.changed = false);
+        self.total.iter_mut().for_each(Total::written);
+        Ok(())
     }
 
-    /// Adds rows, each to the group of its key's hash. `columns` makes them in the order that it is told.
-    pub fn put(
-        &mut self,
-        hashes: &[u64],
-        columns: impl FnOnce(&[u32]) -> Result<RecordBatch, OperatorError>,
-    ) -> Result<(), OperatorError> {
-        let mut ends = [0; KEY_GROUPS];
-        hashes.iter().for_each(|h| ends[key_group(*h) as usize] += 1);
-        let mut at = 0;
-        for end in &mut ends {
-            at += std::mem::replace(end, at);
+    /// The slices that changed, and of the others the key groups that are written whole.
+    fn write_slices(&self, parts: &mut ByGroup, whole: &[bool; KEY_GROUPS]) -> Result<(), OperatorError> {
+        let (plan, schema) = (&self.plan, &self.partials);
+        let mut put = |id: SliceId, groups: &Groups, slots: Slots, states: &States, changed: bool| {
+            let wanted = if changed { &[true; KEY_GROUPS] } else { whole };
+            parts.put(id, &slots.of(groups.hashes()), wanted, |rows| {
+                let of_keys: Vec<u32> = match slots {
+                    Slots::Run(from, _) => rows.iter().map(|r| from as u32 + r).collect(),
+                    Slots::List(list) => rows.iter().map(|r| list[*r as usize]).collect(),
+                };
+                let keys = groups.columns(Slots::List(&of_keys), &plan.key_fields);
+                columns_of(plan, schema, keys, id, states, Slots::List(rows))
+            })
+        };
+        for (id, slice) in self.slices.iter() {
+            put(id, &slice.groups, Slots::Run(0, slice.groups.slots()), &slice.states, slice.changed)?;
         }
-        let mut rows = vec![0; hashes.len()];
-        for (row, h) in (0..).zip(hashes) {
-            let place = &mut ends[key_group(*h) as usize];
-            rows[*place] = row;
-            *place += 1;
-        }
-        let columns = columns(&rows)?;
-        let mut from = 0;
-        for (part, end) in self.parts.iter_mut().zip(ends).filter(|(_, end)| *end > 0) {
-            if end > from {
-                if part.is_empty() {
-                    part.i64(self.watermark.ms());
-                }
-                part.columns(&columns.slice(from, end - from))?;
-                from = end;
+        if let Some(total) = &self.total {
+            for (id, slots, states, changed) in total.entered() {
+                put(id, total.groups(), Slots::List(slots), states, changed)?;
             }
         }
         Ok(())
     }
 
-    /// Hands the parts over.
-    pub fn finish(self, into: &mut Snapshot) {
-        let parts = (0..=KeyGroup::MAX).zip(self.parts);
-        parts.filter(|(_, part)| !part.is_empty()).for_each(|(group, part)| into.put(group, part.finish()));
+    /// Slices whose last window starts before this are gone.
+    fn keep_from(&self) -> i64 {
+        let open = self.slices.iter().map(|(id, _)| id.last);
+        let entered = self.total.iter().flat_map(|total| total.entered().map(|(id, ..)| id.last));
+        open.chain(entered).min().unwrap_or(i64::MAX)
     }
-}
 
-/// Reads a part of a [`ByGroup`] with rows of this schema; returns the watermark at which it was written.
-pub fn read_part(
-    part: &[u8],
-    schema: &SchemaRef,
-    name: &str,
-    mut take: impl FnMut(RecordBatch) -> Result<(), OperatorError>,
-) -> Result<Watermark, OperatorError> {
-    let named = |e: OperatorError| OperatorError::new(format!("{name}: {}", e.message));
-    let mut r = Reader::new(part);
-    let watermark = Watermark::new(r.i64().map_err(named)?);
-    while !r.is_done() {
-        take(r.columns(schema).map_err(named)?)?;
+    /// Reads the state into open slices.
+    pub(super) fn read(&mut self, from: Snapshot) -> Result<(), OperatorError> {
+        let mut added = Vec::new();
+        for (group, parts) in from.into_groups() {
+            let mut chain = Vec::new();
+            for bytes in parts {
+                match Part::new(&bytes).map_err(|e| self.named(e))?.head {
+                    Head { kind: Kind::Added, .. } => added.push(bytes),
+                    head => chain.push((head, bytes)),
+                }
+            }
+            self.read_chain(group, chain)?;
+        }
+        // Only what is in no chain is still to be written.
+        self.slices.iter_mut().for_each(|slice| slice.changed = false);
+        for bytes in added {
+            let part = Part::new(&bytes).map_err(|e| self.named(e))?;
+            self.watermark = self.watermark.max(part.head.watermark);
+            self.read_part(part, |_| true)?;
+        }
+        Ok(())
     }
-    Ok(watermark)
-}
 
-/// Reads the state into open slices; returns the watermark it was written at.
-pub fn read(plan: &Plan, schema: &SchemaRef, slices: &mut Slices, from: Snapshot) -> Result<Watermark, OperatorError> {
-    let mut watermark = Watermark::START;
-    for part in from.into_parts() {
-        let written_at = read_part(&part.bytes, schema, &plan.name, |rows| {
+    /// Reads the parts of a key group, the newest first: what of a slice an older one has is out of date.
+    fn read_chain(&mut self, group: KeyGroup, chain: Vec<(Head, Vec<u8>)>) -> Result<(), OperatorError> {
+        let Some((newest, _)) = chain.last() else { return Ok(()) };
+        let keep_from = newest.keep_from;
+        self.watermark = self.watermark.max(newest.watermark);
+        for (head, bytes) in &chain {
+            self.written.chains.push(group, head.kind == Kind::Whole, bytes.len());
+        }
+        let mut known = BTreeSet::new();
+        for (_, bytes) in chain.into_iter().rev() {
+            self.read_part(Part::new(&bytes)?, |id| id.last >= keep_from && known.insert(id))?;
+        }
+        Ok(())
+    }
+
+    fn read_part(&mut self, part: Part, wanted: impl FnMut(SliceId) -> bool) -> Result<(), OperatorError> {
+        let (plan, slices) = (&self.plan, &mut self.slices);
+        let merge = |rows: RecordBatch| {
             let times = vec![0; rows.num_rows()];
             partial::merge(plan, slices, &Batch::new(rows, times.into()), Watermark::START.ms())
-        })?;
-        watermark = watermark.max(written_at);
+        };
+        let outcome = part.read(&self.partials, wanted, merge);
+        outcome.map_err(|e| self.named(e))
     }
-    Ok(watermark)
+
+    fn named(&self, error: OperatorError) -> OperatorError {
+        OperatorError::new(format!("{}: {}", self.plan.name, error.message))
+    }
 }

@@ -70,7 +70,7 @@ pub(super) fn run(window: WindowKind, keys: &[usize], aggregates: Vec<Aggregate>
     }
 }
 
-/// A combiner and what is behind it as one operator. Both restore from what both wrote: the combiner starts empty.
+/// A combiner and what is behind it as one operator. Both restore from what both wrote, whole: the combiner starts empty.
 struct Pair {
     combine: Window,
     merge: Window,
@@ -102,8 +102,12 @@ impl Operator for Pair {
         self.merge.on_watermark(progress, out)
     }
     fn snapshot(&mut self, into: &mut Snapshot) -> Result<(), OperatorError> {
-        self.combine.snapshot(into)?;
-        self.merge.snapshot(into)
+        for one in [&mut self.combine, &mut self.merge] {
+            let mut whole = Snapshot::default();
+            one.snapshot(&mut whole)?;
+            into.merge(whole);
+        }
+        Ok(())
     }
     fn restore(&mut self, from: Snapshot) -> Result<(), OperatorError> {
         self.merge.restore(from)

@@ -28,6 +28,8 @@ struct Entered {
     /// The total's slot of each of its slots.
     slots: Vec<u32>,
     states: States,
+    /// Whether a row came in since the last snapshot.
+    changed: bool,
 }
 
 #[derive(Debug)]
@@ -101,7 +103,7 @@ impl Total {
                 _ => unreachable!("the state of one plan is alike"),
             }
         }
-        self.entered.insert((id.last, id.enter), Entered { slots, states });
+        self.entered.insert((id.last, id.enter), Entered { slots, states, changed: slice.changed });
         Ok(())
     }
 
@@ -123,7 +125,7 @@ impl Total {
             if last > start {
                 break;
             }
-            let Entered { slots, mut states } = first.remove();
+            let Entered { slots, mut states, .. } = first.remove();
             self.count::<true>(&slots, &states);
             for (mine, theirs) in self.columns.iter_mut().zip(&states.columns) {
                 match (mine, theirs) {
@@ -226,9 +228,15 @@ impl Total {
         Some(live)
     }
 
-    /// The slices inside: for snapshots.
-    pub fn entered(&self) -> impl Iterator<Item = (SliceId, &[u32], &States)> {
-        self.entered.iter().map(|((last, enter), e)| (SliceId { enter: *enter, last: *last }, &e.slots[..], &e.states))
+    /// The slices inside, and whether they changed since the last snapshot.
+    pub fn entered(&self) -> impl Iterator<Item = (SliceId, &[u32], &States, bool)> {
+        let id = |(last, enter): (i64, i64)| SliceId { enter, last };
+        self.entered.iter().map(move |(key, e)| (id(*key), &e.slots[..], &e.states, e.changed))
+    }
+
+    /// A snapshot has them all.
+    pub fn written(&mut self) {
+        self.entered.values_mut().for_each(|e| e.changed = false);
     }
 
     /// Bytes held.

@@ -2,7 +2,6 @@
 
 use crate::digest::DigestBuilder;
 use crate::flow::intake::Tagged;
-use crate::graph::NodeId;
 use crate::state::Snapshot;
 use crate::time::Progress;
 use arrow::array::RecordBatch;
@@ -29,8 +28,8 @@ impl ReadTally {
 pub(in crate::flow) enum Piece {
     /// What it has read, and its two promises for each source at the end of the epoch.
     Read { read: Vec<ReadTally>, progress: Vec<[Progress; 2]> },
-    /// State of a step.
-    State { node: NodeId, snapshot: Snapshot },
+    /// State under the name of a step, or of its combiners.
+    State { step: String, snapshot: Snapshot },
     /// Rows of a sink since the last checkpoint, with the digest of all its rows since the attempt began.
     Outbox { sink: usize, rows: Vec<RecordBatch>, digest: DigestBuilder },
     /// Bad rows of each table since the attempt began.
@@ -61,8 +60,8 @@ pub(super) struct Collected {
     pub(super) progress: Vec<[Progress; 2]>,
     /// By table.
     pub(super) errors: Vec<u64>,
-    /// Each with its worker.
-    pub(super) states: Vec<(usize, NodeId, Snapshot)>,
+    /// Each with its worker and name.
+    pub(super) states: Vec<(usize, String, Snapshot)>,
     /// Each with its worker and sink; empty ones are left out.
     pub(super) outboxes: Vec<(usize, usize, Vec<RecordBatch>)>,
     /// By sink.
@@ -164,7 +163,7 @@ impl Open {
                 self.pieces -= 1;
                 self.reads[worker] = Some((read, progress));
             }
-            Piece::State { node, snapshot } => to.states.push((worker, node, snapshot)),
+            Piece::State { step, snapshot } => to.states.push((worker, step, snapshot)),
             Piece::Outbox { sink, rows, digest } => {
                 to.digests.entry(sink).or_default().merge(&digest);
                 if rows.iter().any(|batch| batch.num_rows() > 0) {

@@ -49,8 +49,7 @@ impl Draft<'_> {
     /// The manifest that follows `last`; the ledger fills in what only the chain knows.
     pub(super) fn manifest(mut self, last: Option<&Manifest>) -> Manifest {
         let plan = self.plan;
-        let operator = |(id, schema): &(NodeId, String)| {
-            let node = plan.graph.nodes[*id].name.clone();
+        let mut operator = |node: String, schema: &String| {
             let going_on = self.written.going_on.remove(&node).unwrap_or_default();
             let before = last.and_then(|m| m.operators.iter().find(|o| o.node == node && o.schema == *schema));
             let older = before.iter().flat_map(|o| &o.parts).filter(|p| going_on.contains(&p.group)).cloned();
@@ -58,7 +57,13 @@ impl Draft<'_> {
             parts.extend(self.written.parts.remove(&node).unwrap_or_default());
             OperatorState { node, version: 1, schema: schema.clone(), parts }
         };
-        let operators = self.schemas.iter().map(operator).collect();
+        let mut operators = Vec::new();
+        for (id, schema) in self.schemas {
+            let step = &plan.graph.nodes[*id].name;
+            operators.push(operator(step.clone(), schema));
+            let of_combiners = operator(combined(step), schema);
+            operators.extend(Some(of_combiners).filter(|o| !o.parts.is_empty()));
+        }
         Manifest {
             format: 0,
             job: plan.graph.name.clone(),
@@ -201,6 +206,18 @@ pub(super) fn owed_ms(manifest: &Manifest, rolls: &[Roll]) -> i64 {
 pub(super) fn schemas(graph: &JobGraph) -> Vec<(NodeId, String)> {
     let stateful = (0..graph.nodes.len()).filter(|id| stateful(&graph.nodes[*id]));
     stateful.map(|id| (id, fingerprint(graph, id))).collect()
+}
+
+/// The name under which a step's combiners keep their state. It stands alone in each checkpoint, and is added to that of the
+/// step when it is restored.
+pub(in crate::flow) fn combined(step: &str) -> String {
+    format!("{step}{COMBINED}")
+}
+const COMBINED: &str = " (combine)";
+
+/// The step whose state stands under a name.
+pub(super) fn step_of(name: &str) -> &str {
+    name.strip_suffix(COMBINED).unwrap_or(name)
 }
 
 /// Whether a step keeps state.

@@ -9,8 +9,8 @@
 //! Steps are found by their stable names. Steps without state may change freely: rows from here on are computed by the new
 //! text. A step that keeps its state but whose rows come out of changed steps is kept and says so.
 
-use super::draft::{fingerprint, stateful};
-use crate::checkpoint::{Manifest, SinkState};
+use super::draft::{fingerprint, stateful, step_of};
+use crate::checkpoint::{Manifest, OperatorState, SinkState};
 use crate::error::BuildError;
 use crate::graph::{Emission, JobGraph, Node, RunOptions, SinkSpec, SourceSpec, Step};
 use std::fmt;
@@ -210,7 +210,8 @@ fn steps(manifest: &Manifest, graph: &JobGraph, changes: &mut Vec<Change>) {
         });
     }
     let there = |name: &str| graph.nodes.iter().any(|n| stateful(n) && n.name == name);
-    for gone in manifest.operators.iter().filter(|o| !there(&o.node)) {
+    let own = |o: &&OperatorState| step_of(&o.node) == o.node;
+    for gone in manifest.operators.iter().filter(own).filter(|o| !there(&o.node)) {
         changes.push(change("step", &gone.node, Fate::Gone, "its state is lost"));
     }
 }

@@ -202,7 +202,6 @@ impl Keeper {
         let mut written = Written::default();
         let mut by_worker: BTreeMap<usize, Vec<StatePart>> = BTreeMap::new();
         for (worker, node, snapshot) in std::mem::take(&mut collected.states) {
-            let node = &plan.graph.nodes[node].name;
             let going_on = written.going_on.entry(node.clone()).or_default();
             for group in snapshot.going_on() {
                 assert!(going_on.insert(group), "key group {group} of {node} goes on at two workers");

@@ -27,6 +27,7 @@ mod way;
 pub(super) use barrier::Barriers;
 pub use barrier::Every;
 pub(super) use coordinator::{Event, Piece, ReadTally};
+pub(super) use draft::combined;
 pub(super) use keeper::Keeper;
 pub(super) use restored::Restored;
 pub(super) use station::Station;

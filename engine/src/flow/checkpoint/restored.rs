@@ -1,7 +1,7 @@
 //! What an attempt goes on from: nothing, or a checkpoint.
 
 use super::coordinator::ReadTally;
-use super::draft::fingerprint;
+use super::draft::{combined, fingerprint, step_of};
 use super::way::{self, Lost, Repeat};
 use crate::checkpoint::{
     Ledger, LedgerError, Manifest, OperatorState, PartitionState, RestoredPart, SourceState, StateParts,
@@ -89,10 +89,15 @@ impl Restored {
     pub(in crate::flow) fn epoch(&self) -> u64 {
         self.newest.as_ref().map_or(0, |m| m.epoch)
     }
-    /// Takes out the state of a step for the keys of one worker.
-    pub(in crate::flow) fn take_state(&self, node: &str, worker: usize, peers: usize) -> Option<Snapshot> {
+    /// Takes out the state of a step for the keys of one worker, that of its combiners behind its own.
+    pub(in crate::flow) fn take_state(&self, step: &str, worker: usize, peers: usize) -> Option<Snapshot> {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-        states.get_mut(node).map(|state| state.take_for_worker(worker, peers))
+        let mut taken = None;
+        for name in [step, &combined(step)] {
+            let Some(state) = states.get_mut(name) else { continue };
+            taken.get_or_insert_with(Snapshot::default).merge(state.take_for_worker(worker, peers));
+        }
+        taken
     }
 
     /// Where the partitions of a table go on.
@@ -150,7 +155,7 @@ impl Restored {
 pub(super) fn states(ledger: &Ledger, manifest: &Manifest, graph: &JobGraph) -> Result<States, LedgerError> {
     let steps = graph.nodes.iter().enumerate();
     let own: BTreeMap<&str, String> = steps.map(|(id, n)| (n.name.as_str(), fingerprint(graph, id))).collect();
-    let kept = |o: &&OperatorState| own.get(o.node.as_str()).is_some_and(|f| *f == o.schema);
+    let kept = |o: &&OperatorState| own.get(step_of(&o.node)).is_some_and(|f| *f == o.schema);
     let kept: BTreeSet<&str> = manifest.operators.iter().filter(kept).map(|o| o.node.as_str()).collect();
     let read = |parts: StateParts<'_>| -> Result<Vec<_>, LedgerError> {
         let kept = |part: &Result<RestoredPart<'_>, LedgerError>| part.as_ref().map_or(true, |p| kept.contains(p.node));

@@ -2,7 +2,7 @@
 
 use super::super::cold::{ColdPart, Directory, Span, damaged};
 use super::super::operator::Over;
-use super::{Chain, ENTRIES_AT, VERSION, WITHOUT_DIRECTORY};
+use super::{ENTRIES_AT, VERSION, WHOLE, WITHOUT_DIRECTORY};
 use highwater_engine::batch::{Arrival, Batch, Identity, ON_TIME};
 use highwater_engine::error::OperatorError;
 use highwater_engine::graph::Emission;
@@ -20,10 +20,10 @@ pub fn read(over: &mut Over, from: Snapshot) -> Result<(), OperatorError> {
         let Span { until, keep_from, .. } = last.span;
         over.written.until = over.written.until.max(Some(until));
         over.fired = over.fired.max(until);
-        let mut chain = Chain::default();
+        let chains = &mut over.written.chains;
+        parts.iter().for_each(|part| chains.push(group, part.span.from == WHOLE, part.bytes.len()));
         // Whether rows wait is not known here: the next part says again that none do.
-        parts.iter().for_each(|part| chain.push(part.span.from, part.bytes.len(), true));
-        over.written.groups.insert(group, chain);
+        over.written.waited.insert(group);
         // What later parts hold is theirs.
         let mut end = if over.emission == Emission::Final { until } else { i64::MAX };
         for part in parts.iter_mut().rev() {

@@ -24,7 +24,7 @@ impl Step {
     fn new() -> Self {
         let one = || {
             let mut over = over();
-            over.written.chain_bytes_min = 0;
+            over.written.chains.bytes_min = 0;
             over
         };
         Self { owner: one(), other: one(), chain: Snapshot::default() }

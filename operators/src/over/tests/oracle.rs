@@ -272,7 +272,7 @@ impl Job {
         let mut all = self.chain.clone();
         let mut fresh = |w| {
             let mut op = Over::new(&self.node, &self.spec, &schema(), self.small_max).unwrap();
-            op.written.chain_bytes_min = self.chain_bytes_min;
+            op.written.chains.bytes_min = self.chain_bytes_min;
             op.written.sign_bytes = (self.small_max < 64).then_some(0);
             op.restore(all.take_for_worker(w, workers)).unwrap();
             op

@@ -3,8 +3,9 @@
 //! The model ([`model`]) takes each row, tries every window around it, applies the rule of lateness (`end ≤ tag` refuses)
 //! and keeps all values of every key and window in a list; aggregates are computed from the lists. Sessions are cut from
 //! the sorted rows of a key. The operator runs as one, as several wholes, and as combiners before mergers that get partial
-//! results, rows or both, with any batch sizes and epochs, and with its snapshot restored into another number of workers
-//! after every epoch. proptest prints the case it shrank to.
+//! results, rows or both, with any batch sizes and epochs, and goes on from its checkpoints: a chain of deltas, written and
+//! restored into another number of workers at any epoch, also after it was killed long behind the last one. proptest prints
+//! the case it shrank to.
 
 mod model;
 mod whole;
@@ -52,6 +53,33 @@ struct Case {
     hot: bool,
     /// Whether rows know where they come from.
     places: bool,
+    /// What is done behind each epoch, again and again, of a job that keeps state.
+    then: Vec<Then>,
+    /// The number of the first checkpoint; bytes of deltas that are no reason to write a key group whole.
+    checkpoint: u64,
+    chain_bytes_min: usize,
+}
+
+/// What is done behind an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    Nothing,
+    /// The state is written.
+    Checkpoint,
+    /// The same, and a restart goes on from there.
+    Restart,
+    /// A restart goes on from the last checkpoint.
+    Die,
+}
+
+/// Times that a job dies at most: else one that writes nothing would never end.
+const DEATHS_MAX: usize = 5;
+
+fn thens() -> impl Strategy<Value = Vec<Then>> {
+    let any = prop_oneof![
+        2 => Just(Then::Nothing), 4 => Just(Then::Checkpoint), 2 => Just(Then::Restart), 1 => Just(Then::Die),
+    ];
+    prop_oneof![1 => Just(vec![Then::Restart]), 4 => prop::collection::vec(any, 1..9)]
 }
 
 fn cells() -> impl Strategy<Value = Vec<Val>> {
@@ -101,6 +129,7 @@ fn cases(kinds: impl Strategy<Value = WindowKind>, rows: usize) -> impl Strategy
         how,
         run,
         (any::<bool>(), prop_oneof![Just(0usize), 0usize..40, Just(usize::MAX)], any::<bool>(), any::<bool>()),
+        (thens(), 0u64..200, prop_oneof![Just(0usize), Just(300), Just(1 << 20)]),
     )
         .prop_map(
             |(
@@ -109,6 +138,7 @@ fn cases(kinds: impl Strategy<Value = WindowKind>, rows: usize) -> impl Strategy
                 (partitions, delay, start, epoch),
                 (batch, workers),
                 (lag, pass, hot, places),
+                (then, checkpoint, chain_bytes_min),
             )| Case {
                 kind,
                 keys,
@@ -124,6 +154,9 @@ fn cases(kinds: impl Strategy<Value = WindowKind>, rows: usize) -> impl Strategy
                 pass,
                 hot,
                 places,
+                then,
+                checkpoint,
+                chain_bytes_min,
             },
         )
 }
@@ -172,25 +205,28 @@ impl Case {
 
 /// Operators of one role on several workers.
 struct Stage<'a> {
+    case: &'a Case,
     node: &'a Node,
     spec: &'a WindowSpec,
     role: Role,
-    worth: Worth,
     workers: Vec<Box<dyn Operator>>,
 }
 
 impl<'a> Stage<'a> {
-    fn new(node: &'a Node, spec: &'a WindowSpec, role: Role, worth: Worth, n: usize) -> Self {
+    fn new(case: &'a Case, node: &'a Node, spec: &'a WindowSpec, role: Role, n: usize) -> Self {
         let make = |_| -> Box<dyn Operator> {
             if let WindowKind::Session { .. } = spec.window {
                 return crate::operator(node, &input(), role).unwrap();
             }
             let mut op = window(node, spec, &input(), role).unwrap();
-            op.worth = worth.clone();
+            if role == Role::Combine {
+                op.worth = case.worth();
+            }
+            op.written.chains.bytes_min = case.chain_bytes_min;
             Box::new(op)
         };
         let workers = (0..n).map(make).collect();
-        Self { node, spec, role, worth, workers }
+        Self { case, node, spec, role, workers }
     }
 
     /// Gives a batch to the owners of its keys, in pieces.
@@ -213,10 +249,11 @@ impl<'a> Stage<'a> {
         self.workers.iter_mut().for_each(|op| op.on_watermark(progress, out).unwrap());
     }
 
-    fn snapshot(&mut self) -> Snapshot {
-        let mut all = Snapshot::default();
+    /// What all of them write at the checkpoint of this number.
+    fn snapshot(&mut self, checkpoint: u64) -> Snapshot {
+        let mut all = Snapshot::of_turn(checkpoint);
         for op in &mut self.workers {
-            let mut one = Snapshot::default();
+            let mut one = Snapshot::of_turn(checkpoint);
             op.snapshot(&mut one).unwrap();
             all.merge(one);
         }
@@ -224,7 +261,7 @@ impl<'a> Stage<'a> {
     }
 
     fn restored(&self, mut from: Snapshot, n: usize) -> Self {
-        let mut new = Self::new(self.node, self.spec, self.role, self.worth.clone(), n);
+        let mut new = Self::new(self.case, self.node, self.spec, self.role, n);
         for (w, op) in new.workers.iter_mut().enumerate() {
             op.restore(from.take_for_worker(w, n)).unwrap();
         }
@@ -232,58 +269,114 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Results, sorted, and refused rows of a run. `combine` puts combiners before the exchange; `restore` restarts after
-/// every epoch.
-fn run(case: &Case, node: &Node, spec: &WindowSpec, combine: bool, restore: bool) -> (Vec<String>, u64) {
-    let (k, m) = case.workers[0];
-    let worth = case.worth();
-    let mut before = combine.then(|| Stage::new(node, spec, Role::Combine, worth.clone(), k));
-    let role = if combine { Role::Merge } else { Role::Whole };
-    let mut behind = Stage::new(node, spec, role, Worth::default(), m);
-    let (mut out, mut refused) = (Output::default(), 0);
-    let first: Vec<usize> = (0..spec.keys.len()).collect();
-    for (i, (rows, w)) in case.epochs().into_iter().enumerate() {
+/// A job on its way: combiners, if it has some, and what is behind the exchange.
+struct Job<'a> {
+    case: &'a Case,
+    before: Option<Stage<'a>>,
+    behind: Stage<'a>,
+    out: Output,
+    refused: u64,
+    kept: Kept,
+}
+
+/// The newest checkpoint.
+#[derive(Default)]
+struct Kept {
+    /// Epochs read.
+    epochs: usize,
+    /// Batches that came out, and rows refused before the exchange and behind it.
+    batches: usize,
+    refused: [u64; 2],
+    /// What a restart finds: of the owners of keys, and of combiners.
+    chain: Snapshot,
+    combined: Snapshot,
+}
+
+impl<'a> Job<'a> {
+    fn new(case: &'a Case, node: &'a Node, spec: &'a WindowSpec, combine: bool) -> Self {
+        let (k, m) = case.workers[0];
+        let before = combine.then(|| Stage::new(case, node, spec, Role::Combine, k));
+        let behind = Stage::new(case, node, spec, if combine { Role::Merge } else { Role::Whole }, m);
+        Self { case, before, behind, out: Output::default(), refused: 0, kept: Kept::default() }
+    }
+
+    fn epoch(&mut self, (rows, w): &Epoch) {
+        let Self { case, before, behind, out, refused, .. } = self;
+        let keys = &behind.spec.keys;
+        let first: Vec<usize> = (0..keys.len()).collect();
         for (p, rows) in rows.iter().enumerate() {
             for rows in rows.chunks(case.batch) {
-                match &mut before {
-                    None => behind.exchange(&spec.keys, &batch(rows, case.places), case.batch, &mut out),
+                match before {
+                    None => behind.exchange(keys, &batch(rows, case.places), case.batch, out),
                     Some(before) => {
                         let mut sent = Output::default();
                         let at = p % before.workers.len();
                         before.workers[at].on_batch(0, batch(rows, false), &mut sent).unwrap();
-                        refused += sent.refused;
-                        sent.batches.iter().for_each(|b| behind.exchange(&first, b, case.batch, &mut out));
+                        *refused += sent.refused;
+                        sent.batches.iter().for_each(|b| behind.exchange(&first, b, case.batch, out));
                     }
                 }
             }
         }
-        if let Some(before) = &mut before {
+        if let Some(before) = before {
             let mut sent = Output::default();
-            before.watermark(w, &mut sent);
-            sent.batches.iter().for_each(|b| behind.exchange(&first, b, 3, &mut out));
+            before.watermark(*w, &mut sent);
+            sent.batches.iter().for_each(|b| behind.exchange(&first, b, 3, out));
         }
-        behind.watermark(w, &mut out);
-        if restore {
-            let (k, m) = case.workers[i % case.workers.len()];
-            let mut state = behind.snapshot();
-            if let Some(b) = &mut before {
-                let combined = b.snapshot();
-                // a combiner's state goes to combiners, or to the owners behind the exchange
-                match i % 2 {
-                    0 => *b = b.restored(combined, k),
-                    _ => {
-                        state.merge(combined);
-                        *b = Stage::new(node, spec, Role::Combine, worth.clone(), k);
-                    }
-                }
+        behind.watermark(*w, out);
+    }
+
+    fn checkpoint(&mut self, number: u64, epochs: usize) {
+        self.kept.chain.follow(self.behind.snapshot(number));
+        self.kept.combined = self.before.as_mut().map_or_else(Snapshot::default, |b| b.snapshot(number));
+        self.kept.epochs = epochs;
+        (self.kept.batches, self.kept.refused) = (self.out.batches.len(), [self.refused, self.out.refused]);
+    }
+
+    /// Goes on from the newest checkpoint with other workers; says behind which epoch.
+    fn restart(&mut self, step: usize) -> usize {
+        let (k, m) = self.case.workers[step % self.case.workers.len()];
+        let Kept { epochs, batches, refused, chain, combined } = &self.kept;
+        self.out.batches.truncate(*batches);
+        [self.refused, self.out.refused] = *refused;
+        let mut state = chain.clone();
+        if let Some(b) = &mut self.before {
+            // a combiner's state goes to combiners, or to the owners behind the exchange
+            let to_owners = step % 2 == 1;
+            if to_owners {
+                state.merge(combined.clone());
             }
-            behind = behind.restored(state, m);
+            *b = b.restored(if to_owners { Snapshot::default() } else { combined.clone() }, k);
+        }
+        self.behind = self.behind.restored(state, m);
+        *epochs
+    }
+}
+
+/// Results, sorted, and refused rows of a run. `combine` puts combiners before the exchange; `keep`: the job keeps state,
+/// and dies.
+fn run(case: &Case, node: &Node, spec: &WindowSpec, combine: bool, keep: bool) -> (Vec<String>, u64) {
+    let mut job = Job::new(case, node, spec, combine);
+    let epochs = case.epochs();
+    let (mut at, mut step, mut number, mut deaths) = (0, 0, case.checkpoint, 0);
+    while at < epochs.len() {
+        job.epoch(&epochs[at]);
+        at += 1;
+        let then = if keep { case.then[step % case.then.len()] } else { Then::Nothing };
+        step += 1;
+        if matches!(then, Then::Checkpoint | Then::Restart) {
+            job.checkpoint(number, at);
+            number += 1;
+        }
+        deaths += usize::from(then == Then::Die);
+        if then == Then::Restart || then == Then::Die && deaths <= DEATHS_MAX {
+            at = job.restart(step);
         }
     }
-    assert_eq!(behind.snapshot(), Snapshot::default(), "no state is left at the end");
-    let mut lines: Vec<String> = out.batches.iter().flat_map(rows_of).collect();
+    assert!(job.behind.snapshot(number).bytes() == 0, "no state is left at the end");
+    let mut lines: Vec<String> = job.out.batches.iter().flat_map(rows_of).collect();
     lines.sort();
-    (lines, refused + out.refused)
+    (lines, job.refused + job.out.refused)
 }
 
 fn agree(case: &Case) {
@@ -293,12 +386,12 @@ fn agree(case: &Case) {
     let rows: Vec<Row> = case.epochs().into_iter().flat_map(|(p, _)| p).flatten().collect();
     let expected = naive(&node, &spec, &rows, case.places);
     let combines = super::partials(&spec, &input()).is_some() && !matches!(spec.window, WindowKind::Session { .. });
-    for (combine, restore) in [(false, false), (true, false), (false, true), (true, true)] {
+    for (combine, keep) in [(false, false), (true, false), (false, true), (true, true)] {
         if combine && !combines {
             continue;
         }
-        let found = run(case, &node, &spec, combine, restore);
-        assert!(found == expected, "combine {combine}, restore {restore}\nexpected {expected:#?}\nfound {found:#?}");
+        let found = run(case, &node, &spec, combine, keep);
+        assert!(found == expected, "combine {combine}, keep {keep}\nexpected {expected:#?}\nfound {found:#?}");
     }
 }
 

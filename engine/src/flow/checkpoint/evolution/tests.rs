@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::builder::*;
-use crate::checkpoint::{OperatorState, SourceState};
+use crate::checkpoint::SourceState;
+use crate::flow::checkpoint::combined;
 use crate::graph::OverSpec;
 
 fn input(table: &str, delay: u64) -> Table {
@@ -97,6 +98,17 @@ fn the_same_job_keeps_everything() {
     assert_eq!(changes.len(), 3, "{changes:?}");
     assert!(changes.iter().all(|c| c.fate == Fate::Kept && c.why.is_empty()), "{changes:?}");
     decide(&changes, 4, Allow::default()).unwrap();
+}
+
+#[test]
+fn what_combiners_held_belongs_to_their_step() {
+    let mut with_combiners = checkpoint(&before());
+    let own = with_combiners.operators[0].clone();
+    with_combiners.operators.push(OperatorState { node: combined(&own.node), ..own });
+    let same = compare(&with_combiners, &before());
+    assert!(same.len() == 3 && same.iter().all(|c| c.fate == Fate::Kept && c.why.is_empty()), "{same:?}");
+    let without = compare(&with_combiners, &job("payments", 5, 2, "minutes"));
+    assert!(matches!(fates(&without)[..], [("step", _, Fate::Changed)]), "{without:?}");
 }
 
 #[test]
