@@ -169,12 +169,14 @@ impl Over {
             let to = (from + BLOCK_ROWS).min(ripe.len());
             self.look_ahead(ripe, to)?;
             for (i, item) in (from..).zip(&ripe[from..to]) {
-                let batch = &self.waiting.get(item.batch).batch;
+                let Held { batch, hashes, .. } = self.waiting.get(item.batch);
+                let hash = hashes[item.row as usize];
                 let (time, tag) = (batch.times()[item.row as usize], batch.tag(item.row as usize));
                 let is_incomplete = tag.is_some_and(|w| time < w.saturating_sub(late_horizon_ms));
                 let standing = Standing { is_late: tag.is_some(), is_incomplete };
                 if !is_incomplete {
                     self.enter(*item, time, i, self.keep_from)?;
+                    self.written.entered(hash, time);
                 }
                 self.answer(ripe, i, Turn { time, behind: 0 }, standing, out)?;
             }

@@ -10,8 +10,11 @@
 //! and what was forgotten, which follows from the bound that each part carries. A part says from which time on it holds
 //! everything; a restart takes from each part of a group the entries before the next part's, and the waiting rows of the
 //! last part alone ([`read`]). A group whose deltas have become about as large as what they go on from is written whole
-//! ([`Chains`]), so a restart reads about twice the state at most. Under `arrival` late rows enter anywhere: there every part is
-//! whole.
+//! ([`Chains`]), so a restart reads about twice the state at most.
+//!
+//! Under `arrival` late rows enter before W too. There a part of a key group holds what its keys have from the earliest
+//! entry on that was added since the snapshot before: of all its keys, since a restart takes nothing from there on out of
+//! older parts.
 //!
 //! # Restart
 //! Keys stand in a part in the order of their hashes, with a directory behind them, so that those of a chain of deltas need
@@ -46,15 +49,32 @@ const WITHOUT_DIRECTORY: u8 = 2;
 const WHOLE: i64 = i64::MIN;
 
 /// What the last snapshot left for the next one to know.
-#[derive(Default)]
 pub struct Written {
     /// The watermark of the last snapshot, if there was one.
     until: Option<i64>,
     pub(super) chains: Chains,
     /// Key groups in whose last parts rows wait.
     waited: BTreeSet<KeyGroup>,
+    /// Under `arrival`, by key group: the earliest entry since the last snapshot.
+    earliest: Vec<i64>,
     /// Bytes between signs of a directory, if not as always: for tests.
     pub(super) sign_bytes: Option<usize>,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        let (chains, waited) = (Chains::default(), BTreeSet::new());
+        Self { until: None, chains, waited, earliest: vec![i64::MAX; KEY_GROUPS], sign_bytes: None }
+    }
+}
+
+impl Written {
+    /// Under `arrival`: an entry of this time was added to the log of a key with this hash.
+    #[inline(always)]
+    pub fn entered(&mut self, hash: u64, time: i64) {
+        let earliest = &mut self.earliest[usize::from(key_group(hash))];
+        *earliest = time.min(*earliest);
+    }
 }
 
 /// A part on its way to a snapshot.
@@ -102,9 +122,12 @@ impl Part {
 
 /// Writes the state of `over`.
 pub fn write(over: &mut Over, into: &mut Snapshot) -> Result<(), OperatorError> {
-    let since = over.written.until.filter(|_| over.emission == Emission::Final);
-    let chains = &over.written.chains;
-    let from = |group| since.filter(|_| !chains.wants_whole(group, into)).unwrap_or(WHOLE);
+    let Written { until, chains, earliest, .. } = &over.written;
+    let since = |group: KeyGroup| match over.emission {
+        Emission::Final => *until,
+        Emission::Arrival { .. } => until.map(|_| earliest[usize::from(group)]),
+    };
+    let from = |group| since(group).filter(|_| !chains.wants_whole(group, into)).unwrap_or(WHOLE);
     let groups = 0..=KeyGroup::MAX;
     // A restart has read it, and not all of its keys had a row since.
     groups.clone().filter(|group| from(*group) == WHOLE).try_for_each(|group| over.logs.thaw_group(group))?;
@@ -112,6 +135,7 @@ pub fn write(over: &mut Over, into: &mut Snapshot) -> Result<(), OperatorError> 
     write_logs(over, &mut parts);
     let (waiting, ranges) = waiting_by_group(over)?;
     over.written.until = Some(over.fired);
+    over.written.earliest.fill(i64::MAX);
     for (group, (mut part, rows)) in (0..=KeyGroup::MAX).zip(parts.into_iter().zip(ranges)) {
         let (is_whole, waits) = (part.from == WHOLE, !rows.is_empty());
         let Written { chains, waited, .. } = &mut over.written;
@@ -139,8 +163,12 @@ pub fn write(over: &mut Over, into: &mut Snapshot) -> Result<(), OperatorError> 
 /// Adds the entries of each key to the part of its group.
 fn write_logs(over: &mut Over, parts: &mut [Part]) {
     let plan = (&*over.plan, over.fired);
-    let whole: Vec<bool> = parts.iter().map(|p| p.from == WHOLE).collect();
-    let wanted = |hash, changed| changed || whole[key_group(hash) as usize];
+    let all = |part: &Part| match over.emission {
+        Emission::Final => part.from == WHOLE,
+        Emission::Arrival { .. } => part.from != i64::MAX,
+    };
+    let all: Vec<bool> = parts.iter().map(all).collect();
+    let wanted = |hash, changed| changed || all[key_group(hash) as usize];
     over.logs.for_each(wanted, |names, hash, key, entries| {
         let part = &mut parts[key_group(hash) as usize];
         match entries {
