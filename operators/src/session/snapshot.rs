@@ -34,7 +34,7 @@ impl SessionWindow {
         let head = Head { kind: Kind::Whole, watermark: self.watermark, keep_from: i64::MIN };
         let mut parts = ByGroup::new(|_| (head, 0));
         let hashes = Slots::List(&keys).of(self.groups.hashes());
-        parts.put(SliceId { enter: 0, last: 0 }, &hashes, &[true; KEY_GROUPS], |rows| {
+        parts.put(SliceId { enter: 0, last: 0 }, &hashes, (&[true; KEY_GROUPS], |_| false), |rows| {
             let (keys, slots) = (of(&keys, rows), of(&slots, rows));
             let mut columns = self.groups.columns(Slots::List(&keys), &self.plan.key_fields);
             columns

@@ -19,6 +19,8 @@
 mod bag_results;
 mod bags;
 pub(crate) mod borders;
+#[cfg(test)]
+mod chain_tests;
 mod combine;
 pub(crate) mod derived;
 mod extremes;

@@ -73,3 +73,13 @@ pub fn merge(plan: &Plan, slices: &mut Slices, batch: &Batch, closed: i64) -> Re
     }
     Ok(())
 }
+
+/// Adds partial results of one slice in a part of a snapshot, but for keys that are there.
+pub fn add_missing(plan: &Plan, slices: &mut Slices, rows: &RecordBatch) -> Result<(), OperatorError> {
+    let (keys, others) = rows.columns().split_at(plan.keys.len());
+    let packed = KeyBatch::pack(Packing::of(&plan.key_fields), keys, rows.num_rows())?;
+    let hashes = hash_columns(keys, rows.num_rows());
+    let [last, enter] = [0, 1].map(|i| others[i].as_primitive::<Int64Type>().values().first().copied());
+    let Some((last, enter)) = last.zip(enter) else { return Ok(()) };
+    slices.add_missing(plan, SliceId { enter, last }, (&packed, &hashes), &others[2..])
+}

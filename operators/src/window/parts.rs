@@ -8,7 +8,7 @@
 //! | kind | what it holds |
 //! |---|---|
 //! | [`Kind::Whole`] | all that its operator had of the key group |
-//! | [`Kind::Delta`] | of what has changed since the part before, each slice as it was then: it takes the place of the older one |
+//! | [`Kind::Delta`] | of each slice the keys that have changed since the part before, as they were then: in place of what older parts have of them |
 //! | [`Kind::Added`] | what comes on top of other parts: of combiners, and of the time before parts had a version |
 //!
 //! Parts of before begin with their watermark, which was never the end: nothing is left there. Slices whose last window
@@ -82,30 +82,33 @@ impl ByGroup {
         Self((0..=KeyGroup::MAX).map(open).collect())
     }
 
-    /// Adds the rows of a slice that belong to `wanted` key groups by the hashes of their keys. `columns` makes those rows,
-    /// in the order that it is told.
+    /// Adds rows of a slice, which has a key of each of these hashes: all of `whole` key groups, and those that have
+    /// `changed`. `columns` makes the rows, in the order that it is told.
     pub fn put(
         &mut self,
         id: SliceId,
         hashes: &[u64],
-        wanted: &[bool; KEY_GROUPS],
+        (whole, changed): (&[bool; KEY_GROUPS], impl Fn(usize) -> bool),
         columns: impl FnOnce(&[u32]) -> Result<RecordBatch, OperatorError>,
     ) -> Result<(), OperatorError> {
-        let mut ends = [0; KEY_GROUPS];
-        hashes.iter().for_each(|h| ends[key_group(*h) as usize] += 1);
+        let (mut ends, mut lives) = ([0; KEY_GROUPS], [false; KEY_GROUPS]);
+        let groups = || hashes.iter().map(|h| usize::from(key_group(*h))).enumerate();
+        let wanted = |(row, group): &(usize, usize)| whole[*group] || changed(*row);
+        for (row, group) in groups() {
+            lives[group] = true;
+            ends[group] += usize::from(wanted(&(row, group)));
+        }
         let mut at = 0;
-        for ((end, part), wanted) in ends.iter_mut().zip(&mut self.0).zip(wanted) {
-            part.lives |= *end > 0;
-            let rows = if *wanted { *end } else { 0 };
-            *end = at;
-            at += rows;
+        for ((end, part), lives) in ends.iter_mut().zip(&mut self.0).zip(lives) {
+            part.lives |= lives;
+            at += std::mem::replace(end, at);
         }
         if at == 0 {
             return Ok(());
         }
         let mut rows = vec![0; at];
-        for (row, group) in (0..).zip(hashes.iter().map(|h| key_group(*h) as usize)).filter(|(_, g)| wanted[*g]) {
-            rows[ends[group]] = row;
+        for (row, group) in groups().filter(wanted) {
+            rows[ends[group]] = row as u32;
             ends[group] += 1;
         }
         let columns = columns(&rows)?;
@@ -175,7 +178,7 @@ impl<'a> Part<'a> {
     pub fn read(
         mut self,
         schema: &SchemaRef,
-        mut wanted: impl FnMut(SliceId) -> bool,
+        wanted: impl Fn(SliceId) -> bool,
         mut take: impl FnMut(RecordBatch) -> Result<(), OperatorError>,
     ) -> Result<(), OperatorError> {
         while !self.rows.is_done() {

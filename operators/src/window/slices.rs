@@ -12,6 +12,7 @@ use super::states::States;
 use super::sums::TooLarge;
 use arrow::array::{ArrayRef, UInt32Array};
 use arrow::buffer::ScalarBuffer;
+use arrow::compute::take;
 use highwater_engine::batch::{Batch, ON_TIME};
 use highwater_engine::error::OperatorError;
 use highwater_engine::hash::{hash_columns, hash_i64};
@@ -31,8 +32,45 @@ pub struct Slice {
     pub groups: Groups,
     /// The state.
     pub states: States,
-    /// Whether a row came in since the last snapshot.
+    /// What the last snapshot has of it.
+    pub noted: Noted,
+}
+
+/// What the last snapshot has of a slice. Whatever changes a key's state adds to its rows: so they tell whether it changed.
+#[derive(Debug, Default)]
+pub struct Noted {
+    /// Whether a row came in since then.
     pub changed: bool,
+    /// Rows of each slot then, if it changed since; slots behind the last were not there.
+    rows: Vec<i64>,
+}
+
+impl Noted {
+    /// Whether a slot with so many rows has changed.
+    #[inline(always)]
+    pub fn is_changed(&self, slot: usize, rows: i64) -> bool {
+        self.changed && self.rows.get(slot) != Some(&rows)
+    }
+    /// A snapshot has all of a slice whose slots have so many rows, and more may come in.
+    pub fn note(&mut self, rows: &[i64]) {
+        self.changed = false;
+        self.rows.clear();
+        self.rows.extend_from_slice(rows);
+    }
+    /// The same of these slots, in this order.
+    pub fn of(&self, slots: &[u32]) -> Self {
+        let rows = |slot: &u32| self.rows.get(*slot as usize).copied().unwrap_or(0);
+        let rows = if self.changed && !self.rows.is_empty() { slots.iter().map(rows).collect() } else { vec![] };
+        Self { changed: self.changed, rows }
+    }
+    /// A snapshot has all of a slice into which no more rows come.
+    pub fn end(&mut self) {
+        *self = Self::default();
+    }
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.rows.capacity() * 8
+    }
 }
 
 /// A run of rows of one slice.
@@ -122,13 +160,39 @@ impl Slices {
         slice.states.merge(Placed { at: run.at, slots }, states)
     }
 
+    /// Adds partial results of keys that are not there yet, and passes over the others.
+    pub fn add_missing(
+        &mut self,
+        plan: &Plan,
+        id: SliceId,
+        (keys, hashes): (&KeyBatch, &[u64]),
+        states: &[ArrayRef],
+    ) -> Result<(), OperatorError> {
+        let (slice, slots) = self.slice(plan, id, i64::MIN);
+        let known = slice.groups.slots() as u32;
+        slice.groups.assign(keys, hashes, 0, slots);
+        slice.states.grow(slice.groups.slots());
+        if slots.iter().all(|slot| *slot >= known) {
+            return slice.states.merge(Placed { at: 0, slots }, states);
+        }
+        let missing: UInt32Array = (0u32..).zip(&*slots).filter(|(_, s)| **s >= known).map(|(row, _)| row).collect();
+        slots.retain(|slot| *slot >= known);
+        let damaged = |e| OperatorError::new(format!("state can't be read: {e}"));
+        let states = states.iter().map(|column| take(column, &missing, None).map_err(damaged));
+        slice.states.merge(Placed { at: 0, slots }, &states.collect::<Result<Vec<_>, _>>()?)
+    }
+
     fn slice(&mut self, plan: &Plan, id: SliceId, closed: i64) -> (&mut Slice, &mut Vec<u32>) {
         let slice = self.open.entry(id).or_insert_with(|| {
             assert!(id.enter > closed, "a row for {id:?} came after the watermark {closed}, and without a tag");
             let groups = || Groups::new(Packing::of(&plan.key_fields));
-            self.spare.pop().unwrap_or_else(|| Slice { groups: groups(), states: States::new(plan), changed: true })
+            self.spare.pop().unwrap_or_else(|| Slice {
+                groups: groups(),
+                states: States::new(plan),
+                noted: Noted::default(),
+            })
         });
-        slice.changed = true;
+        slice.noted.changed = true;
         (slice, &mut self.slots)
     }
 
@@ -149,6 +213,7 @@ impl Slices {
         if self.spare.len() < SPARE_MAX && !roomy {
             slice.groups.clear();
             slice.states.clear();
+            slice.noted.end();
             self.spare.push(slice);
         }
     }
@@ -165,7 +230,8 @@ impl Slices {
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        let slices = self.open.values().chain(&self.spare).map(|s| s.groups.bytes() + s.states.bytes());
+        let slices =
+            self.open.values().chain(&self.spare).map(|s| s.groups.bytes() + s.states.bytes() + s.noted.bytes());
         slices.sum::<usize>() + self.scratch.bytes()
     }
 }

@@ -4,9 +4,9 @@
 //! are follows from the watermark.
 //!
 //! # Deltas
-//! A slice that took no row since the last snapshot stands in an older part as it is: it is not written again. A slice is
-//! marked when a run of rows goes into it, so no row costs anything. Which slices are gone follows from the bound in the
-//! last part: slices leave in the order of the last window that holds them. So while a key group has slices each snapshot
+//! A key of a slice that took no row since the last snapshot stands in an older part as it is: it is not written again. A
+//! slice is marked when a run of rows goes into it, and the rows that its keys had at the last snapshot tell which of them
+//! took more ([`Noted`]), so no row costs anything. Which slices are gone follows from the bound in the last part: slices leave in the order of the last window that holds them. So while a key group has slices each snapshot
 //! behind a new watermark has a part of it, even if that is a bound alone. When it is written whole, [`Chains`] says.
 //!
 //! A combiner's slices are its share of keys that every worker may have. They are written whole, as parts that are added to
@@ -17,6 +17,7 @@ use super::borders::SliceId;
 use super::groups::{Groups, Slots};
 use super::partial::{self, columns_of};
 use super::parts::{ByGroup, Head, Kind, Part};
+use super::slices::Noted;
 use super::states::States;
 use super::total::Total;
 use arrow::array::RecordBatch;
@@ -26,7 +27,6 @@ use highwater_engine::hash::{KEY_GROUPS, KeyGroup};
 use highwater_engine::parts::Role;
 use highwater_engine::state::{Chains, Snapshot};
 use highwater_engine::time::Watermark;
-use std::collections::BTreeSet;
 
 /// What the last snapshot left for the next one to know.
 #[derive(Debug, Default)]
@@ -60,17 +60,25 @@ impl Window {
                 true => into.keep(group),
             }
         }
-        self.slices.iter_mut().for_each(|slice| slice.changed = false);
-        self.total.iter_mut().for_each(Total::written);
+        if !combines {
+            self.note();
+        }
         Ok(())
     }
 
-    /// The slices that changed, and of the others the key groups that are written whole.
+    /// All slices are written, or were read.
+    fn note(&mut self) {
+        let changed = self.slices.iter_mut().filter(|slice| slice.noted.changed);
+        changed.for_each(|slice| slice.noted.note(&slice.states.rows));
+        self.total.iter_mut().for_each(Total::written);
+    }
+
+    /// The keys that changed, and all of the key groups that are written whole.
     fn write_slices(&self, parts: &mut ByGroup, whole: &[bool; KEY_GROUPS]) -> Result<(), OperatorError> {
         let (plan, schema) = (&self.plan, &self.partials);
-        let mut put = |id: SliceId, groups: &Groups, slots: Slots, states: &States, changed: bool| {
-            let wanted = if changed { &[true; KEY_GROUPS] } else { whole };
-            parts.put(id, &slots.of(groups.hashes()), wanted, |rows| {
+        let mut put = |id: SliceId, groups: &Groups, slots: Slots, states: &States, noted: &Noted| {
+            let changed = |row: usize| noted.is_changed(row, states.rows[row]);
+            parts.put(id, &slots.of(groups.hashes()), (whole, changed), |rows| {
                 let of_keys: Vec<u32> = match slots {
                     Slots::Run(from, _) => rows.iter().map(|r| from as u32 + r).collect(),
                     Slots::List(list) => rows.iter().map(|r| list[*r as usize]).collect(),
@@ -80,11 +88,11 @@ impl Window {
             })
         };
         for (id, slice) in self.slices.iter() {
-            put(id, &slice.groups, Slots::Run(0, slice.groups.slots()), &slice.states, slice.changed)?;
+            put(id, &slice.groups, Slots::Run(0, slice.groups.slots()), &slice.states, &slice.noted)?;
         }
         if let Some(total) = &self.total {
-            for (id, slots, states, changed) in total.entered() {
-                put(id, total.groups(), Slots::List(slots), states, changed)?;
+            for (id, slots, states, noted) in total.entered() {
+                put(id, total.groups(), Slots::List(slots), states, noted)?;
             }
         }
         Ok(())
@@ -111,16 +119,25 @@ impl Window {
             self.read_chain(group, chain)?;
         }
         // Only what is in no chain is still to be written.
-        self.slices.iter_mut().for_each(|slice| slice.changed = false);
+        self.note();
         for bytes in added {
             let part = Part::new(&bytes).map_err(|e| self.named(e))?;
             self.watermark = self.watermark.max(part.head.watermark);
-            self.read_part(part, |_| true)?;
+            let (plan, slices) = (&self.plan, &mut self.slices);
+            let read = part.read(
+                &self.partials,
+                |_| true,
+                |rows| {
+                    let times = vec![0; rows.num_rows()];
+                    partial::merge(plan, slices, &Batch::new(rows, times.into()), Watermark::START.ms())
+                },
+            );
+            read.map_err(|e| self.named(e))?;
         }
         Ok(())
     }
 
-    /// Reads the parts of a key group, the newest first: what of a slice an older one has is out of date.
+    /// Reads the parts of a key group, the newest first: what an older one has of the same keys is out of date.
     fn read_chain(&mut self, group: KeyGroup, chain: Vec<(Head, Vec<u8>)>) -> Result<(), OperatorError> {
         let Some((newest, _)) = chain.last() else { return Ok(()) };
         let keep_from = newest.keep_from;
@@ -128,21 +145,13 @@ impl Window {
         for (head, bytes) in &chain {
             self.written.chains.push(group, head.kind == Kind::Whole, bytes.len());
         }
-        let mut known = BTreeSet::new();
         for (_, bytes) in chain.into_iter().rev() {
-            self.read_part(Part::new(&bytes)?, |id| id.last >= keep_from && known.insert(id))?;
+            let (plan, slices) = (&self.plan, &mut self.slices);
+            let add = |rows: RecordBatch| partial::add_missing(plan, slices, &rows);
+            let read = Part::new(&bytes).and_then(|part| part.read(&self.partials, |id| id.last >= keep_from, add));
+            read.map_err(|e| self.named(e))?;
         }
         Ok(())
-    }
-
-    fn read_part(&mut self, part: Part, wanted: impl FnMut(SliceId) -> bool) -> Result<(), OperatorError> {
-        let (plan, slices) = (&self.plan, &mut self.slices);
-        let merge = |rows: RecordBatch| {
-            let times = vec![0; rows.num_rows()];
-            partial::merge(plan, slices, &Batch::new(rows, times.into()), Watermark::START.ms())
-        };
-        let outcome = part.read(&self.partials, wanted, merge);
-        outcome.map_err(|e| self.named(e))
     }
 
     fn named(&self, error: OperatorError) -> OperatorError {

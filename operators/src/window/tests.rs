@@ -15,7 +15,7 @@ use highwater_engine::state::Snapshot;
 use highwater_engine::time::{Progress, Watermark};
 use std::sync::Arc;
 
-const MINUTE: i64 = 60_000;
+pub(super) const MINUTE: i64 = 60_000;
 
 /// Price and item of Flink's `Bid`, its supplier, a quantity and a flag.
 pub(super) fn bids() -> SchemaRef {

@@ -16,7 +16,7 @@ use super::keys::Packing;
 use super::moments::Moment;
 use super::plan::{Keep, Plan};
 use super::sets::Sets;
-use super::slices::{PIECE_ROWS, Slice};
+use super::slices::{Noted, PIECE_ROWS, Slice};
 use super::states::{Absent, Column, States, View};
 use super::sums::TooLarge;
 use super::trail::Trail;
@@ -28,8 +28,7 @@ struct Entered {
     /// The total's slot of each of its slots.
     slots: Vec<u32>,
     states: States,
-    /// Whether a row came in since the last snapshot.
-    changed: bool,
+    noted: Noted,
 }
 
 #[derive(Debug)]
@@ -103,7 +102,7 @@ impl Total {
                 _ => unreachable!("the state of one plan is alike"),
             }
         }
-        self.entered.insert((id.last, id.enter), Entered { slots, states, changed: slice.changed });
+        self.entered.insert((id.last, id.enter), Entered { slots, states, noted: slice.noted.of(&order) });
         Ok(())
     }
 
@@ -228,15 +227,15 @@ impl Total {
         Some(live)
     }
 
-    /// The slices inside, and whether they changed since the last snapshot.
-    pub fn entered(&self) -> impl Iterator<Item = (SliceId, &[u32], &States, bool)> {
+    /// The slices inside, and what the last snapshot has of them.
+    pub fn entered(&self) -> impl Iterator<Item = (SliceId, &[u32], &States, &Noted)> {
         let id = |(last, enter): (i64, i64)| SliceId { enter, last };
-        self.entered.iter().map(move |(key, e)| (id(*key), &e.slots[..], &e.states, e.changed))
+        self.entered.iter().map(move |(key, e)| (id(*key), &e.slots[..], &e.states, &e.noted))
     }
 
     /// A snapshot has them all.
     pub fn written(&mut self) {
-        self.entered.values_mut().for_each(|e| e.changed = false);
+        self.entered.values_mut().for_each(|e| e.noted.end());
     }
 
     /// Bytes held.
@@ -247,7 +246,7 @@ impl Total {
             Running::Sets(c) => c.bytes(),
             Running::Bags(c) => c.bytes(),
         });
-        let entered = self.entered.values().map(|e| e.slots.capacity() * 4 + e.states.bytes());
+        let entered = self.entered.values().map(|e| e.slots.capacity() * 4 + e.states.bytes() + e.noted.bytes());
         let spare = self.spare.as_ref().map_or(0, States::bytes);
         spare + self.groups.bytes() + self.rows.capacity() * 8 + columns.sum::<usize>() + entered.sum::<usize>()
     }
