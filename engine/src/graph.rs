@@ -3,8 +3,11 @@
 //! Nodes stand in an order in which every input comes before its user. A node's `name` is stable: it is derived from the
 //! job's text (`payments`, `alerts.over.1`), never from a position in memory, because checkpoints are stored by it.
 
+pub mod calendar;
 pub mod types;
 pub(crate) mod validate;
+
+pub use calendar::{CalendarWindows, Length};
 
 use crate::expr::Expr;
 use arrow_schema::{DataType, SchemaRef};
@@ -138,7 +141,7 @@ pub struct MapSpec {
 }
 
 /// How rows become windows `[start, end)`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum WindowKind {
     /// Back to back.
     Tumble {
@@ -170,20 +173,24 @@ pub enum WindowKind {
         /// Shift of the borders from the epoch.
         offset_ms: i64,
     },
+    /// Any of these but sessions, by the calendar and the clocks of a time zone.
+    Calendar(CalendarWindows),
 }
 
 impl WindowKind {
-    /// Length of the longest window in milliseconds; without end for sessions.
+    /// Length of the longest window in milliseconds, of calendar windows a bound for it; without end for sessions.
     pub fn size_ms(&self) -> i64 {
-        match *self {
-            Self::Tumble { size_ms, .. } | Self::Hop { size_ms, .. } | Self::Cumulate { size_ms, .. } => size_ms,
+        match self {
+            Self::Tumble { size_ms, .. } | Self::Hop { size_ms, .. } | Self::Cumulate { size_ms, .. } => *size_ms,
+            Self::Calendar(c) => c.size.elapsed_ms_max(),
             Self::Session { .. } => i64::MAX,
         }
     }
 }
 
 /// Keyed windowed aggregation. Output columns: the keys, `window_start, window_end, window_time`
-/// (all `TIMESTAMP(3)`; `window_time` is `window_end − 1 ms`), then one column per aggregate. The event time of a result
+/// (all `TIMESTAMP(3)`; `window_time` is `window_end − 1 ms`; of calendar windows start and end show local time), then one
+/// column per aggregate. The event time of a result
 /// is its `window_time`. It fires once, when the watermark reaches `window_end`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WindowSpec {
@@ -504,6 +511,13 @@ pub struct RunOptions {
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { workers: 1, batch_rows: 8192, arrival_quantum_ms: 1000, epoch_rows: 32 * 1024, epoch_age_ms: 5 }
+        Self {
+            workers: 1,
+            batch_rows: 8192,
+            arrival_quantum_ms: 1000,
+            epoch_rows: 32 * 1024,
+            epoch_age_ms: 5,
+            speed: None,
+        }
     }
 }

@@ -7,6 +7,7 @@
 
 use crate::failure::Failure;
 use highwater_engine::graph::{JobGraph, Node, NodeId, Step, TimeRange, WindowKind, WindowSpec};
+use highwater_operators::window::first_calendar_time;
 
 /// What a replay is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -164,6 +165,8 @@ fn first_window_time(window: &WindowKind, from: i64) -> i64 {
             let to_next = (i128::from(offset_ms) - i128::from(from)).rem_euclid(i128::from(size_ms));
             from.saturating_add(to_next as i64)
         }
+        // the planner has checked its zone
+        WindowKind::Calendar(ref of) => first_calendar_time(of, from).unwrap_or(from),
     }
 }
 

@@ -5,11 +5,10 @@
 //! attribute of the result: it is the event time of the output row. So a row is late in the result only if its
 //! `window_time` lies below the watermark that tagged it, in other words if its window was closed already; such a row
 //! passes with its tag (no window TVF of Flink drops rows), the others lose it. Rows keep their identity and order;
-//! windows of a row ascend. Stateless.
+//! windows of a row ascend. Start and end of calendar windows show local time. Stateless.
 
-use crate::expression::calendar::Zone;
 use crate::stateless::{self, Stateless};
-use crate::window::borders::{Borders, Bounds};
+use crate::window::borders::{Borders, Bounds, Span};
 use arrow::array::{RecordBatch, TimestampMillisecondArray, UInt32Array};
 use arrow::buffer::ScalarBuffer;
 use arrow::compute::{cast, take};
@@ -28,14 +27,11 @@ pub fn operator(node: &Node, kind: &WindowKind, input: &SchemaRef) -> Result<Box
     if node.schema.fields().len() != added + 3 {
         return Err(fail("windows append three columns".to_owned()));
     }
-    // over a TIMESTAMP_LTZ, start and end show local time
-    let zone = Zone::of(node.schema.field(added + 2).data_type()).map_err(|f| fail(f.0))?;
-    Ok(stateless::operator(AssignWindow { borders, zone, schema: node.schema.clone() }))
+    Ok(stateless::operator(AssignWindow { borders, schema: node.schema.clone() }))
 }
 
 struct AssignWindow {
     borders: Borders,
-    zone: Zone,
     schema: SchemaRef,
 }
 
@@ -51,19 +47,29 @@ struct Assigned {
 impl AssignWindow {
     fn assign(&self, times: &[i64]) -> Result<Assigned, OperatorError> {
         let mut out = Assigned::default();
+        let mut here: Option<Span> = None;
+        // of the rows of a span: each window as instants and as shown
+        let mut windows = vec![];
         for (row, t) in times.iter().enumerate() {
-            for Bounds { start, end } in self.borders.windows(self.borders.span(*t)?.slice) {
+            if here.is_none_or(|s| *t < s.from || s.until <= *t) {
+                let span = *here.insert(self.borders.span(*t)?);
+                windows.clear();
+                for Bounds { start, end } in self.borders.windows(span.slice) {
+                    windows.push((self.local(start)?, self.local(end)?, end - 1));
+                }
+            }
+            for (start, end, time) in &windows {
                 out.rows.push(row as u32);
-                out.starts.push(self.local(start)?);
-                out.ends.push(self.local(end)?);
-                out.times.push(end - 1);
+                out.starts.push(*start);
+                out.ends.push(*end);
+                out.times.push(*time);
             }
         }
         Ok(out)
     }
 
     fn local(&self, t: i64) -> Result<i64, OperatorError> {
-        self.zone.local(t, 1_000).ok_or_else(|| {
+        self.borders.zone().local(t, 1_000).ok_or_else(|| {
             OperatorError::new("an event time too far from 1970 for a window; bound it with scan.event-time.max")
         })
     }
@@ -186,7 +192,7 @@ mod tests {
     /// Row, start and end of each window of each of these times.
     fn assigned(kind: &WindowKind, times: &[i64]) -> Vec<(u32, i64, i64)> {
         let borders = Borders::new(kind).unwrap();
-        let found = AssignWindow { borders, zone: Zone::UTC, schema: Arc::new(Schema::empty()) }.assign(times).unwrap();
+        let found = AssignWindow { borders, schema: Arc::new(Schema::empty()) }.assign(times).unwrap();
         found.rows.into_iter().zip(found.starts).zip(found.ends).map(|((row, start), end)| (row, start, end)).collect()
     }
 

@@ -10,6 +10,7 @@
 //! | [`session`] | keyed aggregation over sessions |
 //! | [`topn`] | the first rows of each key of a window |
 //! | [`over`] | keyed trailing frames, `final` and `arrival` |
+//! | [`periods`] | days, weeks and months by the clocks of a time zone |
 //! | [`aggregate`] | exact values shared by windows and frames: types, sums, means, deviations |
 //! | `prefetch` | asking for memory that will be read soon |
 //! | [`check`] | tests of operators as scripts |
@@ -23,6 +24,7 @@ pub mod expression;
 pub mod late;
 pub mod map;
 pub mod over;
+pub mod periods;
 mod prefetch;
 pub mod session;
 pub mod stateless;

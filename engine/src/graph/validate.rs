@@ -180,6 +180,7 @@ fn window_kind(kind: &WindowKind) -> Check {
     ensure!(size > 0, "the window's size is {size} ms; it must be above zero");
     match *kind {
         WindowKind::Tumble { .. } => {}
+        WindowKind::Calendar(ref c) => c.check()?,
         WindowKind::Session { gap_ms } => {
             ensure!(gap_ms > 0, "the session's gap is {gap_ms} ms; it must be above zero");
         }

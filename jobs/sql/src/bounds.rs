@@ -22,11 +22,16 @@ pub(crate) fn state(nodes: &[Node]) -> Vec<StateBound> {
 fn window(n: &Node, w: &WindowSpec) -> String {
     let keys: Vec<&str> = n.schema.fields()[..w.keys.len()].iter().map(|f| f.name().as_str()).collect();
     let size_ms = w.window.size_ms();
-    let open = match w.window {
+    let open = match &w.window {
+        WindowKind::Calendar(c) => c.size.ms_max() / c.step.ms_max(),
         WindowKind::Tumble { .. } | WindowKind::Session { .. } => 1,
         WindowKind::Hop { slide_ms: step_ms, .. } | WindowKind::Cumulate { step_ms, .. } => {
             (size_ms + step_ms - 1) / step_ms
         }
+    };
+    let size = match &w.window {
+        WindowKind::Calendar(c) => c.size.to_string(),
+        _ => show_ms(size_ms),
     };
     let distinct = w.aggregates.iter().any(|a| a.distinct);
     let values = if distinct { " and its distinct values" } else { "" };
@@ -35,7 +40,7 @@ fn window(n: &Node, w: &WindowSpec) -> String {
     if let WindowKind::Session { gap_ms } = w.window {
         return format!("per open session (gap {}): one row{per}{values}", show_ms(gap_ms));
     }
-    format!("{windows} of {}: one row{per}{values}", show_ms(size_ms))
+    format!("{windows} of {size}: one row{per}{values}")
 }
 
 fn top_n(nodes: &[Node], n: &Node, t: &TopNSpec) -> String {

@@ -114,6 +114,15 @@ fn map(n: &Node, m: &MapSpec, input: &Schema) -> Vec<String> {
 fn window_kind(w: &WindowKind) -> String {
     let shift = |ms: i64| if ms == 0 { String::new() } else { format!(" offset {}", show_ms(ms)) };
     match *w {
+        WindowKind::Calendar(ref c) => {
+            let (size, step, zone) = (c.size, c.step, &c.zone);
+            let kind = match (c.growing, size == step) {
+                (true, _) => format!("cumulate {size} by {step}"),
+                (false, true) => format!("tumble {size}"),
+                (false, false) => format!("hop {size} every {step}"),
+            };
+            format!("{kind}{} of the calendar in {zone}", shift(c.offset_ms))
+        }
         WindowKind::Session { gap_ms } => format!("session gap {}", show_ms(gap_ms)),
         WindowKind::Tumble { size_ms, offset_ms } => format!("tumble {}{}", show_ms(size_ms), shift(offset_ms)),
         WindowKind::Hop { slide_ms, size_ms, offset_ms } => {

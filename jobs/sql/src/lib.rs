@@ -39,6 +39,7 @@ mod tokens;
 mod translate;
 mod tvf;
 mod types;
+mod window_kind;
 
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use dot::dot;

@@ -3,8 +3,8 @@
 
 use crate::ddl::place;
 use crate::diagnostic::{Fault, Result as Checked, Span, nearest_text};
-use crate::intervals::evaluate_ms;
 use crate::types::{TIMESTAMP_MS, is_event_time};
+use crate::window_kind::Lengths;
 use arrow_schema::{Field, FieldRef};
 use datafusion_common::{Column, DFSchema, DFSchemaRef, ExprSchema, Result, TableReference};
 use datafusion_expr::logical_plan::{Extension, LogicalPlan, UserDefinedLogicalNodeCore};
@@ -22,7 +22,7 @@ pub(crate) const WINDOW_COLUMNS: [&str; 3] = ["window_start", "window_end", "win
 /// Adds `window_start, window_end, window_time` to the rows of its input.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct WindowTvf {
-    pub kind: Kind,
+    pub kind: WindowKind,
     /// The time column, and where the text names it.
     pub time: Column,
     pub at: Option<Span>,
@@ -34,43 +34,9 @@ pub(crate) struct WindowTvf {
     schema: DFSchemaRef,
 }
 
-/// [`WindowKind`], hashable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Kind {
-    every: Every,
-    /// The gap of sessions.
-    size_ms: i64,
-    offset_ms: i64,
-}
-
-/// What ends windows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Every {
-    Size,
-    Slide(i64),
-    Step(i64),
-    Gap,
-}
-
-impl Kind {
-    pub fn window(self) -> WindowKind {
-        let Kind { every, size_ms, offset_ms } = self;
-        match every {
-            Every::Size => WindowKind::Tumble { size_ms, offset_ms },
-            Every::Slide(slide_ms) => WindowKind::Hop { slide_ms, size_ms, offset_ms },
-            Every::Step(step_ms) => WindowKind::Cumulate { step_ms, size_ms, offset_ms },
-            Every::Gap => WindowKind::Session { gap_ms: size_ms },
-        }
-    }
-
-    pub fn is_session(self) -> bool {
-        self.every == Every::Gap
-    }
-}
-
 impl WindowTvf {
     fn new(
-        kind: Kind,
+        kind: WindowKind,
         time: (Column, Option<Span>),
         keys: Vec<Column>,
         call_at: Option<Span>,
@@ -117,7 +83,7 @@ impl UserDefinedLogicalNodeCore for WindowTvf {
     }
     fn with_exprs_and_inputs(&self, _: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
         let input = inputs.pop().unwrap_or_else(|| self.input.clone());
-        Self::new(self.kind, (self.time.clone(), self.at), self.keys.clone(), self.call_at, input)
+        Self::new(self.kind.clone(), (self.time.clone(), self.at), self.keys.clone(), self.call_at, input)
     }
 }
 
@@ -145,9 +111,9 @@ impl RelationPlanner for Relations {
 /// The arguments that each function takes, in order.
 fn parameters(name: &str) -> Checked<&'static [&'static str]> {
     match name {
-        "TUMBLE" => Ok(&["DATA", "TIMECOL", "SIZE", "OFFSET"]),
-        "HOP" => Ok(&["DATA", "TIMECOL", "SLIDE", "SIZE", "OFFSET"]),
-        "CUMULATE" => Ok(&["DATA", "TIMECOL", "STEP", "SIZE", "OFFSET"]),
+        "TUMBLE" => Ok(&["DATA", "TIMECOL", "SIZE", "OFFSET", "TIME_ZONE"]),
+        "HOP" => Ok(&["DATA", "TIMECOL", "SLIDE", "SIZE", "OFFSET", "TIME_ZONE"]),
+        "CUMULATE" => Ok(&["DATA", "TIMECOL", "STEP", "SIZE", "OFFSET", "TIME_ZONE"]),
         "SESSION" => Ok(&["DATA", "TIMECOL", "GAP"]),
         _ => {
             let near = nearest_text(name, ["TUMBLE", "HOP", "CUMULATE", "SESSION"]);
@@ -180,7 +146,8 @@ impl Call {
         };
         let at = place(&time).or(self.at);
         let (time, column_at) = self.time_column(time, input.schema(), cx)?;
-        let kind = self.kind(names, &slots)?;
+        let zoned = input.schema().field_from_column(&time)?.data_type() != &TIMESTAMP_MS;
+        let kind = Lengths { name: &self.name, at: self.at, names, slots: &slots }.kind(zoned)?;
         let keys = keys.into_iter().map(|k| self.key(k, input.schema(), cx)).collect::<Result<Vec<_>>>()?;
         WindowTvf::new(kind, (time, column_at.or(at)), keys, self.at, input)
     }
@@ -297,42 +264,6 @@ impl Call {
             return Err(Fault::new(what).at(at).into());
         }
         Ok((time, at))
-    }
-
-    fn kind(&self, names: &[&str], slots: &[Option<ast::Expr>]) -> Checked<Kind> {
-        let value = |what: &str| -> Checked<Option<(i64, Option<Span>)>> {
-            let slot = names.iter().position(|n| *n == what).and_then(|i| slots[i].as_ref());
-            slot.map(|e| Ok((evaluate_ms(e).map_err(|f| f.at(self.at))?, place(e).or(self.at)))).transpose()
-        };
-        let positive = |what: &str| -> Checked<i64> {
-            match value(what)? {
-                Some((ms, _)) if ms > 0 => Ok(ms),
-                Some((ms, at)) => {
-                    let what = what.to_lowercase();
-                    let shown = crate::intervals::show_ms(ms);
-                    Err(Fault::new(format!("the {what} of {} is {shown}; it must be above 0", self.name)).at(at))
-                }
-                None => Err(self.fault(format!("{}: the {} is missing", self.name, what.to_lowercase()))),
-            }
-        };
-        if names.contains(&"GAP") {
-            return Ok(Kind { every: Every::Gap, size_ms: positive("GAP")?, offset_ms: 0 });
-        }
-        let size_ms = positive("SIZE")?;
-        let every = match () {
-            () if names.contains(&"SLIDE") => Every::Slide(positive("SLIDE")?),
-            () if names.contains(&"STEP") => Every::Step(positive("STEP")?),
-            () => Every::Size,
-        };
-        if let Every::Step(step_ms) = every
-            && size_ms % step_ms != 0
-        {
-            let (size, step) = (crate::intervals::show_ms(size_ms), crate::intervals::show_ms(step_ms));
-            let what = format!("the size of {} is {size}; it must be a multiple of the step, {step}", self.name);
-            return Err(self.fault(what));
-        }
-        let offset_ms = value("OFFSET")?.map_or(0, |(ms, _)| ms);
-        Ok(Kind { every, size_ms, offset_ms })
     }
 }
 

@@ -179,6 +179,31 @@ impl Zone {
             Some(_) => instant.checked_add(self.offset_s(instant.div_euclid(per_second)) * per_second),
         }
     }
+    /// The first instant, in milliseconds, at which the clock shows a local time or a later one: never decreases with the
+    /// local time.
+    pub fn first_at(self, local_ms: i64) -> i64 {
+        if self.0.is_none() {
+            return local_ms;
+        }
+        let (s, ms) = (local_ms.div_euclid(1_000), local_ms.rem_euclid(1_000));
+        let (before, after) = (self.offset_s(s - 86_400), self.offset_s(s + 86_400));
+        let (mut skipped, mut shown) = (s - after, s - before);
+        if self.offset_s(shown) == before {
+            return shown * 1_000 + ms;
+        }
+        if self.offset_s(skipped) == after {
+            return skipped * 1_000 + ms;
+        }
+        // the clock skips it, between these two instants
+        while shown - skipped > 1 {
+            let middle = skipped + (shown - skipped) / 2;
+            match self.offset_s(middle) == before {
+                true => skipped = middle,
+                false => shown = middle,
+            }
+        }
+        shown * 1_000
+    }
     /// The instant of a local time, both in `per_second` units.
     pub fn instant(self, local: i64, per_second: i64) -> Option<i64> {
         if self.0.is_none() {
@@ -232,5 +257,24 @@ mod tests {
         assert_eq!(berlin.instant(local(2024, 3, 31, 1, 30), 1), Some(local(2024, 3, 31, 0, 30)));
         assert_eq!(berlin.instant(local(2024, 3, 31, 3, 30), 1), Some(local(2024, 3, 31, 1, 30)));
         assert_eq!(berlin.local(local(2024, 7, 1, 12, 0), 1), Some(local(2024, 7, 1, 14, 0)));
+    }
+
+    #[test]
+    fn the_clock_shows_a_skipped_time_first_where_it_skips_it() {
+        let local = |y, m, d, h: i64, min: i64| (days((y, m, d)) * 86_400 + h * 3_600 + min * 60) * 1_000;
+        let first = |zone: &str, at| Zone::parse(zone).unwrap().first_at(at);
+        // the tz database: Berlin 2024-03-31 01:00 UTC, 2:00 to 3:00; 2024-10-27 01:00 UTC, 3:00 to 2:00
+        for minute in [0, 1, 30, 60] {
+            assert_eq!(first("Europe/Berlin", local(2024, 3, 31, 2, minute)), local(2024, 3, 31, 1, 0));
+        }
+        assert_eq!(first("Europe/Berlin", local(2024, 10, 27, 2, 30)), local(2024, 10, 27, 0, 30));
+        assert_eq!(first("Europe/Berlin", local(2024, 10, 27, 3, 0)), local(2024, 10, 27, 2, 0));
+        // Havana 2024-03-10 05:00 UTC, 0:00 to 1:00; 2024-11-03 05:00 UTC, 1:00 to 0:00
+        assert_eq!(first("America/Havana", local(2024, 3, 10, 0, 0)), local(2024, 3, 10, 5, 0));
+        assert_eq!(first("America/Havana", local(2024, 11, 3, 0, 0)), local(2024, 11, 3, 4, 0));
+        // Apia had no 2011-12-30; St. John's set 2010-11-07 00:01 (02:31 UTC) back to 23:01
+        assert_eq!(first("Pacific/Apia", local(2011, 12, 30, 0, 0)), local(2011, 12, 30, 10, 0));
+        assert_eq!(first("Pacific/Apia", local(2011, 12, 31, 0, 0)), local(2011, 12, 30, 10, 0));
+        assert_eq!(first("America/St_Johns", local(2010, 11, 7, 0, 0)), local(2010, 11, 7, 2, 30));
     }
 }

@@ -1,4 +1,4 @@
-//! Keyed windowed aggregation: TUMBLE, HOP and CUMULATE.
+//! Keyed windowed aggregation: TUMBLE, HOP and CUMULATE, evenly or by the calendar.
 //!
 //! A row of input counts in every window `[start, end)` that holds its event time and that its lateness tag does not
 //! refuse (`end ≤ tag`). A window fires once, when the watermark reaches its end, and emits one row per key that has rows
@@ -19,6 +19,7 @@
 mod bag_results;
 mod bags;
 pub(crate) mod borders;
+mod calendar;
 #[cfg(test)]
 mod chain_tests;
 mod combine;
@@ -55,7 +56,7 @@ use combine::{Passed, Worth};
 use groups::Slots;
 use highwater_engine::batch::Batch;
 use highwater_engine::error::{BuildError, OperatorError};
-use highwater_engine::graph::{Node, WindowSpec};
+use highwater_engine::graph::{CalendarWindows, Node, WindowSpec};
 use highwater_engine::operator::{Operator, Output};
 use highwater_engine::parts::Role;
 use highwater_engine::state::Snapshot;
@@ -86,6 +87,11 @@ fn window(node: &Node, spec: &WindowSpec, input: &SchemaRef, role: Role) -> Resu
 /// The schema of partial results; `None` if the specification is wrong ([`operator`] tells why).
 pub fn partials(spec: &WindowSpec, input: &SchemaRef) -> Option<SchemaRef> {
     Plan::new("", spec, input).ok().filter(|p| p.derived.is_empty()).map(|p| p.partials())
+}
+
+/// The least `window_time` from which on no window of the calendar began before `from`.
+pub fn first_calendar_time(of: &CalendarWindows, from: i64) -> Result<i64, BuildError> {
+    Ok(calendar::Calendar::new(of)?.first_time_from(from))
 }
 
 /// Whether a node's schema is that of the plan's results.
@@ -136,7 +142,8 @@ impl Window {
         let partials = plan.partials();
         Self {
             sets: needs_hashes(&plan),
-            results: Results::new(if role == Role::Combine { partials.clone() } else { schema.clone() }),
+            results: Results::new(if role == Role::Combine { partials.clone() } else { schema.clone() })
+                .shown_in(borders.zone()),
             partials,
             passed,
             slices: Slices::new(),
@@ -197,7 +204,7 @@ impl Window {
         loop {
             let next = match total.is_empty() {
                 true => self.slices.next_end(),
-                false => Some(self.fired + self.borders.slide),
+                false => Some(self.borders.first_end_after(self.fired)),
             };
             let Some(end) = next.filter(|end| self.watermark.closes(*end)) else { return Ok(total) };
             self.enter(&mut total, end)?;
@@ -208,7 +215,7 @@ impl Window {
                 None => Slots::Run(0, total.groups().slots()),
             };
             self.results.emit(&self.plan, &total, total.groups(), slots, window, out)?;
-            total.leave(end - self.borders.size).map_err(|TooLarge| too_large(&self.plan))?;
+            total.leave(self.borders.done_with(window)).map_err(|TooLarge| too_large(&self.plan))?;
             self.fired = end;
         }
     }
@@ -260,7 +267,7 @@ impl Operator for Window {
             self.enter(&mut total, self.watermark.ms())?;
             if !total.is_empty() {
                 // every window fires while the total is not empty
-                self.fired = self.borders.first_end_after(self.watermark.ms()) - self.borders.slide;
+                self.fired = self.borders.last_end(self.watermark.ms());
             }
             self.total = Some(total);
         }

@@ -9,6 +9,7 @@ use super::states::View;
 use super::{bag_results, pair_results};
 use crate::aggregate::values::column_of_f64;
 use crate::aggregate::{ExactSum, Finish, Overflow, column_of_i128, describe_key};
+use crate::expression::calendar::Zone;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, TimestampMillisecondArray};
 use arrow::buffer::NullBuffer;
 use arrow::compute::concat_batches;
@@ -29,6 +30,8 @@ const ALONE_ROWS: usize = BATCH_ROWS / 4;
 #[derive(Debug)]
 pub struct Results {
     schema: SchemaRef,
+    /// In which window_start and window_end are shown.
+    zone: Zone,
     waiting: Vec<Batch>,
     waiting_rows: usize,
 }
@@ -36,7 +39,12 @@ pub struct Results {
 impl Results {
     /// For results of this schema: keys, window_start, window_end, window_time, aggregates.
     pub fn new(schema: SchemaRef) -> Self {
-        Self { schema, waiting: vec![], waiting_rows: 0 }
+        Self { schema, zone: Zone::UTC, waiting: vec![], waiting_rows: 0 }
+    }
+
+    /// With window_start and window_end in the local time of a zone.
+    pub fn shown_in(self, zone: Zone) -> Self {
+        Self { zone, ..self }
     }
 
     /// Emits the results of a window from these slots.
@@ -96,7 +104,7 @@ impl Results {
 
     /// The columns window_start, window_end, window_time, the `first` of the schema: a row for each window.
     fn window_columns(&self, first: usize, windows: &[Bounds]) -> [ArrayRef; 3] {
-        let column = |at: usize, value: fn(&Bounds) -> i64| -> ArrayRef {
+        let column = |at: usize, value: &dyn Fn(&Bounds) -> i64| -> ArrayRef {
             let zone = match self.schema.field(first + at).data_type() {
                 DataType::Timestamp(_, zone) => zone.clone(),
                 _ => None,
@@ -104,7 +112,9 @@ impl Results {
             let values: Vec<i64> = windows.iter().map(value).collect();
             Arc::new(TimestampMillisecondArray::new(values.into(), None).with_timezone_opt(zone))
         };
-        [column(0, |w| w.start), column(1, |w| w.end), column(2, |w| w.end - 1)]
+        // no zone is known where an instant has no local time in it
+        let local = |t| self.zone.local(t, 1_000).unwrap_or(t);
+        [column(0, &|w| local(w.start)), column(1, &|w| local(w.end)), column(2, &|w| w.end - 1)]
     }
 
     /// Takes a batch; sends it alone if it is large, else with others.

@@ -8,7 +8,9 @@ use arrow::array::{Decimal128Array, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use highwater_engine::batch::Batch;
 use highwater_engine::error::OperatorError;
-use highwater_engine::graph::{Aggregate, AggregateFunction as F, Node, Step, WindowKind, WindowSpec};
+use highwater_engine::graph::{
+    Aggregate, AggregateFunction as F, CalendarWindows, Length, Node, Step, WindowKind, WindowSpec,
+};
 use highwater_engine::operator::{Operator, Output};
 use highwater_engine::parts::Role;
 use highwater_engine::state::Snapshot;
@@ -447,4 +449,57 @@ fn keys_without_rows_leave_no_memory_behind() {
     }
     let rest = op.state_bytes();
     assert!(peak > 4_000_000 && rest < peak / 8, "{rest} of {peak} bytes are left");
+}
+
+fn berlin(step: Length, size: Length, growing: bool) -> WindowKind {
+    WindowKind::Calendar(CalendarWindows { step, size, growing, offset_ms: 0, zone: "Europe/Berlin".into() })
+}
+
+/// Clocks are set from 2:00 to 3:00 on 31 March 2024. Event times are UTC, windows show Berlin's clocks.
+#[test]
+fn a_day_of_the_calendar_is_23_hours_where_clocks_are_set_forward() {
+    let day = Length::Ms(24 * 60 * MINUTE);
+    let script = "
+        2024-03-30 22:59:59.999 | 1.00 | A | NULL | NULL | NULL
+        2024-03-30 23:00 | 2.00 | A | NULL | NULL | NULL
+        2024-03-31 21:59:59.999 | 3.00 | A | NULL | NULL | NULL
+        watermark 2024-03-31 22:00
+        2024-03-31 21:00 @2024-03-31 22:00 | 9.00 | A | NULL | NULL | NULL  // its day has ended
+        2024-03-31 22:00 | 4.00 | A | NULL | NULL | NULL
+        ----
+        watermark 2024-03-31 22:00
+        2024-03-30 22:59:59.999 | 2024-03-30 00:00 | 2024-03-31 00:00 | 2024-03-30 22:59:59.999 | 1.00
+        2024-03-31 21:59:59.999 | 2024-03-31 00:00 | 2024-04-01 00:00 | 2024-03-31 21:59:59.999 | 5.00
+        watermark end
+        2024-04-01 21:59:59.999 | 2024-04-01 00:00 | 2024-04-02 00:00 | 2024-04-01 21:59:59.999 | 4.00
+        refused 1";
+    run(berlin(day, day, false), &[], vec![sum()], script);
+}
+
+/// On 27 October they are set from 3:00 back to 2:00: of a month that grows by days, the last days.
+#[test]
+fn a_month_of_the_calendar_grows_by_a_day_of_25_hours() {
+    let script = "
+        2024-10-26 12:00 | 1.00 | A | NULL | NULL | NULL
+        2024-10-27 22:30 | 2.00 | A | NULL | NULL | NULL
+        2024-10-31 22:59:59.999 | 4.00 | A | NULL | NULL | NULL
+        watermark 2024-10-26 22:00
+        2024-10-26 21:00 @2024-10-26 22:00 | 8.00 | A | NULL | NULL | NULL  // October 26 has ended, the month has not
+        watermark 2024-10-27 23:00
+        2024-11-29 23:00 | 16.00 | A | NULL | NULL | NULL
+        watermark 2024-11-01 23:00
+        ----
+        watermark 2024-10-26 22:00
+        2024-10-26 21:59:59.999 | 2024-10-01 00:00 | 2024-10-27 00:00 | 2024-10-26 21:59:59.999 | 1.00
+        watermark 2024-10-27 23:00
+        2024-10-27 22:59:59.999 | 2024-10-01 00:00 | 2024-10-28 00:00 | 2024-10-27 22:59:59.999 | 11.00
+        watermark 2024-11-01 23:00
+        2024-10-28 22:59:59.999 | 2024-10-01 00:00 | 2024-10-29 00:00 | 2024-10-28 22:59:59.999 | 11.00
+        2024-10-29 22:59:59.999 | 2024-10-01 00:00 | 2024-10-30 00:00 | 2024-10-29 22:59:59.999 | 11.00
+        2024-10-30 22:59:59.999 | 2024-10-01 00:00 | 2024-10-31 00:00 | 2024-10-30 22:59:59.999 | 11.00
+        2024-10-31 22:59:59.999 | 2024-10-01 00:00 | 2024-11-01 00:00 | 2024-10-31 22:59:59.999 | 15.00
+        watermark end
+        2024-11-30 22:59:59.999 | 2024-11-01 00:00 | 2024-12-01 00:00 | 2024-11-30 22:59:59.999 | 16.00";
+    let day = Length::Ms(24 * 60 * MINUTE);
+    run(berlin(day, Length::Months(1), true), &[], vec![sum()], script);
 }

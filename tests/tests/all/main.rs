@@ -11,6 +11,7 @@
 //! | `protocol` | the commit protocol as a model: every state within bounds keeps the invariants, every rule is needed |
 //! | `crash` | a process killed at any instant of the commit protocol shows every row once |
 //! | `duckdb` | 5,000 random queries give what DuckDB gives |
+//! | `calendar` | windows of a zone's calendar are those of the dates its clocks show |
 //! | `cascades` | windows over windows over sessions are those of the sorted rows |
 //! | `object` | state in an object store: what every store must do, and what becomes of requests of unknown outcome |
 //! | `arrival` | chained steps answer on arrival with all that a row may see |
@@ -23,6 +24,7 @@
 
 mod arrival;
 mod bad_input;
+mod calendar;
 mod cascades;
 mod crash;
 mod duckdb;

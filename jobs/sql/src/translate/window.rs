@@ -64,7 +64,8 @@ impl Translator<'_> {
         let rel = self.rel(&tvf.input, at)?;
         rel.check_ranked()?;
         // Rows that a condition drops are in no session: it stays before the sessions are found.
-        let filtered = tvf.kind.is_session() && !rel.filter.is_empty();
+        let session = matches!(tvf.kind, WindowKind::Session { .. });
+        let filtered = session && !rel.filter.is_empty();
         let dear = rel.window.is_some() || filtered || rel.columns.iter().any(super::heavy);
         let mut rel = if dear { self.settled(rel, at)? } else { rel };
         let i = tvf.input.schema().index_of_column(&tvf.time).map_err(|e| Fault::new(e.strip_backtrace()))?;
@@ -91,7 +92,7 @@ impl Translator<'_> {
         let position = |c| tvf.input.schema().index_of_column(c).map_err(|e| Fault::new(e.strip_backtrace()));
         let key = |c| Ok(rel.columns[position(c)?].clone());
         let keys = tvf.keys.iter().map(key).collect::<Result<Vec<_>>>()?;
-        rel.window = Some(Windows { kind: tvf.kind.window(), keys, at: tvf.call_at });
+        rel.window = Some(Windows { kind: tvf.kind.clone(), keys, at: tvf.call_at });
         Ok(rel)
     }
 

@@ -7,6 +7,7 @@
 //! restored into another number of workers at any epoch, also after it was killed long behind the last one. proptest prints
 //! the case it shrank to.
 
+mod berlin;
 mod model;
 mod whole;
 
@@ -15,7 +16,7 @@ use super::window;
 use crate::check::rows_of;
 use arrow::array::{ArrayRef, UInt32Array};
 use highwater_engine::batch::{Batch, ON_TIME};
-use highwater_engine::graph::{Node, WindowKind, WindowSpec};
+use highwater_engine::graph::{CalendarWindows, Length, Node, WindowKind, WindowSpec};
 use highwater_engine::hash::{hash_columns, key_group, owner};
 use highwater_engine::operator::{Operator, Output};
 use highwater_engine::parts::Role;
@@ -117,6 +118,34 @@ fn session() -> impl Strategy<Value = WindowKind> {
     (1i64..40).prop_map(|gap_ms| WindowKind::Session { gap_ms })
 }
 
+/// Windows of Berlin's calendar: rows lie some minutes apart, around the days on which clocks were set.
+fn calendar() -> impl Strategy<Value = WindowKind> {
+    let (half, hour, day) = (30 * MINUTE, 60 * MINUTE, 24 * 60 * MINUTE);
+    let kinds = [
+        (Length::Ms(day), Length::Ms(day), false),
+        (Length::Ms(hour), Length::Ms(hour), false),
+        (Length::Ms(half), Length::Ms(2 * hour), false),
+        (Length::Ms(6 * hour), Length::Ms(day), false),
+        (Length::Ms(day), Length::Ms(7 * day), false),
+        (Length::Ms(half), Length::Ms(6 * hour), true),
+        (Length::Ms(6 * hour), Length::Ms(day), true),
+        (Length::Ms(day), Length::Ms(7 * day), true),
+        (Length::Ms(day), Length::Months(1), true),
+        (Length::Months(1), Length::Months(1), false),
+        (Length::Months(1), Length::Months(3), false),
+    ];
+    let offset = prop_oneof![2 => Just(0i64), 1 => -7i64..8];
+    (prop::sample::select(kinds.to_vec()), offset).prop_map(|((step, size, growing), shift)| {
+        let offset_ms = match size {
+            Length::Ms(ms) if ms <= 2 * 60 * MINUTE => shift * MINUTE,
+            _ => shift * 30 * MINUTE,
+        };
+        WindowKind::Calendar(CalendarWindows { step, size, growing, offset_ms, zone: "Europe/Berlin".into() })
+    })
+}
+
+const MINUTE: i64 = 60_000;
+
 fn cases(kinds: impl Strategy<Value = WindowKind>, rows: usize) -> impl Strategy<Value = Case> {
     let row =
         (0usize..3, prop_oneof![8 => 0i64..4, 1 => 0i64..60], prop_oneof![4 => Just(0i64), 1 => 0i64..50], cells());
@@ -178,12 +207,18 @@ impl Case {
     /// What the sources deliver.
     fn epochs(&self) -> Vec<Epoch> {
         let mut max = vec![i64::MIN; self.partitions];
-        let watermark = |max: i64| if max == i64::MIN { i64::MIN } else { max - self.delay + 1 };
-        let (mut epochs, mut now) = (vec![], self.start);
+        // calendar windows are long
+        let (base, unit) = match self.kind {
+            WindowKind::Calendar(_) => (berlin::CHANGES[self.start.rem_euclid(2) as usize], 20 * MINUTE - 1),
+            _ => (0, 1),
+        };
+        let delay = self.delay * unit;
+        let watermark = |max: i64| if max == i64::MIN { i64::MIN } else { max - delay + 1 };
+        let (mut epochs, mut now) = (vec![], base + self.start * unit);
         let mut epoch = vec![vec![]; self.partitions];
         for (i, (p, step, back, cells)) in self.rows.iter().enumerate() {
-            now += step;
-            let (p, time) = (p % self.partitions, now - back);
+            now += step * unit;
+            let (p, time) = (p % self.partitions, now - back * unit);
             let w = watermark(max[p]);
             let place = (p as u64, i as i64);
             epoch[p].push(Row { time, tag: if time < w { w } else { ON_TIME }, place, cells: cells.clone() });
@@ -411,6 +446,10 @@ proptest! {
         agree(&case);
     }
     #[test]
+    fn few_rows_of_calendar_windows_agree_with_the_model(case in cases(calendar(), 30)) {
+        agree(&case);
+    }
+    #[test]
     fn few_rows_of_sessions_agree_with_the_model(case in cases(session(), 40)) {
         agree(&case);
     }
@@ -419,7 +458,7 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 30, max_shrink_iters: 500, ..ProptestConfig::default() })]
     #[test]
-    fn many_rows_agree_with_the_model(case in cases(prop_oneof![tumble(), hop(), cumulate(), session()], 1500)) {
+    fn many_rows_agree_with_the_model(case in cases(prop_oneof![tumble(), hop(), cumulate(), calendar(), session()], 1500)) {
         agree(&case);
     }
 }

@@ -1,5 +1,6 @@
 //! The naive model: rows as lists of values, every window around a row tried, every aggregate from a list.
 
+use super::berlin;
 use crate::aggregate::values::column_of_f64;
 use crate::aggregate::{Finish, column_of_i128};
 use crate::check::rows_of;
@@ -208,6 +209,7 @@ fn sessions<'a>(spec: &WindowSpec, gap: i64, rows: &'a [Row]) -> (Groups<'a>, u6
 /// Windows `(start, end)`: all that may hold `t`, and some more.
 fn windows_around(kind: &WindowKind, t: i64) -> Vec<(i64, i64)> {
     let (starts, lengths, offset) = match *kind {
+        WindowKind::Calendar(ref of) => return berlin::windows_around(of, t),
         WindowKind::Tumble { size_ms, offset_ms } => (size_ms, vec![size_ms], offset_ms),
         WindowKind::Hop { slide_ms, size_ms, offset_ms } => (slide_ms, vec![size_ms], offset_ms),
         WindowKind::Cumulate { step_ms, size_ms, offset_ms } => {
@@ -231,7 +233,8 @@ pub(super) fn naive(node: &Node, spec: &WindowSpec, rows: &[Row], places: bool) 
     let mut times = vec![];
     for ((start, end, key), rows) in &groups {
         times.push(end - 1);
-        let bounds = [*start, *end, end - 1].map(|t| Val::Int(i128::from(t)));
+        let shown = |t: i64| if let WindowKind::Calendar(_) = spec.window { berlin::clock(t) } else { t };
+        let bounds = [shown(*start), shown(*end), end - 1].map(|t| Val::Int(i128::from(t)));
         let made = spec.aggregates.iter().map(|a| naive_aggregate(a, rows, places));
         let cells = key.iter().cloned().chain(bounds).chain(made);
         columns.iter_mut().zip(cells).for_each(|(c, v)| c.push(v));
