@@ -23,7 +23,7 @@ pub(crate) const WITHOUT_TIES_NS: i64 = 2;
 const WITHOUT_CURRENT: &str = "__without_current_row";
 const WITHOUT_TIES: &str = "__without_ties";
 /// Rows that a ROWS frame may span: they are scanned for every answer of a busy key.
-const ROWS_MAX: i64 = 10_000;
+pub(crate) const ROWS_MAX: i64 = 10_000;
 
 const HINT: &str = "like RANGE BETWEEN INTERVAL '1' HOUR PRECEDING AND CURRENT ROW";
 

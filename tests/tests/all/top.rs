@@ -1,5 +1,5 @@
 //! The first rows of windows: over rows, where ties are settled by the files, and over counts; and the values of one row of
-//! a window (FIRST_VALUE, ARG_MAX). Against a naive model, at
+//! a window (FIRST_VALUE, ARG_MAX); and the first rows of keys without a window. Against a naive model, at
 //! any number of workers and any batches; of a part of history too.
 
 use super::places::{Payment, SETTINGS, payments, write};
@@ -171,6 +171,60 @@ fn the_values_of_one_row_of_a_window_are_those_of_a_naive_model() {
     for setting in SETTINGS {
         let outcome = run(&text, &[], setting).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(rows(outcome.table("minutes").unwrap()), expected, "{setting:?}");
+        let digest = digests(&outcome);
+        assert_eq!(seen.get_or_insert_with(|| digest.clone()), &digest, "{setting:?}");
+    }
+}
+
+/// The first payment of a card and shop that had none in the twenty seconds before, and the second and third of a card.
+const NEW_ONES: &str = "
+SET 'table.exec.state.ttl' = '20 s';
+CREATE TABLE payments (
+  ts TIMESTAMP(3), id BIGINT, card STRING, shop STRING, amount DECIMAL(12, 2), declined BOOLEAN,
+  WATERMARK FOR ts AS ts - INTERVAL '10' SECOND
+) WITH ('connector' = 'filesystem', 'path' = 'PATH', 'format' = 'csv', 'csv.null-literal' = 'NULL');
+CREATE TABLE new_shop (id BIGINT) WITH ('connector' = 'table', 'max-rows' = '100000');
+CREATE TABLE thirds (id BIGINT, n BIGINT) WITH ('connector' = 'table', 'max-rows' = '100000');
+INSERT INTO new_shop SELECT id FROM payments WHERE amount > 1
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY card, shop ORDER BY ts) = 1;
+INSERT INTO thirds SELECT id, n FROM (
+  SELECT id, ROW_NUMBER() OVER (PARTITION BY card ORDER BY ts) AS n FROM payments
+) WHERE n BETWEEN 2 AND 3;
+";
+
+/// How many payments of the same key come up to twenty seconds before, by time, then by file and place.
+fn before<'a, K: PartialEq>(all: &'a [Payment], key: impl Fn(&Payment) -> K + 'a) -> Vec<(i64, usize)> {
+    let mut all: Vec<&Payment> = all.iter().collect();
+    all.sort_by_key(|p| p.ms);
+    let count = |(i, p): (usize, &&Payment)| {
+        let near = all[..i].iter().filter(|o| key(o) == key(p) && p.ms - o.ms <= 20_000);
+        (p.id, near.count())
+    };
+    all.iter().enumerate().map(count).collect()
+}
+
+#[test]
+fn the_first_rows_of_keys_are_those_without_earlier_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = payments();
+    write(folder.path(), &files);
+    let text = NEW_ONES.replace("PATH", &folder.path().display().to_string());
+    let all = files.concat();
+    let dear: Vec<Payment> = all.iter().filter(|p| p.cents > 100).cloned().collect();
+    let sorted = |mut lines: Vec<String>| {
+        lines.sort();
+        lines
+    };
+    let new_shop = before(&dear, |p| (p.card, p.shop)).into_iter().filter(|(_, n)| *n == 0);
+    let new_shop = sorted(new_shop.map(|(id, _)| id.to_string()).collect());
+    let thirds = before(&all, |p| p.card).into_iter().filter(|(_, n)| (1..=2).contains(n));
+    let thirds = sorted(thirds.map(|(id, n)| format!("{id}|{}", n + 1)).collect());
+    assert!(new_shop.len() > 20 && new_shop.len() < dear.len() && thirds.len() > 20);
+    let mut seen = None;
+    for setting in SETTINGS {
+        let outcome = run(&text, &[], setting).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(rows(outcome.table("new_shop").unwrap()), new_shop, "{setting:?}");
+        assert_eq!(rows(outcome.table("thirds").unwrap()), thirds, "{setting:?}");
         let digest = digests(&outcome);
         assert_eq!(seen.get_or_insert_with(|| digest.clone()), &digest, "{setting:?}");
     }

@@ -1,5 +1,8 @@
 //! The first rows of windows: `ROW_NUMBER() OVER (PARTITION BY window_start, window_end, k ORDER BY x) AS n` under a
 //! condition that bounds `n`. The number is a column that no step gives until the bound is known.
+//!
+//! The first rows of keys, without a window: by event time, so that no later row changes them. The number is the count of a
+//! ROWS frame: rows of the key before it count for `table.exec.state.ttl`, as in every frame of rows.
 
 use super::call::shown;
 use super::expr::Scope;
@@ -11,17 +14,28 @@ use crate::functions::ROW_NUMBER;
 use arrow_schema::{DataType, Field};
 use datafusion_expr::{Expr as Planned, ExprSchemable, Window};
 use highwater_engine::expr::{BinaryOp, Expr, Literal};
-use highwater_engine::graph::{NodeId, OrderBy, Step, TopNSpec};
+use highwater_engine::graph::{
+    Aggregate, AggregateFunction, Frame, NodeId, OrderBy, OverCall, OverSpec, Step, TopNSpec,
+};
 
-/// Rows of a key that may be asked for.
+/// Rows of a key and a window that may be asked for.
 const ROWS_MAX: i64 = 100_000;
 
 /// `ROW_NUMBER()` over the rows of a node; its column is the one behind the node's.
 #[derive(Clone, Debug)]
 pub(super) struct Ranked {
     keys: Vec<usize>,
-    order: Vec<OrderBy>,
+    first: First,
     at: Option<Span>,
+}
+
+/// Which rows are first.
+#[derive(Clone, Debug)]
+enum First {
+    /// Of a window, in this order.
+    OfWindow(Vec<OrderBy>),
+    /// By event time; a row counts so long.
+    ByTime { ttl_ms: i64 },
 }
 
 /// Whether a call of OVER is `ROW_NUMBER()`.
@@ -67,22 +81,25 @@ impl Translator<'_> {
             .iter()
             .map(|o| Ok(OrderBy { column: put(&o.expr)?, descending: !o.asc, nulls_first: o.nulls_first }));
         let order = order.collect::<Result<Vec<_>>>()?;
+        let by_event_time = match f.params.order_by.as_slice() {
+            [one] => rel.is_time(&scope.expr(&one.expr)?).then_some(one.asc),
+            _ => None,
+        };
         let place = place(call);
         let (visible, time, mut fields) = (rel.columns.len(), rel.time.clone(), rel.fields.clone());
         let (node, mut columns, position) = self.rows_before(rel, slots, visible, at);
         let keys: Vec<usize> = keys.into_iter().map(|k| position[k]).collect();
         let borders: Vec<usize> = keys.iter().filter_map(|k| self.border(node, *k)).collect();
-        if !(borders.contains(&0) && borders.contains(&1)) {
-            let what = "ROW_NUMBER over a stream keeps every row of every key: state without bound";
-            let hint = "PARTITION BY window_start, window_end, .. of TABLE(TUMBLE(..)): the first rows of each window";
-            return Err(Fault::new(what).at(place).hint(hint));
-        }
-        let order = order.into_iter().map(|o| OrderBy { column: position[o.column], ..o }).collect();
+        let first = if borders.contains(&0) && borders.contains(&1) {
+            First::OfWindow(order.into_iter().map(|o| OrderBy { column: position[o.column], ..o }).collect())
+        } else {
+            by_time(by_event_time, self.ttl_ms).map_err(|f| f.at(place))?
+        };
         columns.push(Expr::Column(self.nodes[node].schema.fields().len()));
         fields.push(w.schema.field(visible).as_ref().clone());
         let mut time = time;
         time.push(false);
-        let ranked = Some(Ranked { keys, order, at: place });
+        let ranked = Some(Ranked { keys, first, at: place });
         Ok(Rel { node, window: None, filter: vec![], columns, fields, time, pseudo: None, ranked })
     }
 
@@ -94,18 +111,30 @@ impl Translator<'_> {
             let rel = Rel { ranked: Some(ranked), ..rel };
             return Err(rel.check_ranked().err().unwrap_or_else(|| Fault::new("a bound is missing")));
         };
-        if !(1..=ROWS_MAX).contains(&limit) {
-            let what = format!("the first {limit} rows of a window; the number is between 1 and {ROWS_MAX}");
+        let max = match ranked.first {
+            First::OfWindow(_) => ROWS_MAX,
+            First::ByTime { .. } => crate::frames::ROWS_MAX,
+        };
+        if !(1..=max).contains(&limit) {
+            let what = format!("the first {limit} rows; the number is between 1 and {max}");
             return Err(Fault::new(what).at(ranked.at));
         }
         let keys: Vec<&str> = ranked.keys.iter().map(|k| input.field(*k).name().as_str()).collect();
-        let name = named(&format!("{}.top", at.prefix), &keys);
         let fields = input.fields().iter().map(|f| f.as_ref().clone());
         let schema = schema_of(fields.chain([Field::new(ROW_NUMBER, DataType::Int64, true)]));
-        let spec = TopNSpec { keys: ranked.keys, order: ranked.order, limit: limit as u64 };
-        let node = self.node(&name, Step::TopN(spec), vec![rel.node], schema);
-        // the bound itself holds for all rows that come out, but a bound from below may stand beside it
-        let filter = conditions.into_iter().filter(|c| !is_bound(c, rank, limit)).collect();
+        let (kind, step, filter) = match ranked.first {
+            First::OfWindow(order) => {
+                let spec = TopNSpec { keys: ranked.keys.clone(), order, limit: limit as u64 };
+                // the bound holds for all rows that come out, but a bound from below may stand beside it
+                let filter = conditions.into_iter().filter(|c| !is_bound(c, rank, limit)).collect();
+                ("top", Step::TopN(spec), filter)
+            }
+            First::ByTime { ttl_ms } => {
+                let frame = Frame::rows(limit as u32, 0, ttl_ms);
+                ("first", Step::Over(numbered(ranked.keys.clone(), frame, at)), conditions)
+            }
+        };
+        let node = self.node(&named(&format!("{}.{kind}", at.prefix), &keys), step, vec![rel.node], schema);
         Ok(Rel { node, filter, ranked: None, ..rel })
     }
 
@@ -127,6 +156,42 @@ impl Translator<'_> {
             _ => None,
         }
     }
+}
+
+/// The first rows without a window. `ascending`: how they are ordered, if by event time.
+fn by_time(ascending: Option<bool>, ttl_ms: Option<i64>) -> Result<First> {
+    let window = "PARTITION BY window_start, window_end, .. of TABLE(TUMBLE(..)): the first rows of each window";
+    match (ascending, ttl_ms) {
+        (Some(true), Some(ttl_ms)) => Ok(First::ByTime { ttl_ms }),
+        (Some(true), None) => {
+            let hint = format!("SET 'table.exec.state.ttl' = '30 d': rows before count for so long; or {window}");
+            Err(Fault::new("the first rows of every key are remembered for ever: state without bound").hint(hint))
+        }
+        (Some(false), _) => {
+            let what = "the last row of a key changes with each new one: results that are updated are not supported";
+            Err(Fault::new(what).hint(window))
+        }
+        (None, _) => {
+            let what = "ROW_NUMBER over a stream keeps every row of every key: state without bound";
+            Err(Fault::new(what).hint(format!("{window}; or ORDER BY the event time: the first rows of each key")))
+        }
+    }
+}
+
+/// The step that counts the rows of a frame that ends with the row itself.
+fn numbered(keys: Vec<usize>, frame: Frame, at: &Place) -> OverSpec {
+    let aggregate = Aggregate {
+        function: AggregateFunction::Count,
+        argument: None,
+        by: None,
+        separator: String::new(),
+        distinct: false,
+        filter: None,
+        returns: DataType::Int64,
+        label: "ROW_NUMBER()".into(),
+    };
+    let calls = vec![OverCall { frame: 0, aggregate }];
+    OverSpec { keys, frames: vec![frame], calls, emission: at.emission, pseudo: vec![] }
 }
 
 /// The largest number that a condition lets through.
