@@ -507,6 +507,18 @@ pub struct RunOptions {
     pub epoch_rows: usize,
     /// Age of an epoch before it is cut, in milliseconds.
     pub epoch_age_ms: u64,
+    /// How fast event time passes at most; `None`: as fast as it goes. Changes no result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed: Option<Speed>,
+}
+
+/// How fast event time passes at most in a replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Speed {
+    /// What lies before is read as fast as it goes.
+    pub from_ms: i64,
+    /// Milliseconds of event time in a second.
+    pub ms_per_s: u64,
 }
 
 impl Default for RunOptions {

@@ -130,6 +130,7 @@ Examples:
   highwater replay jobs/replay_history.sql -D payments.connector=filesystem -D payments.path=history \\
       -D payments.format=parquet
   highwater replay jobs/replay_history.sql --from 2026-01-01T06:00:00Z --to 2026-01-01T18:00:00Z --summary day.json
+  highwater replay jobs/replay_history.sql --from 2026-01-01T06:00:00Z --speed 10x
 
 Emits the rows with an event time in [from, to) and the windows wholly inside. Reads as much of the time before as the
 job's frames and windows reach back, so the rows are those of a run over everything.")]
@@ -146,6 +147,9 @@ pub struct ReplayArgs {
     /// Reads this much before --from instead of what the job reaches back: `90 s`, `24 h`, `7 d`. Less is inexact.
     #[arg(long, value_name = "D", requires = "from")]
     pub warmup: Option<String>,
+    /// How fast event time passes at most: 1x as it did, 10x, 0.5x. Changes no result. [default: max]
+    #[arg(long, value_name = "S")]
+    pub speed: Option<String>,
 }
 
 /// `highwater validate`.

@@ -8,7 +8,7 @@ use crate::reach::{self, Replay};
 use crate::summary::Summary;
 use crate::{place, process, settings, show, state};
 use highwater_engine::flow::Control;
-use highwater_engine::graph::JobGraph;
+use highwater_engine::graph::{JobGraph, RunOptions, Speed};
 use highwater_sql::{PlannedJob, TableInfo};
 
 /// Runs a job to the end of its inputs.
@@ -18,7 +18,7 @@ use highwater_sql::{PlannedJob, TableInfo};
 pub fn run(args: &StartArgs) -> Result<(), Failure> {
     let job = load(&args.run)?;
     let graph = job.graph.clone();
-    execute(&args.run, &args.begin, &job, &graph)
+    execute(&args.run, &args.begin, &job, &graph, job::run_options(&job))
 }
 
 /// Runs a job over a part of history.
@@ -63,7 +63,24 @@ pub fn replay(args: &ReplayArgs) -> Result<(), Failure> {
             show_duration(replayed.reach_ms)
         );
     }
-    execute(&args.run, &BeginArgs::default(), &job, &replayed.graph)
+    let options = paced(job::run_options(&job), args.speed.as_deref().unwrap_or("max"), wanted.from_ms)?;
+    execute(&args.run, &BeginArgs::default(), &job, &replayed.graph, options)
+}
+
+/// Rows that a paced replay reads at a time: they come with the first of them.
+const PACED_BATCH_ROWS: usize = 16;
+
+/// The options with `--speed`: rows before `from_ms` are read as fast as it goes.
+fn paced(options: RunOptions, speed: &str, from_ms: Option<i64>) -> Result<RunOptions, Failure> {
+    if speed == "max" {
+        return Ok(options);
+    }
+    let times = speed.strip_suffix('x').and_then(|n| n.parse::<f64>().ok());
+    let Some(times) = times.filter(|n| (0.001..=1e9).contains(n)) else {
+        return Err(Failure::usage(format!("--speed {speed}: expected a number and x, as in 1x, 10x or 0.5x, or max")));
+    };
+    let speed = Speed { from_ms: from_ms.unwrap_or(i64::MIN), ms_per_s: (times * 1_000.0).round() as u64 };
+    Ok(RunOptions { speed: Some(speed), batch_rows: options.batch_rows.min(PACED_BATCH_ROWS), ..options })
 }
 
 fn load(args: &RunArgs) -> Result<PlannedJob, Failure> {
@@ -75,12 +92,18 @@ fn load(args: &RunArgs) -> Result<PlannedJob, Failure> {
     Ok(job)
 }
 
-fn execute(args: &RunArgs, begin: &BeginArgs, job: &PlannedJob, graph: &JobGraph) -> Result<(), Failure> {
+fn execute(
+    args: &RunArgs,
+    begin: &BeginArgs,
+    job: &PlannedJob,
+    graph: &JobGraph,
+    run: RunOptions,
+) -> Result<(), Failure> {
     let control = Control::new();
     process::on_interrupt(control.clone())?;
     let keep = state::begin(state::keep(args.state.as_deref(), &job.settings)?, begin, graph)?;
     let options = Options { ephemeral: args.ephemeral, progress: true, keep };
-    let outcome = job::run(graph, &job::run_options(job), &options, &control)
+    let outcome = job::run(graph, &run, &options, &control)
         .map_err(|failure| place::located(process::explain_failure(failure), job, &args.job.job))?;
     let summary = Summary::of(&outcome.report, process::peak_rss_bytes());
     eprint!("{}", show::unrouted(&outcome.report.sources, &job.tables));

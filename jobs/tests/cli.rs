@@ -266,6 +266,37 @@ fn an_endless_job_needs_a_word_and_ends_on_a_signal() {
     }
 }
 
+/// Three seconds of payments, as fast as it goes and twice as fast as they came.
+#[test]
+fn a_paced_replay_takes_its_time_and_gives_the_same_digests() {
+    let folder = folder();
+    let rows = ["-D", "payments.number-of-rows=3000", "-D", "payments.event-rate=1000"];
+    let replay = |more: &[&str]| {
+        let since = Instant::now();
+        let (code, _, err) = run(folder.path(), &[&["replay", "job.sql"], &rows[..], more].concat());
+        assert_eq!(code, 0, "{err}");
+        since.elapsed()
+    };
+    replay(&["--speed", "max", "--summary", "max.json"]);
+    let paced = replay(&["--speed", "2x", "--workers", "2", "--summary", "paced.json"]);
+    assert!(paced > Duration::from_millis(1_300), "{paced:?} for three seconds of event time");
+    let (code, out, err) = run(folder.path(), &["compare", "max.json", "paced.json"]);
+    assert_eq!(code, 0, "{out}{err}");
+    for wrong in ["", "x", "0x", "-1x", "10", "NaNx"] {
+        let (code, _, err) = run(folder.path(), &["replay", "job.sql", &format!("--speed={wrong}")]);
+        assert!(code == 2 && err.contains("as in 1x"), "{wrong}: {err}");
+    }
+    if is_ignored(libc::SIGINT) {
+        return eprintln!("SKIPPED: SIGINT is ignored here (nohup), so a job ignores it too");
+    }
+    let child = start(folder.path(), &["replay", "job.sql", "--speed", "0.001x", "--workers", "2"]);
+    std::thread::sleep(Duration::from_secs(1));
+    kill(&child, libc::SIGINT);
+    let asked = Instant::now();
+    assert_eq!(ended(child.wait_with_output().unwrap()).0, 130);
+    assert!(asked.elapsed() < Duration::from_secs(10), "it ends while its rows wait");
+}
+
 fn is_ignored(signal: i32) -> bool {
     // SAFETY: nothing is set, and what is found is written to a whole value.
     unsafe {

@@ -11,6 +11,7 @@ use super::control::Control;
 use super::exchange::{ByAddress, ByKey};
 use super::intake::Intake;
 use super::outlet::{End, EpochClock, Outlet, outlet};
+use super::pace::Pace;
 use super::packet::{Packet, Payload};
 use super::report::microseconds;
 use super::shape::{Shape, is_stateless, source_of};
@@ -47,6 +48,7 @@ pub(super) struct Plan {
     pub(super) sinks: Vec<(NodeId, End)>,
     pub(super) shape: Shape,
     pub(super) clock: EpochClock,
+    pub(super) pace: Pace,
     pub(super) tally: Tally,
     pub(super) barriers: Arc<Barriers>,
     /// What the attempt goes on from, and what had been counted then.

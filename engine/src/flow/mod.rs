@@ -25,6 +25,7 @@ mod control;
 mod exchange;
 mod intake;
 mod outlet;
+mod pace;
 mod packet;
 mod report;
 mod run;

@@ -6,6 +6,7 @@ use super::checkpoint::{Barriers, Event, Every, Keeper, Restored};
 use super::control::Control;
 use super::intake::Intake;
 use super::outlet::{End, EpochClock};
+use super::pace::Pace;
 use super::report::{Report, Resumed, SinkReport, SourceReport};
 use super::shape::Shape;
 use super::tally::Tally;
@@ -225,7 +226,23 @@ fn plan(
     let tally = Tally::new(graph, &shape, &base);
     let (graph, options, control) = (graph.clone(), options.clone(), control.clone());
     let (sinks, clock, barriers) = (Vec::new(), EpochClock::default(), Arc::new(Barriers::none()));
-    Ok(Plan { graph, parts, options, control, metrics, intakes, sinks, shape, clock, tally, barriers, restored, base })
+    let pace = Pace::new(options.speed);
+    Ok(Plan {
+        graph,
+        parts,
+        options,
+        control,
+        metrics,
+        intakes,
+        sinks,
+        shape,
+        clock,
+        pace,
+        tally,
+        barriers,
+        restored,
+        base,
+    })
 }
 
 /// Starts the workers and waits for all of them.

@@ -162,7 +162,7 @@ impl<'p> Shift<'p> {
         for i in order {
             let Some(reader) = self.readers[i].as_mut() else { continue };
             let step = reader
-                .step(self.epoch, slowest)
+                .step(self.epoch, slowest, &self.plan.pace)
                 .map_err(|error| JobError::Source { table: self.plan.intakes[i].spec.table.clone(), error })?;
             match step {
                 Step::Rows(tagged) => {

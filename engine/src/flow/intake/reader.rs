@@ -13,6 +13,7 @@ use super::partition::{Partition, Phase};
 use super::prepare::{Prepared, prepare};
 use super::tag::{Tagged, tag};
 use crate::error::SourceError;
+use crate::flow::pace::Pace;
 use crate::limits::{DECODED_AHEAD_ROWS_MAX, PARTITIONS_OPEN_MAX};
 use crate::parts::RowProgram;
 use crate::source::{Read, Split};
@@ -92,8 +93,8 @@ impl Reader {
         self.intake.position()
     }
 
-    /// Reads at most one chunk. `slowest_ms` is the position of the slowest table of the job.
-    pub(in super::super) fn step(&mut self, epoch: u64, slowest_ms: i64) -> Result<Step, SourceError> {
+    /// Reads at most one chunk. `slowest_ms` is the position of the slowest table of the job; rows wait as `pace` says.
+    pub(in super::super) fn step(&mut self, epoch: u64, slowest_ms: i64, pace: &Pace) -> Result<Step, SourceError> {
         self.steps += 1;
         let mut rest: Option<Duration> = None;
         loop {
@@ -106,7 +107,7 @@ impl Reader {
                     Some(empty) => return Ok(Step::Pending(empty.wait)),
                     None => return Ok(Step::Worked),
                 },
-                Plan::Emit(i) => match self.emit(i, epoch)? {
+                Plan::Emit(i) => match self.emit(i, epoch, pace)? {
                     Step::Pending(wait) => rest = Some(rest.map_or(wait, |rest| rest.min(wait))),
                     step => return Ok(step),
                 },
@@ -115,7 +116,7 @@ impl Reader {
         Ok(rest.map_or(Step::Rest, Step::Pending))
     }
 
-    fn emit(&mut self, i: usize, epoch: u64) -> Result<Step, SourceError> {
+    fn emit(&mut self, i: usize, epoch: u64, pace: &Pace) -> Result<Step, SourceError> {
         let nothing_ready = self.active[i].ready.is_empty() && !self.active[i].ended;
         if nothing_ready && let Some(empty) = self.decode(i)? {
             self.active[i].empty_at = Some(self.steps);
@@ -123,6 +124,11 @@ impl Reader {
             return Ok(Step::Pending(empty.wait));
         }
         let active = &mut self.active[i];
+        let rows = active.ready.front().filter(|p| !p.times.is_empty());
+        if let Some(wait) = rows.and_then(|p| pace.wait(p.bounds.min)) {
+            active.empty_at = Some(self.steps);
+            return Ok(Step::Pending(wait));
+        }
         active.empty_at = None;
         let (index, prepared) = (active.partition, active.ready.pop_front());
         let ends = active.ended && active.ready.is_empty();
