@@ -105,7 +105,9 @@ impl Intake {
             given: Mutex::new(restored.promised(&spec.table)),
             barrier: AtomicU64::new(u64::MAX),
         };
-        intake.peek(parts)?;
+        // a paced run reads a few rows at a time from the first on
+        let rows = options.speed.map_or(PEEK_ROWS, |_| options.batch_rows.min(PEEK_ROWS));
+        intake.peek(parts, rows)?;
         let partitions = intake.source.partitions().len();
         tracing::debug!(table = intake.spec.table, partitions, bounded = intake.source.bounded(), "table opened");
         Ok(intake)
@@ -122,7 +124,7 @@ impl Intake {
         parts.row_program(&self.spec.map, &Arc::new(Schema::new(physical)), &self.schema)
     }
 
-    fn peek(&self, parts: &dyn Parts) -> Result<(), BuildError> {
+    fn peek(&self, parts: &dyn Parts, rows: usize) -> Result<(), BuildError> {
         let mut program = self.program(parts)?;
         let fail = |error: SourceError| BuildError::new(format!("source {}: {error}", self.spec.table));
         let mut partitions = self.lock();
@@ -136,7 +138,7 @@ impl Intake {
                     break None;
                 }
                 let Some(split) = partition.peeked.as_mut().map(|p| &mut p.split) else { break None };
-                match split.read(PEEK_ROWS).map_err(fail)? {
+                match split.read(rows).map_err(fail)? {
                     Read::Rows(chunk) => peeked.push_back(prepare(self, chunk, program.as_mut()).map_err(fail)?),
                     Read::Pending(_) | Read::Awaited(_) => break None,
                     // An empty first split: its turn ends with the first read of the partition.
