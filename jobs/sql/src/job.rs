@@ -7,7 +7,7 @@ use crate::session::{Words, plan_query, simplified};
 use crate::settings::Settings;
 use crate::translate::{Insert, Translator};
 use crate::{Diagnostic, Overrides, PlannedJob, TableInfo, bounds, parameters, prune, tables, tokens};
-use arrow_schema::{DataType, Schema};
+use arrow_schema::{DataType, Schema, SchemaRef};
 use highwater_connectors::{self as connectors, Usage};
 use highwater_engine::graph::types::sql_type;
 use highwater_engine::graph::{Emission, JobGraph, NodeId, Step};
@@ -128,14 +128,34 @@ impl Job {
             let what = format!("-D {table}.…: the job has no table {table}{near}");
             found.faults.push((Fault::new(what), Span { line: 0, column: 0, end_line: 0, end_column: 0 }));
         }
+        let target = |(s, _): &(Statement, Span)| match s {
+            Statement::Insert { table, .. } => Some(table.value.clone()),
+            _ => None,
+        };
+        let written: Vec<String> = statements.iter().filter_map(target).collect();
         for (statement, at) in statements {
             let answer = self.statement(statement, at, overrides, broken, found);
             found.take(answer, at);
+        }
+        if !found.faults.is_empty() {
+            self.check_declared_options(&written, found);
         }
         if self.inserts.is_empty() {
             return None;
         }
         self.graph(settings, found)
+    }
+
+    /// Options of the tables, where there may be no graph that says which are in use: of those that the text writes, and of
+    /// those that have a watermark, so are there to be read.
+    fn check_declared_options(&self, written: &[String], found: &mut Findings) {
+        for def in self.catalog.tables.values() {
+            match (written.contains(&def.name), def.time) {
+                (true, _) => check_options_of(def, Usage::Sink, &def.schema(), found),
+                (false, Some(_)) => check_options_of(def, Usage::Source, &def.stored(), found),
+                (false, None) => {}
+            }
+        }
     }
 
     /// A name may be declared once.
@@ -307,10 +327,7 @@ impl Job {
                 let what = format!("{table} is written, but has a METADATA column: that is for tables that are read");
                 found.faults.push((Fault::new(what).at(key.at), def.at));
             }
-            for e in connectors::check(&def.connector, usage, &def.options, schema) {
-                let what = format!("option '{}' of {table}: {}", e.option, e.message);
-                found.faults.push((Fault::new(what).at(def.place_of(&e.option)), def.at));
-            }
+            check_options_of(def, usage, schema, found);
         }
     }
 
@@ -329,6 +346,14 @@ impl Job {
             places: t.places(),
         };
         self.catalog.tables.values().map(info).filter(|t| t.read || t.written).collect()
+    }
+}
+
+/// Options that the connector of a table does not accept.
+fn check_options_of(def: &tables::TableDef, usage: Usage, schema: &SchemaRef, found: &mut Findings) {
+    for e in connectors::check(&def.connector, usage, &def.options, schema) {
+        let what = format!("option '{}' of {}: {}", e.option, def.name, e.message);
+        found.faults.push((Fault::new(what).at(def.place_of(&e.option)), def.at));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::catalog::Catalog;
 use crate::diagnostic::{Fault, Span, nearest_text};
+use crate::syntax::Refused;
 use crate::{checks, repair, syntax};
 use datafusion_common::DataFusionError;
 use datafusion_expr::LogicalPlan;
@@ -22,7 +23,9 @@ pub(crate) type Words = Vec<(String, Span)>;
 
 /// Plans and checks a query. What comes out is typed as Flink types it.
 pub(crate) fn plan_query(catalog: &Catalog, mut query: Box<Query>, words: &Words) -> Result<LogicalPlan, Vec<Fault>> {
-    let (mut faults, only_functions) = syntax::check(&mut query, catalog);
+    let written = query.clone();
+    let (mut faults, only_functions) = syntax::check(&mut query, catalog, Refused::AsNull);
+    let refused = !faults.is_empty();
     if !only_functions {
         return Err(faults);
     }
@@ -34,7 +37,21 @@ pub(crate) fn plan_query(catalog: &Catalog, mut query: Box<Query>, words: &Words
         Err(more) => faults.extend(more.into_iter().filter(is_unknown)),
     }
     unknown_columns(catalog, *query, words, &mut faults);
+    if refused {
+        let more = unknown_in_arguments(catalog, *written, words);
+        let fresh: Vec<Fault> = more.into_iter().filter(|f| !faults.contains(f)).collect();
+        faults.extend(fresh);
+    }
     Err(faults)
+}
+
+/// The columns that a query with refused functions does not know, those of the functions' arguments among them.
+fn unknown_in_arguments(catalog: &Catalog, mut query: Query, words: &Words) -> Vec<Fault> {
+    syntax::check(&mut query, catalog, Refused::WithArguments);
+    let Err(e) = analyzed(catalog, Box::new(query.clone())) else { return Vec::new() };
+    let mut found: Vec<Fault> = faults_of(e, words).into_iter().filter(is_unknown).collect();
+    unknown_columns(catalog, query, words, &mut found);
+    found
 }
 
 /// The planner stops at the first column that it does not know. That name is taken for NULL wherever it stands, to see the

@@ -10,6 +10,7 @@ use crate::diagnostic::{Fault, Span, nearest, nearest_text};
 use crate::dialect::Flink;
 use crate::functions::{LATER, NOT_REPLAYABLE, PSEUDO, ROW_NUMBER};
 use crate::{calls, frames, intervals};
+use highwater_operators::expression::calendar::Unit;
 use sqlparser::ast::{self, Expr, Query, Select, SelectItem, SetExpr, TableFactor, Value, VisitMut, VisitorMut};
 use sqlparser::parser::Parser;
 use std::collections::HashSet;
@@ -39,8 +40,9 @@ const GROUP_WINDOWS: [&str; 12] = [
 
 /// Checks and rewrites a query. Without a fault it can be planned; and so can, to see what else is wrong, a query of which
 /// only functions are refused: the answer's second part.
-pub(crate) fn check(query: &mut Query, catalog: &Catalog) -> (Vec<Fault>, bool) {
+pub(crate) fn check(query: &mut Query, catalog: &Catalog, refused: Refused) -> (Vec<Fault>, bool) {
     let mut pass = Syntax {
+        instead: refused,
         catalog,
         ctes: HashSet::new(),
         relations: HashSet::new(),
@@ -50,6 +52,43 @@ pub(crate) fn check(query: &mut Query, catalog: &Catalog) -> (Vec<Fault>, bool) 
     let _ = VisitMut::visit(query, &mut pass);
     let only_functions = pass.faults.iter().all(|f| f.at.is_some_and(|at| pass.refused.contains(&at)));
     (pass.faults, only_functions)
+}
+
+/// What stands in the place of a function that is refused, so that the rest can be planned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// NULL.
+    AsNull,
+    /// NULL that reads the function's arguments: their columns are looked for too.
+    WithArguments,
+}
+
+/// NULL that reads what a call reads.
+fn null_of(f: &ast::Function) -> Expr {
+    let mut read: Vec<Expr> = Vec::new();
+    if let ast::FunctionArguments::List(l) = &f.args {
+        let value = |a: &ast::FunctionArg| match a {
+            ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(e)) => Some(e.clone()),
+            _ => None,
+        };
+        read.extend(l.args.iter().filter_map(value));
+    }
+    if let Some(ast::WindowType::WindowSpec(spec)) = &f.over {
+        read.extend(spec.partition_by.iter().cloned());
+        read.extend(spec.order_by.iter().map(|o| o.expr.clone()));
+    }
+    // a unit of time is a word, not a column
+    read.retain(|e| !matches!(e, Expr::Identifier(i) if Unit::parse(&i.value).is_some()));
+    let read = read.into_iter().map(|e| Expr::IsNull(Box::new(Expr::Nested(Box::new(e)))));
+    let or = |left, right| Expr::BinaryOp { left: Box::new(left), op: ast::BinaryOperator::Or, right: Box::new(right) };
+    let Some(condition) = read.reduce(or) else { return null() };
+    Expr::Case {
+        case_token: ast::helpers::attached_token::AttachedToken::empty(),
+        end_token: ast::helpers::attached_token::AttachedToken::empty(),
+        operand: None,
+        conditions: vec![ast::CaseWhen { condition, result: null() }],
+        else_result: None,
+    }
 }
 
 /// Puts NULL where a column of this name stands; says whether there is one.
@@ -79,8 +118,9 @@ struct Syntax<'a> {
     ctes: HashSet<String>,
     /// Places of functions in FROM: the relation planner judges them.
     relations: HashSet<Span>,
-    /// Places of functions that are refused: they count as NULL, so that the rest can be planned.
+    /// Places of functions that are refused.
     refused: HashSet<Span>,
+    instead: Refused,
     faults: Vec<Fault>,
 }
 
@@ -395,7 +435,9 @@ impl Syntax<'_> {
             Expr::Ceil { expr, field: ast::CeilFloorKind::DateTimeField(unit) } if is_unit(unit) => {
                 *e = call("date_ceil", unit, expr);
             }
-            Expr::Function(f) if place(&f.name).is_some_and(|at| self.refused.contains(&at)) => *e = null(),
+            Expr::Function(f) if place(&f.name).is_some_and(|at| self.refused.contains(&at)) => {
+                *e = if self.instead == Refused::AsNull { null() } else { null_of(f) };
+            }
             Expr::Function(_) => {
                 if let Some(case) = calls::with_default(e) {
                     *e = case;

@@ -54,6 +54,11 @@ impl TableDef {
         let field = |c: &Column| Field::new(&c.name, c.data_type.clone(), !c.not_null);
         Arc::new(Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()))
     }
+    /// The schema of the stored columns.
+    pub fn stored(&self) -> SchemaRef {
+        let field = |c: &Column| Field::new(&c.name, c.data_type.clone(), !c.not_null);
+        Arc::new(Schema::new(self.physical().map(field).collect::<Vec<_>>()))
+    }
     /// The stored columns.
     pub fn physical(&self) -> impl Iterator<Item = &Column> {
         self.columns.iter().filter(|c| c.computed.is_none())
