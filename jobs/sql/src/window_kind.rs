@@ -111,7 +111,7 @@ impl Lengths<'_> {
         let zone = periods::zone(&name).map_err(|e| Fault::new(format!("{}: {e}", self.name)).at(at).hint(hint))?;
         if !zone.is_utc() && !zoned {
             let what = format!("{}: a TIMESTAMP(3) has no time zone, so it has no days in {name}", self.name);
-            let hint = "make the time attribute a TIMESTAMP_LTZ(3): its instants are shown by the clocks of any zone";
+            let hint = "make the time attribute a TIMESTAMP_LTZ(3): AS CAST(ts AS TIMESTAMP_LTZ(3)), if it is in UTC";
             return Err(Fault::new(what).at(at).hint(hint));
         }
         Ok(Some(name))
