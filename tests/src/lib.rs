@@ -4,8 +4,10 @@
 //! (published features, Flink's documentation) or from a naive model written beside the test, never from our own output.
 
 pub mod duckdb;
+pub mod fastavro;
 pub mod kafka;
 pub mod log;
+pub mod registry;
 pub mod s3;
 
 use arrow::array::{Array, RecordBatch};

@@ -1,5 +1,6 @@
 //! Formats: bytes to columns and columns to bytes. A format knows no watermark and no key.
 
+pub mod avro;
 pub mod csv;
 pub mod json;
 pub mod parquet;

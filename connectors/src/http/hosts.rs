@@ -1,4 +1,4 @@
-//! Which hosts a job may send rows to: `HIGHWATER_HTTP_HOSTS=hooks.example.com,alerts.internal:8443`.
+//! Which hosts a job may call, for sinks and for schemas: `HIGHWATER_HTTP_HOSTS=hooks.example.com,alerts.internal:8443`.
 //!
 //! An entry is a host, with a port if that is not 443. Rows travel encrypted, unless an entry says otherwise:
 //! `http://127.0.0.1:8080`. Without the variable no host may be called.
@@ -22,10 +22,7 @@ pub fn check(url: &Url, allowed: Option<&str>) -> Result<(), String> {
         ("https", host, Some(port)) => format!("{host}:{port}"),
         _ => origin(url),
     };
-    Err(format!(
-        "{} is no host that jobs may send rows to; whoever runs the job allows it by {VARIABLE}={needed}",
-        origin(url)
-    ))
+    Err(format!("{} is no host that jobs may call; whoever runs the job allows it by {VARIABLE}={needed}", origin(url)))
 }
 
 /// What of an address may be shown: paths may hold secrets.

@@ -24,6 +24,7 @@
 //! paths nor answers appear in a message.
 
 pub mod hosts;
+pub mod registry;
 
 mod client;
 mod options;

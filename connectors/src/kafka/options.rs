@@ -1,6 +1,7 @@
 //! The options of tables on Kafka.
 
 use super::properties::{Properties, Side};
+use crate::format::avro::AvroOptions;
 use crate::format::csv::CsvOptions;
 use crate::format::json::JsonOptions;
 use crate::format::raw;
@@ -18,6 +19,8 @@ pub enum Format {
     Json(JsonOptions),
     /// The bytes of one column.
     Raw,
+    /// One datum.
+    Avro(Box<AvroOptions>),
 }
 
 /// Where reading begins or ends.
@@ -87,7 +90,7 @@ pub struct SinkOptions {
     pub prefix: Option<String>,
 }
 
-const FORMATS: [&str; 3] = ["json", "csv", "raw"];
+const FORMATS: [&str; 5] = ["json", "csv", "raw", "avro", "avro-confluent"];
 const START: &str = "scan.startup.mode";
 const END: &str = "scan.bounded.mode";
 const PREFIX: &str = "sink.transactional-id-prefix";
@@ -160,6 +163,10 @@ fn format(o: &mut Options, schema: &Schema) -> Format {
             o.unused(names, &why);
         }
     }
+    if !chosen.starts_with("avro") {
+        let why = format!("is an option of format 'avro-confluent', the table's format is '{chosen}'; remove it");
+        o.unused(&AvroOptions::NAMES, &why);
+    }
     for field in schema.fields().iter().filter(|f| !types::is_supported(f.data_type())) {
         let sql = highwater_engine::graph::types::sql_type(field.data_type());
         o.error(name, format!("messages can't hold column {} of type {sql}; CAST it", field.name()));
@@ -174,6 +181,9 @@ fn format(o: &mut Options, schema: &Schema) -> Format {
     match chosen {
         "json" => Format::Json(JsonOptions::parse(o)),
         "raw" => Format::Raw,
+        "avro" | "avro-confluent" => {
+            Format::Avro(AvroOptions::parse(o, name, schema, chosen == "avro-confluent").into())
+        }
         _ => {
             let options = CsvOptions::parse(o);
             if options.header {

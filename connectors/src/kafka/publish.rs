@@ -6,7 +6,7 @@
 
 use super::options::{Guarantee, SinkOptions};
 use super::progress::{KEY, Progress};
-use super::rows::Encoder;
+use super::rows::{Encoder, registered};
 use super::trouble::{away, is_away};
 use super::write::{Outlet, Writer, check, config};
 use crate::files::marker::Marker;
@@ -33,9 +33,10 @@ const ABORT_PATIENCE: Duration = Duration::from_secs(2);
 pub fn publisher(options: SinkOptions, table: &str, resumed: bool) -> Result<Box<dyn Publisher>, BuildError> {
     let error = |message: String| BuildError::new(format!("table {table}: {message}"));
     check(&options).map_err(error)?;
+    let encoder = registered(&options).and_then(|id| Encoder::new(&options, id)).map_err(error)?;
     if options.guarantee == Some(Guarantee::AtLeastOnce) {
         let outlet = Outlet::new(&options, config(&options).map_err(error)?).map_err(error)?;
-        return Ok(Box::new(Unmarked::each_checkpoint(Writer::new(outlet.into(), &options))));
+        return Ok(Box::new(Unmarked::each_checkpoint(Writer::new(outlet.into(), encoder))));
     }
     let Some(prefix) = &options.prefix else {
         return Err(error(
@@ -50,7 +51,6 @@ pub fn publisher(options: SinkOptions, table: &str, resumed: bool) -> Result<Box
             "{id}.progress is no name of a topic: name the table with letters, digits, '_' and '-'"
         )));
     }
-    let encoder = Encoder::new(&options);
     Ok(Box::new(ExactlyOnce { options, id, resumed, encoder, open: None, shown: Marker::default() }))
 }
 

@@ -9,10 +9,12 @@ use super::messages::Messages;
 use super::metadata::Layout;
 use super::offsets::{Kept, Topic};
 use super::options::{Format, Place, SourceOptions};
+use crate::format::avro::messages::{AvroMessages, Writer};
 use crate::format::csv::read::CsvTable;
 use crate::format::json::read::JsonTable;
 use crate::format::raw::RawMessages;
 use crate::format::records::messages::MessageDecoder;
+use crate::http::registry::Registry;
 use arrow_schema::SchemaRef;
 use highwater_engine::error::{BuildError, SourceError};
 use highwater_engine::expr::Expr;
@@ -53,6 +55,7 @@ pub(super) enum Table {
     Csv(CsvTable),
     Json(JsonTable),
     Raw { values: SchemaRef, read: Vec<usize> },
+    Avro { writer: Writer, values: SchemaRef, read: Vec<usize> },
 }
 
 impl Table {
@@ -61,6 +64,7 @@ impl Table {
             Self::Csv(table) => Box::new(table.messages()),
             Self::Json(table) => Box::new(table.messages()),
             Self::Raw { values, read } => Box::new(RawMessages::new(values, read)),
+            Self::Avro { writer, values, read } => Box::new(AvroMessages::new(writer.clone(), values, read)),
         }
     }
 }
@@ -79,6 +83,13 @@ impl KafkaSource {
             Format::Csv(csv) => Table::Csv(CsvTable::new(csv.clone(), values, read).map_err(internal)?),
             Format::Json(json) => Table::Json(JsonTable::new(json, values, read).map_err(internal)?),
             Format::Raw => Table::Raw { values: values.clone(), read: read.clone() },
+            Format::Avro(avro) => {
+                let writer = match &avro.registry {
+                    None => Writer::Known(avro.schema.as_str().into()),
+                    Some(registry) => Writer::ById(Arc::new(Registry::open(registry).map_err(error)?)),
+                };
+                Table::Avro { writer, values: values.clone(), read: read.clone() }
+            }
         };
         let (servers, name) = (options.properties.servers.clone(), options.topic.clone());
         let asker = asker(&options.properties).map_err(error)?;

@@ -2,7 +2,7 @@
 
 use super::client::{Context, asker, client, partitions};
 use super::options::{Guarantee, SinkOptions};
-use super::rows::Encoder;
+use super::rows::{Encoder, registered};
 use super::trouble::{away, forbidden, is_away, told};
 use arrow::array::RecordBatch;
 use highwater_engine::error::{BuildError, SinkError};
@@ -175,13 +175,14 @@ impl Outlet {
 pub struct KafkaTable {
     options: SinkOptions,
     outlet: Arc<Outlet>,
+    schema_id: Option<u32>,
 }
 
 impl KafkaTable {
     /// Checks the topic and makes the client that all workers share.
     ///
     /// # Errors
-    /// No such topic, no broker that answers; exactly-once, which needs state.
+    /// No such topic, no broker or registry that answers; exactly-once, which needs state.
     pub fn new(options: SinkOptions, table: &str) -> Result<Self, BuildError> {
         let error = |message: String| BuildError::new(format!("table {table}: {message}"));
         if options.guarantee == Some(Guarantee::ExactlyOnce) {
@@ -190,13 +191,15 @@ impl KafkaTable {
         }
         check(&options).map_err(error)?;
         let outlet = Outlet::new(&options, config(&options).map_err(error)?).map_err(error)?;
-        Ok(Self { options, outlet: Arc::new(outlet) })
+        let schema_id = registered(&options).map_err(error)?;
+        Ok(Self { options, outlet: Arc::new(outlet), schema_id })
     }
 }
 
 impl SinkTable for KafkaTable {
     fn open(&self, _worker: usize) -> Result<Box<dyn Sink>, SinkError> {
-        Ok(Box::new(Writer::new(self.outlet.clone(), &self.options)))
+        let encoder = Encoder::new(&self.options, self.schema_id).map_err(SinkError::new)?;
+        Ok(Box::new(Writer::new(self.outlet.clone(), encoder)))
     }
     fn commit(&self) -> Result<(), SinkError> {
         Ok(())
@@ -212,8 +215,8 @@ pub struct Writer {
 
 impl Writer {
     /// By a client that others may have too.
-    pub fn new(outlet: Arc<Outlet>, options: &SinkOptions) -> Self {
-        Self { outlet, encoder: Encoder::new(options) }
+    pub fn new(outlet: Arc<Outlet>, encoder: Encoder) -> Self {
+        Self { outlet, encoder }
     }
 }
 

@@ -5,6 +5,7 @@
 //! process ends, in whatever way, it ends too. `KAFKA_BOOTSTRAP=host:9092` is another broker to test against; tests that
 //! kill the broker are skipped then.
 
+pub mod bytes;
 mod client;
 mod secured;
 

@@ -6,7 +6,7 @@
 
 mod answer;
 mod fault;
-mod http;
+pub(crate) mod http;
 
 use answer::Objects;
 use std::io::BufReader;

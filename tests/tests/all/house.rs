@@ -73,7 +73,7 @@ const KNOWN_ONLY_IN: [(&str, &[&str]); 8] = [
     ("datafusion_physical_expr::", &["operators/src/expression", "jobs/sql/"]),
     ("object_store::", &["connectors/src/object/"]),
     ("reqwest::", &["connectors/src/http/"]),
-    ("rdkafka::", &["connectors/src/kafka/", "tests/src/figures/"]),
+    ("rdkafka::", &["connectors/src/kafka/", "tests/src/figures/", "tests/src/kafka/"]),
     ("parquet::", &["connectors/", "jobs/src/compare/", "tests/", "benches/"]),
 ];
 

@@ -6,10 +6,12 @@
 //! * [`troubles`]: what is missing, refused or gone is said, clearly and soon.
 //! * [`replaying`]: a part of a topic, read again, is that part of the whole.
 //! * [`security`]: TLS, passwords, certificates and rights.
+//! * [`avro`]: messages in Avro, with a schema registry.
 //! * [`idle`]: a partition without new messages, and what it brings later.
 //! * [`live`]: a live job, killed and restarted, has the rows that a replay of its topic has.
 //! * [`kills`]: engine and broker are killed, and a reader of committed rows sees every result once.
 
+mod avro;
 mod idle;
 mod kills;
 mod live;
