@@ -1,7 +1,8 @@
 //! The table from keys to logs: open addressing, 16 bytes a key, one cache miss to find it.
 //!
 //! A key of one fixed-width column stands in the table itself; any other key is a string of canonical bytes kept aside,
-//! named by number. Keys stand in the order of their hashes, but for those that found their place taken. NULL is a key. A key that is [removed](KeyTable::remove) leaves no gap: those behind it move up.
+//! named by number. Keys stand in the order of their hashes, but for those that found their place taken. NULL is a key. A key
+//! that is [removed](KeyTable::remove) leaves no gap: those behind it move up.
 
 use super::lane::fixed;
 use arrow::array::{Array, ArrayRef, AsArray};

@@ -6,8 +6,9 @@
 //! # Deltas
 //! A key of a slice that took no row since the last snapshot stands in an older part as it is: it is not written again. A
 //! slice is marked when a run of rows goes into it, and the rows that its keys had at the last snapshot tell which of them
-//! took more ([`Noted`]), so no row costs anything. Which slices are gone follows from the bound in the last part: slices leave in the order of the last window that holds them. So while a key group has slices each snapshot
-//! behind a new watermark has a part of it, even if that is a bound alone. When it is written whole, [`Chains`] says.
+//! took more ([`Noted`]), so no row costs anything. Which slices are gone follows from the bound in the last part: slices leave
+//! in the order of the last window that holds them. So while a key group has slices each snapshot behind a new watermark has a
+//! part of it, even if that is a bound alone. When it is written whole, [`Chains`] says.
 //!
 //! A combiner's slices are its share of keys that every worker may have. They are written whole, as parts that are added to
 //! those of the keys' owner: a restart restores both into the operator behind the exchange.
