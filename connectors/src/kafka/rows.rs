@@ -31,7 +31,7 @@ struct Part {
     format: Format,
     avro: Option<AvroRows>,
     bytes: Vec<u8>,
-    /// Where each row ends, its line break included.
+    /// Where each row ends, with its line break if the format has one.
     ends: Vec<usize>,
 }
 
@@ -54,12 +54,13 @@ impl Part {
 
     /// The bytes of a row that was written.
     fn of<'t>(&'t self, rows: &'t RecordBatch, row: usize) -> Option<&'t [u8]> {
-        let start = if row == 0 { 0 } else { *self.ends.get(row - 1)? };
-        match self.format {
-            Format::Raw => raw::value(rows.column(0), row),
-            Format::Avro(_) => self.bytes.get(start..*self.ends.get(row)?),
-            Format::Json(_) | Format::Csv(_) => self.bytes.get(start..*self.ends.get(row)? - 1),
-        }
+        let line_break = match self.format {
+            Format::Raw => return raw::value(rows.column(0), row),
+            Format::Avro(_) => 0,
+            Format::Json(_) | Format::Csv(_) => 1,
+        };
+        let start = if row == 0 { 0 } else { self.ends[row - 1] };
+        Some(&self.bytes[start..self.ends[row] - line_break])
     }
 }
 
