@@ -7,7 +7,7 @@ pub mod calendar;
 pub mod types;
 pub(crate) mod validate;
 
-pub use calendar::{CalendarWindows, Length};
+pub use calendar::{CalendarWindows, Length, StartOf};
 
 use crate::expr::Expr;
 use arrow_schema::{DataType, SchemaRef};
@@ -362,12 +362,16 @@ pub struct OverSpec {
 
 /// `RANGE BETWEEN start PRECEDING AND end PRECEDING`, both edges included: rows of the key whose event time lies in
 /// `[t − start, t − end]`. With `rows`, only those of them that stand in these places.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Frame {
     /// Milliseconds; never below `end_ms`.
     pub start_ms: i64,
     /// Milliseconds; 0 is CURRENT ROW (with its peers under `final`).
     pub end_ms: i64,
+    /// `START OF DAY PRECEDING`: the frame begins with the period that holds the row; `start_ms` is then how long such a
+    /// period lasts at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<StartOf>,
     /// `ROWS BETWEEN first PRECEDING AND last PRECEDING`; `start_ms` is then how long a row counts at most
     /// (`table.exec.state.ttl`), and `end_ms` is 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -393,19 +397,24 @@ pub struct RowsBetween {
 impl Frame {
     /// `RANGE BETWEEN start PRECEDING AND end PRECEDING`, in milliseconds.
     pub const fn range(start_ms: i64, end_ms: i64) -> Self {
-        Self { start_ms, end_ms, rows: None, without_current: false, without_ties: false }
+        Self { start_ms, end_ms, since: None, rows: None, without_current: false, without_ties: false }
     }
     /// `ROWS BETWEEN first PRECEDING AND last PRECEDING` of rows no older than `ttl_ms`.
-    pub const fn rows(first: u32, last: u32, ttl_ms: i64) -> Self {
+    pub fn rows(first: u32, last: u32, ttl_ms: i64) -> Self {
         Self { rows: Some(RowsBetween { first, last }), ..Self::range(ttl_ms, 0) }
     }
+    /// The frame, begun with a period that is nowhere longer than `start_ms`.
+    pub fn since(mut self, start: StartOf) -> Self {
+        self.since = Some(start);
+        self
+    }
     /// The frame with `EXCLUDE CURRENT ROW`.
-    pub const fn without_current(mut self) -> Self {
+    pub fn without_current(mut self) -> Self {
         self.without_current = true;
         self
     }
     /// The frame of so many milliseconds with `EXCLUDE TIES`.
-    pub const fn without_ties(start_ms: i64) -> Self {
+    pub fn without_ties(start_ms: i64) -> Self {
         let mut frame = Self::range(if start_ms > 1 { start_ms } else { 1 }, 1);
         frame.without_ties = true;
         frame

@@ -4,10 +4,13 @@
 //! forward over a start, it begins as they are set; periods that clocks skip as a whole have no instant. Where clocks are
 //! set back, a local time that they show twice begins a period the first time. So periods hold every instant once.
 
-use crate::expression::calendar::{DAY_MS, Zone, civil, days};
+use crate::expression::calendar::{Civil, DAY_MS, Zone, civil, days};
 use highwater_engine::error::BuildError;
-use highwater_engine::graph::Length;
+use highwater_engine::graph::{Length, StartOf};
 
+/// Since when clocks of zones are known, and until when they are not the same each year.
+const CLOCKS_FROM: Civil = (1_840, 1, 1);
+const CLOCKS_TO: Civil = (2_100, 1, 1);
 /// Months before 1970.
 const MONTHS_TO_1970: i64 = 1970 * 12;
 
@@ -24,6 +27,32 @@ impl Periods {
     /// Periods of a length above zero.
     pub fn new(length: Length, origin_ms: i64, zone: Zone) -> Self {
         Self { length, origin_ms, zone }
+    }
+
+    /// The periods of which this is the start.
+    pub fn of(start: &StartOf) -> Result<Self, BuildError> {
+        Ok(Self::new(start.period, start.period.origin_ms(), zone(&start.zone)?))
+    }
+
+    /// How long one lasts at most: as its clock and calendar say, and by how much clocks of the zone were ever set back
+    /// within that time. Cost: a look at every day that the zone's clocks are known for.
+    pub fn longest_ms(self) -> i64 {
+        let length_ms = self.length.ms_max();
+        // how far clocks are ahead of UTC, from when on
+        let mut ahead: Vec<(i64, i64)> = Vec::new();
+        for day in days(CLOCKS_FROM)..days(CLOCKS_TO) {
+            let at = day * DAY_MS;
+            let by = self.zone.local(at, 1_000).map_or(0, |local| local - at);
+            if ahead.last().is_none_or(|(_, last)| *last != by) {
+                ahead.push((at, by));
+            }
+        }
+        let back = |i: usize| {
+            let near = ahead[i..].iter().skip(1).take_while(|(at, _)| *at <= ahead[i + 1].0 + length_ms + DAY_MS);
+            near.map(|(_, by)| ahead[i].1 - by).max().unwrap_or(0)
+        };
+        let most = (0..ahead.len() - 1).map(back).max().unwrap_or(0);
+        length_ms + most.max(0)
     }
 
     /// The first instant of period `i`, or of the next one that has any.
@@ -146,6 +175,24 @@ mod tests {
         prop_oneof![prop::sample::select(ms.to_vec()).prop_map(Length::Ms), (1i64..13).prop_map(Length::Months)]
     }
 
+    /// The tz database: clocks are set back by an hour at most in Berlin and New York, by three in Casey (2010-03-05);
+    /// once in Kathmandu, by 11 min 16 s, when it left local mean time.
+    #[test]
+    fn the_longest_period_knows_how_far_clocks_were_set_back() {
+        let hour = 60 * MINUTE;
+        for (zone, length, longest) in [
+            ("UTC", Length::Ms(DAY_MS), DAY_MS),
+            ("+05:30", Length::Ms(WEEK), WEEK),
+            ("Europe/Berlin", Length::Ms(DAY_MS), 25 * hour),
+            ("America/New_York", Length::Ms(WEEK), WEEK + hour),
+            ("Europe/Berlin", Length::Months(1), 31 * DAY_MS + hour),
+            ("Antarctica/Casey", Length::Ms(DAY_MS), 27 * hour),
+            ("Asia/Kathmandu", Length::Ms(DAY_MS), DAY_MS + 11 * MINUTE + 16_000),
+        ] {
+            assert_eq!(of(zone, length, 0).longest_ms(), longest, "{zone} {length}");
+        }
+    }
+
     proptest! {
         /// Minute by minute: a period ends where the clock shows the next local start, or a later time, first.
         #[test]
@@ -182,6 +229,7 @@ mod tests {
             prop_assert_eq!((periods.floor(start), periods.floor(end - 1), periods.floor(end)), (start, start, end));
             prop_assert_eq!((periods.ceil(start), periods.ceil(start + 1)), (start, end));
             prop_assert!(end - start <= length.elapsed_ms_max());
+            prop_assert!(end - start <= periods.longest_ms());
         }
     }
 }

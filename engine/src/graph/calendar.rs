@@ -1,4 +1,4 @@
-//! Windows by the calendar and the clocks of a time zone, as plain data. What their borders are is computed where they are
+//! Windows and frames by the calendar and the clocks of a time zone, as plain data. What their borders are is computed where they are
 //! used.
 
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,12 @@ impl Length {
     /// Whether it is a number of whole weeks.
     pub fn is_weeks(self) -> bool {
         matches!(self, Self::Ms(ms) if ms % (7 * DAY_MS) == 0)
+    }
+
+    /// Where periods of it are counted from, in local time: whole weeks from a Monday.
+    pub fn origin_ms(self) -> i64 {
+        // 1970-01-05 was a Monday
+        if self.is_weeks() { 4 * DAY_MS } else { 0 }
     }
 
     /// How many of the shorter length it is: of one kind, without remainder.
@@ -118,8 +124,43 @@ impl CalendarWindows {
 
     /// Where its borders are counted from, in local time.
     pub fn origin_ms(&self) -> i64 {
-        // 1970-01-05 was a Monday
-        self.offset_ms + if self.size.is_weeks() { 4 * DAY_MS } else { 0 }
+        self.offset_ms + self.size.origin_ms()
+    }
+}
+
+/// The start of the day, week, month or the like that holds an instant, by the clocks of a time zone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct StartOf {
+    /// The period: one of [`StartOf::PERIODS`].
+    pub period: Length,
+    /// The zone: `Europe/Berlin`, `UTC`.
+    pub zone: String,
+}
+
+impl StartOf {
+    /// The periods and their names.
+    pub const PERIODS: [(&str, Length); 5] = [
+        ("DAY", Length::Ms(DAY_MS)),
+        ("WEEK", Length::Ms(7 * DAY_MS)),
+        ("MONTH", Length::Months(1)),
+        ("QUARTER", Length::Months(3)),
+        ("YEAR", Length::Months(12)),
+    ];
+
+    /// What is wrong with the period, if anything.
+    pub fn check(&self) -> Result<(), String> {
+        match Self::PERIODS.iter().any(|(_, p)| *p == self.period) {
+            true => Ok(()),
+            false => Err(format!("a frame begins with a day, week, month, quarter or year, not with {}", self.period)),
+        }
+    }
+}
+
+/// `start of day in Europe/Berlin`.
+impl fmt::Display for StartOf {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let name = Self::PERIODS.iter().find(|(_, p)| *p == self.period).map(|(name, _)| name.to_lowercase());
+        write!(f, "start of {} in {}", name.unwrap_or_else(|| self.period.to_string()), self.zone)
     }
 }
 

@@ -252,6 +252,10 @@ fn over(spec: &OverSpec, input: &Schema, schema: &Schema) -> Check {
         if let Some(r) = f.rows {
             ensure!(r.first >= r.last, "a frame from {} to {} rows before the current one is empty", r.first, r.last);
         }
+        if let Some(since) = &f.since {
+            since.check()?;
+            ensure!(f.rows.is_none(), "a frame of rows begins with the {since}");
+        }
         ensure!(f.rows.is_none() || end == 0, "a frame of rows ends {end} ms before the current row");
         ensure!(
             !f.without_ties || (end == 1 && f.rows.is_none() && !f.without_current),

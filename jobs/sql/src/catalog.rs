@@ -2,6 +2,7 @@
 
 use crate::diagnostic::{Fault, nearest_text};
 use crate::functions::{Functions, Operators};
+use crate::start_of::Starts;
 use crate::tables::TableDef;
 use crate::tvf::Relations;
 use crate::types::FlinkTypes;
@@ -42,6 +43,8 @@ pub(crate) struct Catalog {
     pub tables: BTreeMap<String, TableDef>,
     relations: BTreeMap<String, Arc<Relation>>,
     pub functions: Functions,
+    /// What frames begin with.
+    pub starts: Starts,
     relation_planners: Vec<Arc<dyn RelationPlanner>>,
     expr_planners: Vec<Arc<dyn ExprPlanner>>,
 }
@@ -63,6 +66,7 @@ impl Catalog {
             relation_planners: vec![Arc::new(Relations)],
             expr_planners: vec![Arc::new(Operators::new(&functions))],
             functions,
+            starts: Starts::default(),
         }
     }
 

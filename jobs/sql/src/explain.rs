@@ -182,7 +182,11 @@ fn frame(f: &Frame) -> String {
         return format!("{} rows preceding to {end}, none older than {}", r.first, show_ms(f.start_ms));
     }
     let end = if f.end_ms == 0 { "current row".into() } else { format!("{} preceding", show_ms(f.end_ms)) };
-    let start = if f.start_ms == 0 { "current row".into() } else { format!("{} preceding", show_ms(f.start_ms)) };
+    let start = match &f.since {
+        Some(since) => since.to_string(),
+        None if f.start_ms == 0 => "current row".into(),
+        None => format!("{} preceding", show_ms(f.start_ms)),
+    };
     let without = match f {
         Frame { without_current: true, .. } => ", without it",
         Frame { without_ties: true, .. } => ", and the row itself",

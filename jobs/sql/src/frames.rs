@@ -1,7 +1,8 @@
 //! Window specifications of OVER, checked on the syntax tree where every part has its place.
 //!
 //! Accepted: `PARTITION BY …` `ORDER BY` the event time `RANGE BETWEEN INTERVAL … PRECEDING AND {CURRENT ROW | INTERVAL …
-//! PRECEDING}`, and `ROWS BETWEEN n PRECEDING AND {CURRENT ROW | m PRECEDING}`. Everything else has no bound on its state,
+//! PRECEDING}`, also from the [`START OF`](crate::start_of) a period on, and `ROWS BETWEEN n PRECEDING AND {CURRENT ROW | m
+//! PRECEDING}`. Everything else has no bound on its state,
 //! or looks into the future, or comes in a later version.
 //!
 //! The parser knows no `EXCLUDE`. [`exclusion`] takes it out of the tokens: `EXCLUDE GROUP` behind `CURRENT ROW` is a frame
@@ -11,6 +12,7 @@
 use crate::ddl::place;
 use crate::diagnostic::{Fault, Result, Span};
 use crate::intervals::{Constant, evaluate_ms, normal};
+use crate::start_of::{self, Starts};
 use crate::tokens::is_word;
 use sqlparser::ast::{self, Expr, Value, WindowFrameBound, WindowFrameUnits, WindowSpec};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
@@ -28,7 +30,7 @@ pub(crate) const ROWS_MAX: i64 = 10_000;
 const HINT: &str = "like RANGE BETWEEN INTERVAL '1' HOUR PRECEDING AND CURRENT ROW";
 
 /// The faults of a window; its bounds become plain intervals. `unframed`: the function takes no frame.
-pub(crate) fn check(spec: &mut WindowSpec, unframed: bool, at: Option<Span>) -> Vec<Fault> {
+pub(crate) fn check(spec: &mut WindowSpec, unframed: bool, at: Option<Span>, starts: &Starts) -> Vec<Fault> {
     let mut faults = Vec::new();
     let inherits = spec.window_name.is_some();
     match spec.order_by.as_slice() {
@@ -53,8 +55,10 @@ pub(crate) fn check(spec: &mut WindowSpec, unframed: bool, at: Option<Span>) -> 
         }
         Some(frame) => {
             let units = frame.units;
-            let start = bound(units, &mut frame.start_bound, at);
-            let end = frame.end_bound.as_mut().map_or(Ok(0), |b| bound(units, b, at));
+            let start = start_of::bound(units, &mut frame.start_bound, starts);
+            let start = start.unwrap_or_else(|| bound(units, &mut frame.start_bound, at));
+            let end = |b: &mut _| start_of::not_an_end(b).and_then(|()| bound(units, b, at));
+            let end = frame.end_bound.as_mut().map_or(Ok(0), end);
             match (start, end) {
                 (Ok(start), Ok(end)) if start < end => {
                     let what = "the frame ends before it begins, so it is always empty";

@@ -33,6 +33,7 @@ mod prune;
 mod repair;
 mod session;
 mod settings;
+mod start_of;
 mod syntax;
 mod tables;
 mod tokens;

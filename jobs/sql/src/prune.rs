@@ -205,7 +205,7 @@ impl Pruner<'_> {
         let marks: Vec<usize> = (0..o.pseudo.len()).filter(|p| own.contains(&(width + o.calls.len() + p))).collect();
         let spec = OverSpec {
             keys: o.keys.iter().map(|k| to.at(*k)).collect(),
-            frames: frames.iter().map(|f| o.frames[*f]).collect(),
+            frames: frames.iter().map(|f| o.frames[*f].clone()).collect(),
             calls: calls
                 .iter()
                 .map(|k| {

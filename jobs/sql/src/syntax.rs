@@ -204,7 +204,7 @@ impl Syntax<'_> {
         for ast::NamedWindowDefinition(ident, window) in &mut s.named_window {
             let at = Span::of(ident.span);
             if let ast::NamedWindowExpr::WindowSpec(spec) = window {
-                self.faults.extend(frames::check(spec, false, at));
+                self.faults.extend(frames::check(spec, false, at, &self.catalog.starts));
             }
             named.push(&ident.value);
         }
@@ -349,7 +349,7 @@ impl Syntax<'_> {
         if lower == ROW_NUMBER {
             self.row_number(f, at);
         } else if let Some(ast::WindowType::WindowSpec(spec)) = f.over.as_mut().filter(|_| aggregate) {
-            self.faults.extend(frames::check(spec, lower == "lag", at));
+            self.faults.extend(frames::check(spec, lower == "lag", at, &self.catalog.starts));
         }
     }
 

@@ -147,7 +147,8 @@ pub(crate) fn is_word(token: &Token, word: &str) -> bool {
     matches!(token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
 }
 
-/// `TIMESTAMP(p) WITH LOCAL TIME ZONE` becomes `TIMESTAMP_LTZ(p)`; `EXCLUDE` of a frame becomes another bound.
+/// `TIMESTAMP(p) WITH LOCAL TIME ZONE` becomes `TIMESTAMP_LTZ(p)`; `EXCLUDE` of a frame becomes another bound;
+/// `START OF` a period a call.
 fn rewrite(tokens: &mut Vec<TokenWithSpan>) -> Result<()> {
     let mut i = 0;
     while i < tokens.len() {
@@ -160,6 +161,8 @@ fn rewrite(tokens: &mut Vec<TokenWithSpan>) -> Result<()> {
             }
         } else if word(i, "EXCLUDE") && i > 0 && ["ROW", "PRECEDING", "FOLLOWING"].iter().any(|w| word(i - 1, w)) {
             crate::frames::exclusion(tokens, i)?;
+        } else if word(i, "START") && word(i + 1, "OF") {
+            crate::start_of::rewrite(tokens, i)?;
         }
         i += 1;
     }

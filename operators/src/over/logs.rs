@@ -297,11 +297,11 @@ impl Logs {
 
     /// Measures every frame of the row of the key at `place` whose turn it is.
     #[inline(always)]
-    pub fn measure(&mut self, place: usize, turn: Turn, to: &mut [Totals]) {
+    pub fn measure(&mut self, place: usize, turn: Turn<'_>, to: &mut [Totals]) {
         let head = self.table.head(place);
         if head.state() == State::Long {
             let log = self.longs[head.at as usize].as_mut().expect("a long log exists while its key does");
-            log.measure(&self.plan, &self.names, turn.time, to);
+            log.measure(&self.plan, &self.names, turn, to);
             if self.plan.by_place {
                 pick::answer(&**log, &self.plan, &self.names, turn, to);
             }
@@ -310,7 +310,7 @@ impl Logs {
         let entries = Small::new(&self.arena, head);
         let times = entries.lane(TIME);
         for frame in &self.plan.frames {
-            let (lo, hi) = frame.edges(turn.time);
+            let (lo, hi) = frame.frame.edges(turn.time, turn.starts);
             let (from, end) = between(times, lo, hi);
             for (i, m) in frame.measures.iter().enumerate() {
                 scan(&self.plan, &self.names, &entries, m, from..end, &mut to[frame.first + i]);

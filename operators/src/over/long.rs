@@ -10,6 +10,7 @@ use super::extrema::Pyramid;
 use super::intern::Interner;
 use super::lasts::{Last, Lasts};
 use super::measure::{Entries, Moments, Totals, WideMoments};
+use super::pick::Turn;
 use super::plan::{Distinct, Plan, TIME};
 use crate::prefetch::{prefetch, prefetch_all};
 use std::ops::Range;
@@ -300,10 +301,10 @@ impl LongLog {
         (0..rows.not_after(time)).rev().take_while(|i| rows.time(*i) == time).find(|i| is(*i))
     }
 
-    /// Measures every frame of a row at `time`.
-    pub fn measure(&mut self, plan: &Plan, names: &Interner, time: i64, to: &mut [Totals]) {
+    /// Measures every frame of the row whose turn it is.
+    pub fn measure(&mut self, plan: &Plan, names: &Interner, turn: Turn<'_>, to: &mut [Totals]) {
         self.each_cursor(plan, |cursor, track| {
-            let (lo, hi) = track.frame.edges(time);
+            let (lo, hi) = track.frame.frame.edges(turn.time, turn.starts);
             cursor.move_to(track, lo, hi);
         });
         for (totals, moments) in to.iter_mut().zip(&self.moments) {

@@ -1,7 +1,7 @@
 //! Keyed trailing frames: `aggregate(..) OVER (PARTITION BY keys ORDER BY t RANGE BETWEEN .. PRECEDING AND ..)`.
 //!
 //! Every row is answered with one value per call, over the rows of its key whose event times lie in
-//! `[t − start, t − end]`, both edges included. One event log per key serves all frames and calls of the node.
+//! `[t − start, t − end]`, both edges included; or begin with the day, week or month that holds `t`. One event log per key serves all frames and calls of the node.
 //!
 //! * [`Emission::Final`]: rows wait until the watermark passes their event time, then enter in event-time order; rows of
 //!   one key and instant are peers and see each other. A late row (it carries a tag) is refused and counted.
@@ -12,6 +12,7 @@
 //! | file | its business |
 //! |---|---|
 //! | `plan`, `refuse` | a node compiled: the words of an entry, measures shared by calls; what can't be compiled |
+//! | `frame` | the event times that a row's frame holds |
 //! | `waiting`, `operator`, `snapshot` | rows until their turn; the four calls; state by key group |
 //! | `keys`, `logs`, `tending`, `ahead` | from keys to logs; forgetting; looking ahead |
 //! | `cold`, `thaw` | what a restart has read, until a key's first row |
@@ -32,6 +33,7 @@ mod arena;
 mod cold;
 mod cursor;
 mod extrema;
+mod frame;
 mod intern;
 mod keys;
 mod lane;

@@ -2,6 +2,7 @@
 
 use super::ahead::Ahead;
 use super::answer::{Answers, CallOverflow, Standing};
+use super::frame::Starts;
 use super::keys::{KeyTable, is_fixed};
 use super::logs::Logs;
 use super::measure::Totals;
@@ -58,6 +59,7 @@ struct Scratch {
     behind: Vec<u32>,
     entry: Vec<i64>,
     totals: Vec<Totals>,
+    starts: Starts,
     answers: Answers,
 }
 
@@ -76,6 +78,7 @@ impl Over {
             behind: Vec::new(),
             entry: vec![0; plan.words],
             totals: vec![Totals::default(); plan.measures + plan.picks.len()],
+            starts: plan.starts.clone(),
             answers: Answers::new(&plan),
         };
         let logs = Logs::new(plan.clone(), KeyTable::new(fixed, null_hash), small_max);
@@ -142,13 +145,13 @@ impl Over {
             let mut at = from;
             for peers in ripe[from..to].chunk_by(|a, b| a.at == b.at) {
                 let time = peers[0].at;
-                let bound = time.saturating_sub(self.plan.reach_ms);
+                let bound = self.scratch.starts.oldest(time);
                 for (i, item) in (at..).zip(peers) {
                     self.enter(*item, time, i, bound)?;
                 }
                 for i in at..at + peers.len() {
                     let behind = self.scratch.behind.get(i - from).map_or(0, |n| *n as usize);
-                    self.answer(ripe, i, Turn { time, behind }, Standing::default(), out)?;
+                    self.answer(ripe, i, (time, behind), Standing::default(), out)?;
                 }
                 at += peers.len();
             }
@@ -178,7 +181,7 @@ impl Over {
                     self.enter(*item, time, i, self.keep_from)?;
                     self.written.entered(hash, time);
                 }
-                self.answer(ripe, i, Turn { time, behind: 0 }, standing, out)?;
+                self.answer(ripe, i, (time, 0), standing, out)?;
             }
         }
         Ok(())
@@ -204,25 +207,26 @@ impl Over {
         self.logs.insert(self.scratch.ahead.place(i), entry, bound)
     }
 
-    /// Answers the `i`-th row.
+    /// Answers the `i`-th row, which is at `time` and has so many peers behind it.
     #[inline(always)]
     fn answer(
         &mut self,
         rows: &[Item],
         i: usize,
-        turn: Turn,
+        (time, behind): (i64, usize),
         is: Standing,
         out: &mut Output,
     ) -> Result<(), OperatorError> {
         let s = &mut self.scratch;
+        let turn = Turn { time, starts: s.starts.at(time), behind };
         if is.is_incomplete {
             s.answers.push_nulls(&self.plan, is);
         } else {
             self.logs.measure(s.ahead.place(i), turn, &mut s.totals);
             let pushed = s.answers.push(&self.plan, &self.logs.names, &s.totals, is);
             if let Err(CallOverflow(call, finish)) = pushed {
-                let (key, time) = (self.key_of(rows[i]), turn.time);
-                let (lo, hi) = (time.saturating_sub(call.frame.start_ms), time.saturating_sub(call.frame.end_ms));
+                let (lo, hi) = call.frame.edges(time, turn.starts);
+                let key = self.key_of(rows[i]);
                 return Err(finish.overflow(&key, &format!("[{lo}, {hi}]")));
             }
         }
@@ -263,8 +267,8 @@ impl Over {
                 watermark.saturating_sub(late_horizon_ms).min(self.waiting.time_min())
             }
         };
-        self.keep_from = self.keep_from.max(seen_from.saturating_sub(self.plan.reach_ms));
-        self.logs.tend(self.keep_from, TENDED_MIN + rows * TENDED_PER_ROW);
+        self.keep_from = self.keep_from.max(self.scratch.starts.oldest(seen_from));
+        self.logs.tend(self.keep_from, watermark, TENDED_MIN + rows * TENDED_PER_ROW);
     }
 }
 

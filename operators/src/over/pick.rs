@@ -8,12 +8,13 @@
 //! Cost: a place is found in O(1), in O(log n) of a long log where entries may not count; a ROWS frame, and any frame of a
 //! percentile, is scanned; taking the current row out, or in without its peers, costs what it cost to add it, and two look-ups per extremum.
 
+use super::frame::Frame;
 use super::intern::Interner;
 use super::long::LongLog;
 use super::measure::{Entries, Moments, Totals};
 use super::plan::{Bit, Distinct, Measure, Plan, Value};
 use crate::aggregate::percentile::place;
-use highwater_engine::graph::{AggregateFunction, Frame};
+use highwater_engine::graph::AggregateFunction;
 use std::ops::Range;
 
 /// A value at a place of a frame.
@@ -62,9 +63,11 @@ impl Place {
 
 /// A row whose turn it is.
 #[derive(Clone, Copy, Debug)]
-pub struct Turn {
+pub struct Turn<'a> {
     /// Its event time.
     pub time: i64,
+    /// Where the periods begin that hold it.
+    pub starts: &'a [i64],
     /// Entries of its key that stand behind it though they are not later: peers that come after it.
     pub behind: usize,
 }
@@ -93,7 +96,7 @@ pub trait Places: Entries {
 struct Pieces([Range<usize>; 2]);
 
 /// Answers everything of `plan` that goes by places, for the row whose turn it is.
-pub fn answer(log: &impl Places, plan: &Plan, names: &Interner, turn: Turn, to: &mut [Totals]) {
+pub fn answer(log: &impl Places, plan: &Plan, names: &Interner, turn: Turn<'_>, to: &mut [Totals]) {
     let at = log.not_after(turn.time) - 1 - turn.behind;
     for frame in &plan.row_frames {
         let range = places(log, frame.frame, turn, at);
@@ -125,14 +128,14 @@ pub fn answer(log: &impl Places, plan: &Plan, names: &Interner, turn: Turn, to: 
 }
 
 /// The entries of a RANGE frame.
-fn times(log: &impl Places, f: Frame, turn: Turn) -> Range<usize> {
-    let before = turn.time.saturating_sub(f.start_ms);
-    let from = if before == i64::MIN { 0 } else { log.not_after(before - 1) };
-    from..log.not_after(turn.time.saturating_sub(f.end_ms)).max(from)
+fn times(log: &impl Places, f: Frame, turn: Turn<'_>) -> Range<usize> {
+    let (lo, hi) = f.edges(turn.time, turn.starts);
+    let from = log.not_after(lo - 1);
+    from..log.not_after(hi).max(from)
 }
 
 /// The entries of a ROWS frame of the row at position `at`.
-fn places(log: &impl Places, f: Frame, turn: Turn, at: usize) -> Range<usize> {
+fn places(log: &impl Places, f: Frame, turn: Turn<'_>, at: usize) -> Range<usize> {
     let Some(rows) = f.rows else { return times(log, f, turn) };
     let oldest = times(log, f, turn).start;
     let end = (at + 1).saturating_sub(rows.last as usize);
@@ -141,7 +144,7 @@ fn places(log: &impl Places, f: Frame, turn: Turn, at: usize) -> Range<usize> {
 }
 
 /// The values next to a share of the ordered ones of a frame, and how far behind the first it lies.
-fn share(log: &impl Places, pick: &Pick, millionths: u32, turn: Turn, at: usize, to: &mut Totals) {
+fn share(log: &impl Places, pick: &Pick, millionths: u32, turn: Turn<'_>, at: usize, to: &mut Totals) {
     let counts = |i: &usize| log.counts(pick.bit, *i) && !(pick.frame.without_current && *i == at);
     let itself = pick.frame.without_ties.then_some(at);
     let inside = places(log, pick.frame, turn, at).chain(itself).filter(counts);
@@ -158,7 +161,7 @@ fn share(log: &impl Places, pick: &Pick, millionths: u32, turn: Turn, at: usize,
 }
 
 /// The entry of a pick.
-fn find(log: &impl Places, plan: &Plan, pick: &Pick, turn: Turn, at: usize) -> Option<usize> {
+fn find(log: &impl Places, plan: &Plan, pick: &Pick, turn: Turn<'_>, at: usize) -> Option<usize> {
     let range = places(log, pick.frame, turn, at);
     if let Place::Back(offset) = pick.place {
         // NULL or not: the row of that place itself, if it lies in the frame

@@ -11,8 +11,9 @@ use crate::prefetch::prefetch;
 pub struct Round {
     /// What it looks at next; `None` between two rounds.
     next: Option<usize>,
-    /// The bound when it began.
+    /// The watermark and the bound when it began.
     since: i64,
+    bound: i64,
 }
 
 /// Places that a round looks ahead.
@@ -23,7 +24,7 @@ const ROUNDS: i64 = 2;
 
 impl Round {
     /// Before the first one.
-    pub const NONE: Round = Round { next: None, since: i64::MIN };
+    pub const NONE: Round = Round { next: None, since: i64::MIN, bound: i64::MIN };
 
     /// All places have changed.
     pub fn begin_again(&mut self) {
@@ -32,17 +33,17 @@ impl Round {
 }
 
 impl Logs {
-    /// Looks after the keys whose turn it is in this round, at most `most`: forgets what lies before `bound`, keys of
+    /// Looks after the keys whose turn it is at this watermark, at most `most`: forgets what lies before `bound`, keys of
     /// which nothing is left, and memory that logs have outgrown.
-    pub fn tend(&mut self, bound: i64, most: usize) {
+    pub fn tend(&mut self, bound: i64, watermark: i64, most: usize) {
         self.cold.forget(bound);
         let span = (self.plan.reach_ms / ROUNDS).max(1);
-        let since = bound.saturating_sub(self.round.since);
+        let since = watermark.saturating_sub(self.round.since);
         let (mut at, since) = match self.round.next {
             Some(at) => (at, since),
-            None if since < span || bound == i64::MIN => return,
+            None if since < span || bound == self.round.bound => return,
             None => {
-                self.round.since = bound;
+                (self.round.since, self.round.bound) = (watermark, bound);
                 self.table.shrink();
                 self.arena.leave_pages();
                 (0, 0)

@@ -4,7 +4,7 @@
 use highwater_jobs::reach::Replay;
 use highwater_operators::expression::calendar::{civil, days, iso_weekday};
 use highwater_tests::{Setting, digests, replay, rows, run};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const JOB: &str = "
 CREATE TABLE payments (
@@ -15,6 +15,8 @@ CREATE TABLE days (s TIMESTAMP(3), e TIMESTAMP(3), card BIGINT, n BIGINT, total 
 CREATE TABLE weeks (s TIMESTAMP(3), e TIMESTAMP(3), n BIGINT) WITH ('connector' = 'table', 'max-rows' = '1000000');
 CREATE TABLE grown (s TIMESTAMP(3), e TIMESTAMP(3), n BIGINT) WITH ('connector' = 'table', 'max-rows' = '1000000');
 CREATE TABLE months (s TIMESTAMP(3), e TIMESTAMP(3), busiest BIGINT) WITH ('connector' = 'table', 'max-rows' = '1000000');
+CREATE TABLE trailing (at BIGINT, n BIGINT, total BIGINT, dearest BIGINT, cards BIGINT, before BIGINT)
+  WITH ('connector' = 'table', 'max-rows' = '1000000');
 CREATE TABLE dearest (s TIMESTAMP(3), amount BIGINT) WITH ('connector' = 'table', 'max-rows' = '1000000');
 
 CREATE VIEW card_days AS
@@ -31,6 +33,12 @@ INSERT INTO grown SELECT window_start, window_end, COUNT(*)
 INSERT INTO months SELECT window_start, window_end, MAX(n)
   FROM TABLE(TUMBLE(TABLE card_days, DESCRIPTOR(t), INTERVAL '1' MONTH, TIME_ZONE => 'Europe/Berlin'))
   GROUP BY window_start, window_end;
+INSERT INTO trailing SELECT at, COUNT(*) OVER day, SUM(amount) OVER day, MAX(amount) OVER week,
+  COUNT(DISTINCT card) OVER (ORDER BY ts RANGE BETWEEN START OF MONTH AT TIME ZONE 'Europe/Berlin' PRECEDING AND CURRENT ROW),
+  COUNT(*) OVER (ORDER BY ts RANGE BETWEEN START OF QUARTER PRECEDING AND CURRENT ROW EXCLUDE CURRENT ROW)
+  FROM payments WINDOW
+    day AS (PARTITION BY card ORDER BY ts RANGE START OF DAY AT TIME ZONE 'Europe/Berlin' PRECEDING),
+    week AS (PARTITION BY card ORDER BY ts RANGE BETWEEN START OF WEEK AT TIME ZONE 'America/New_York' PRECEDING AND CURRENT ROW);
 INSERT INTO dearest SELECT window_start, amount
   FROM TABLE(TUMBLE(TABLE payments, DESCRIPTOR(ts), INTERVAL '1' DAY, TIME_ZONE => 'Europe/Berlin'))
   QUALIFY ROW_NUMBER() OVER (PARTITION BY window_start, window_end ORDER BY amount DESC) = 1;
@@ -91,6 +99,29 @@ fn next_month(date: i64) -> i64 {
     month(month(date) + 31)
 }
 
+/// What each payment sees: of its card on the same day, in the same week; of all in the same month, in the same quarter.
+fn trailing(all: &[(i64, i64, i64)]) -> Vec<String> {
+    let week = |at| NEW_YORK.date(at) + 1 - iso_weekday(NEW_YORK.date(at));
+    let quarter = |at: i64| {
+        let (year, month, _) = civil(at.div_euclid(DAY));
+        (year, (month - 1) / 3)
+    };
+    let one = |(at, card, _): &(i64, i64, i64)| {
+        let before: Vec<_> = all.iter().filter(|p| p.0 <= *at).collect();
+        let day = before.iter().filter(|p| p.1 == *card && BERLIN.date(p.0) == BERLIN.date(*at));
+        let week = before.iter().filter(|p| p.1 == *card && week(p.0) == week(*at));
+        let month = before.iter().filter(|p| month(BERLIN.date(p.0)) == month(BERLIN.date(*at)));
+        let cards: BTreeSet<i64> = month.map(|p| p.1).collect();
+        let (n, total) = (day.clone().count(), day.map(|p| p.2).sum::<i64>());
+        let dearest = week.map(|p| p.2).max().unwrap();
+        let quarter = before.iter().filter(|p| quarter(p.0) == quarter(*at)).count() - 1;
+        format!("{at}|{n}|{total}|{dearest}|{}|{quarter}", cards.len())
+    };
+    let mut lines: Vec<String> = all.iter().map(one).collect();
+    lines.sort();
+    lines
+}
+
 fn expected(all: &[(i64, i64, i64)]) -> Vec<(&'static str, Vec<String>)> {
     let mut card_days: BTreeMap<(i64, i64), (i64, i64)> = BTreeMap::new();
     let (mut weeks, mut grown): (BTreeMap<i64, i64>, BTreeMap<(i64, i64), i64>) = Default::default();
@@ -125,6 +156,7 @@ fn expected(all: &[(i64, i64, i64)]) -> Vec<(&'static str, Vec<String>)> {
         ("weeks", weeks.iter().map(|(d, n)| format!("{}|{n}", span(*d, d + 7))).collect()),
         ("grown", grown.iter().map(|((from, to), n)| format!("{}|{n}", span(*from, *to))).collect()),
         ("months", months.iter().map(|(d, n)| format!("{}|{n}", span(*d, next_month(*d)))).collect()),
+        ("trailing", trailing(all)),
         ("dearest", dearest.iter().map(|(d, amount)| format!("{}|{amount}", midnight(*d))).collect()),
     ]
 }
@@ -178,4 +210,10 @@ fn a_replayed_part_has_the_windows_wholly_inside() {
         assert!(!lines.is_empty());
         assert_eq!(rows(outcome.table(table).unwrap()), lines, "{table}");
     }
+    let inside = |line: &String| {
+        let at = line.split('|').next().unwrap().parse().unwrap();
+        (utc("2024-03-30 23:00")..utc("2024-10-31 23:00")).contains(&at)
+    };
+    let lines: Vec<String> = trailing(&all).into_iter().filter(inside).collect();
+    assert_eq!(rows(outcome.table("trailing").unwrap()), lines);
 }

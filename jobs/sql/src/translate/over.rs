@@ -9,6 +9,7 @@ use super::{Place, Rel, Slots, Translator, bare, named, schema_of};
 use crate::checks::{not_the_time, place};
 use crate::diagnostic::{Fault, Result};
 use crate::intervals::show_ms;
+use crate::start_of::Starts;
 use arrow_schema::{DataType, Field};
 use datafusion_common::ScalarValue;
 use datafusion_expr::expr::WindowFunction;
@@ -19,8 +20,9 @@ use datafusion_expr::{
 use highwater_engine::expr::Expr;
 use highwater_engine::graph::types::refused_in_frames;
 use highwater_engine::graph::{
-    Aggregate, AggregateFunction, Emission, Frame, OverCall, OverSpec, PseudoColumn, RowsBetween, Step,
+    Aggregate, AggregateFunction, Emission, Frame, OverCall, OverSpec, PseudoColumn, RowsBetween, StartOf, Step,
 };
+use highwater_operators::periods;
 
 /// One call of the query.
 struct Trailing {
@@ -65,7 +67,7 @@ impl Translator<'_> {
             let scope = Scope { schema: w.input.schema(), columns: &columns, pseudo: rel.pseudo.as_ref() };
             let n = w.input.schema().fields().len();
             for (i, e) in w.window_expr.iter().enumerate() {
-                calls.push(trailing(e, &scope, &rel, w.schema.field(n + i), self.ttl_ms)?);
+                calls.push(self.trailing(e, &scope, &rel, w.schema.field(n + i))?);
             }
             // The calls of one SELECT never read one another.
             columns.resize(n + w.window_expr.len(), Expr::Column(usize::MAX));
@@ -125,6 +127,42 @@ impl Translator<'_> {
         }
     }
 
+    /// Reads one call of OVER.
+    fn trailing(&self, e: &Planned, scope: &Scope, rel: &Rel, field: &Field) -> Result<Trailing> {
+        let Planned::WindowFunction(w) = unaliased(e) else {
+            return Err(Fault::new(format!("{e} is not supported")));
+        };
+        let WindowFunction { fun, params } = w.as_ref();
+        let WindowFunctionDefinition::AggregateUDF(udaf) = fun else {
+            return Err(Fault::new(format!("{} is not supported in this version", fun.name())));
+        };
+        let call = Call::new(udaf.name(), &params.args, params.distinct, params.filter.as_deref(), scope)?;
+        let returns = field.data_type().clone();
+        if let Some(what) = refused_in_frames(&call.as_aggregate(returns.clone()), Some(&call.argument_type)) {
+            return Err(Fault::new(what).at(place(e)));
+        }
+        let [order] = params.order_by.as_slice() else {
+            return Err(Fault::new("OVER is ordered by the event time alone"));
+        };
+        let time = scope.expr(&order.expr)?;
+        if !rel.is_time(&time) {
+            return Err(not_the_time(&order.expr));
+        }
+        let mut keys = Vec::new();
+        for e in &params.partition_by {
+            let name = shown(e, scope.schema);
+            let data_type = e.get_type(scope.schema).map_err(|e| Fault::new(e.strip_backtrace()))?;
+            keys.push((scope.expr(e)?, Field::new(name, data_type, true)));
+        }
+        let frame = frame(&params.window_frame, call.function, self.ttl_ms, &self.catalog.starts);
+        let frame = frame.map_err(|f| f.at(place(e)))?;
+        if let Some(since) = &frame.since {
+            has_periods(since, &order.expr, scope)?;
+        }
+        let field = Field::new(named_by(&call.label, &keys, &frame), field.data_type().clone(), true);
+        Ok(Trailing { keys, frame, call, returns, field })
+    }
+
     fn over_node(
         &mut self,
         input: usize,
@@ -134,7 +172,7 @@ impl Translator<'_> {
         tells: bool,
         at: &Place,
     ) -> usize {
-        let mut frames: Vec<Frame> = group.calls.iter().map(|c| c.1).collect();
+        let mut frames: Vec<Frame> = group.calls.iter().map(|c| c.1.clone()).collect();
         frames.sort();
         frames.dedup();
         let frame_of = |f: &Frame| frames.iter().position(|g| g == f).unwrap_or_default();
@@ -184,40 +222,8 @@ fn grouped(calls: Vec<Trailing>, slots: &mut Slots) -> Vec<(Group, Vec<String>)>
     named
 }
 
-/// Reads one call of OVER.
-fn trailing(e: &Planned, scope: &Scope, rel: &Rel, field: &Field, ttl_ms: Option<i64>) -> Result<Trailing> {
-    let Planned::WindowFunction(w) = unaliased(e) else {
-        return Err(Fault::new(format!("{e} is not supported")));
-    };
-    let WindowFunction { fun, params } = w.as_ref();
-    let WindowFunctionDefinition::AggregateUDF(udaf) = fun else {
-        return Err(Fault::new(format!("{} is not supported in this version", fun.name())));
-    };
-    let call = Call::new(udaf.name(), &params.args, params.distinct, params.filter.as_deref(), scope)?;
-    let returns = field.data_type().clone();
-    if let Some(what) = refused_in_frames(&call.as_aggregate(returns.clone()), Some(&call.argument_type)) {
-        return Err(Fault::new(what).at(place(e)));
-    }
-    let [order] = params.order_by.as_slice() else {
-        return Err(Fault::new("OVER is ordered by the event time alone"));
-    };
-    let time = scope.expr(&order.expr)?;
-    if !rel.is_time(&time) {
-        return Err(not_the_time(&order.expr));
-    }
-    let mut keys = Vec::new();
-    for e in &params.partition_by {
-        let name = shown(e, scope.schema);
-        let data_type = e.get_type(scope.schema).map_err(|e| Fault::new(e.strip_backtrace()))?;
-        keys.push((scope.expr(e)?, Field::new(name, data_type, true)));
-    }
-    let frame = frame(&params.window_frame, call.function, ttl_ms).map_err(|f| f.at(place(e)))?;
-    let field = Field::new(named_by(&call.label, &keys, frame), field.data_type().clone(), true);
-    Ok(Trailing { keys, frame, call, returns, field })
-}
-
 /// `SUM(amount) per card over 1 h`: the column of a call until the query names it.
-fn named_by(label: &str, keys: &[(Expr, Field)], f: Frame) -> String {
+fn named_by(label: &str, keys: &[(Expr, Field)], f: &Frame) -> String {
     let names: Vec<&str> = keys.iter().map(|(_, k)| k.name().as_str()).collect();
     let per = if names.is_empty() { String::new() } else { format!(" per {}", names.join(", ")) };
     let end = if f.end_ms == 0 || f.without_ties { String::new() } else { format!(" to {}", show_ms(f.end_ms)) };
@@ -229,12 +235,26 @@ fn named_by(label: &str, keys: &[(Expr, Field)], f: Frame) -> String {
     match f.rows {
         Some(RowsBetween { first, last: 0 }) => format!("{label}{per} over {first} rows"),
         Some(RowsBetween { first, last }) => format!("{label}{per} over {first} to {last} rows"),
-        None => format!("{label}{per} over {}{end}{without}", show_ms(f.start_ms)),
+        None => match &f.since {
+            Some(since) => format!("{label}{per} from the {since}{end}{without}"),
+            None => format!("{label}{per} over {}{end}{without}", show_ms(f.start_ms)),
+        },
     }
 }
 
+/// A time without a zone has days in UTC alone.
+fn has_periods(since: &StartOf, time: &Planned, scope: &Scope) -> Result<()> {
+    let zoned = matches!(time.get_type(scope.schema), Ok(DataType::Timestamp(_, Some(_))));
+    if zoned || periods::zone(&since.zone).is_ok_and(|z| z.is_utc()) {
+        return Ok(());
+    }
+    let what = format!("{since}: a TIMESTAMP(3) has no time zone, so it has no days there");
+    let hint = "make the time attribute a TIMESTAMP_LTZ(3): AS CAST(ts AS TIMESTAMP_LTZ(3)), if it is in UTC";
+    Err(Fault::new(what).at(place(time)).hint(hint))
+}
+
 /// The frame. The syntax pass has refused what is not supported; this is the second lock.
-fn frame(f: &WindowFrame, function: AggregateFunction, ttl_ms: Option<i64>) -> Result<Frame> {
+fn frame(f: &WindowFrame, function: AggregateFunction, ttl_ms: Option<i64>, starts: &Starts) -> Result<Frame> {
     let wrong = || Fault::new(format!("frame {f} is not supported"));
     let unbounded = matches!(&f.start_bound, WindowFrameBound::Preceding(v) if v.is_null());
     let lag = matches!(function, AggregateFunction::Lag { .. });
@@ -248,15 +268,21 @@ fn frame(f: &WindowFrame, function: AggregateFunction, ttl_ms: Option<i64>) -> R
             Ok(Frame::range(ttl("LAG keeps a row of every key for ever", instead)?, 0))
         }
         WindowFrameUnits::Range => {
-            let start_ms = milliseconds(&f.start_bound).ok_or_else(wrong)?;
-            if excludes(&f.end_bound, crate::frames::WITHOUT_CURRENT_NS) {
-                return Ok(Frame::range(start_ms, 0).without_current());
-            }
-            if excludes(&f.end_bound, crate::frames::WITHOUT_TIES_NS) {
-                return Ok(Frame::without_ties(start_ms));
-            }
-            let end_ms = milliseconds(&f.end_bound).ok_or_else(wrong)?;
-            if start_ms < end_ms || end_ms < 0 { Err(wrong()) } else { Ok(Frame::range(start_ms, end_ms)) }
+            let since = since(&f.start_bound, starts);
+            let start_ms =
+                since.as_ref().map(|(_, ms)| *ms).or_else(|| milliseconds(&f.start_bound)).ok_or_else(wrong)?;
+            let frame = if excludes(&f.end_bound, crate::frames::WITHOUT_CURRENT_NS) {
+                Frame::range(start_ms, 0).without_current()
+            } else if excludes(&f.end_bound, crate::frames::WITHOUT_TIES_NS) {
+                Frame::without_ties(start_ms)
+            } else {
+                let end_ms = milliseconds(&f.end_bound).filter(|ms| (0..=start_ms).contains(ms));
+                Frame::range(start_ms, end_ms.ok_or_else(wrong)?)
+            };
+            Ok(match since {
+                Some((start, _)) => frame.since(start),
+                None => frame,
+            })
         }
         WindowFrameUnits::Rows if lag => {
             let hint = "RANGE BETWEEN INTERVAL '30' DAY PRECEDING AND CURRENT ROW says how far back the row may lie";
@@ -268,6 +294,14 @@ fn frame(f: &WindowFrame, function: AggregateFunction, ttl_ms: Option<i64>) -> R
             if first < last { Err(wrong()) } else { Ok(Frame::rows(first, last, ttl_ms)) }
         }
         WindowFrameUnits::Groups => Err(wrong()),
+    }
+}
+
+/// The start of a period that a bound stands for, and how long such a period lasts.
+fn since(b: &WindowFrameBound, starts: &Starts) -> Option<(StartOf, i64)> {
+    match b {
+        WindowFrameBound::Preceding(ScalarValue::IntervalMonthDayNano(Some(i))) if i.months > 0 => starts.get(i.months),
+        _ => None,
     }
 }
 

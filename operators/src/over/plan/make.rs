@@ -2,7 +2,7 @@
 
 use super::{
     Aggregate, AggregateFunction, Bit, Call, CallResult, DataType, Distinct, Extremum, FLAGS, Finish, Frame, FramePlan,
-    Kind, LanePlan, Link, Measure, Node, OverSpec, Pick, Place, Plan, SchemaRef, Value,
+    Kind, LanePlan, Link, Measure, Node, OverSpec, Pick, Place, Plan, SchemaRef, Starts, Value,
 };
 use crate::over::refuse::refuse;
 use highwater_engine::error::BuildError;
@@ -11,6 +11,7 @@ impl Plan {
     /// Compiles a node.
     pub fn new(node: &Node, spec: &OverSpec, input: &SchemaRef) -> Result<Self, BuildError> {
         refuse(node, spec, input)?;
+        let (starts, frames) = Starts::new(spec)?;
         let mut plan = Plan {
             keys: spec.keys.clone(),
             lanes: Vec::new(),
@@ -29,19 +30,20 @@ impl Plan {
             pseudo: spec.pseudo.clone(),
             input: input.clone(),
             output: node.schema.clone(),
+            starts,
             reach_ms: spec.frames.iter().map(|f| f.start_ms).max().unwrap_or(0),
         };
         plan.lay_out(spec);
         let frame = |f: &Frame| FramePlan { frame: *f, measures: Vec::new(), first: 0 };
-        plan.frames = spec.frames.iter().filter(|f| f.rows.is_none()).map(frame).collect();
-        plan.row_frames = spec.frames.iter().filter(|f| f.rows.is_some()).map(frame).collect();
-        let sources: Vec<Source> = spec.calls.iter().map(|c| plan.source(spec.frames[c.frame], &c.aggregate)).collect();
+        plan.frames = frames.iter().filter(|f| f.rows.is_none()).map(frame).collect();
+        plan.row_frames = frames.iter().filter(|f| f.rows.is_some()).map(frame).collect();
+        let sources: Vec<Source> = spec.calls.iter().map(|c| plan.source(frames[c.frame], &c.aggregate)).collect();
         for f in plan.frames.iter_mut().chain(&mut plan.row_frames) {
             f.first = plan.measures;
             plan.measures += f.measures.len();
         }
         for (call, source) in spec.calls.iter().zip(sources) {
-            let frame = spec.frames[call.frame];
+            let frame = frames[call.frame];
             let (measure, value) = match source {
                 Source::Pick(i) => (plan.measures + i, plan.picks[i].value),
                 Source::Measure(i) => {

@@ -6,11 +6,12 @@
 
 mod make;
 
+use super::frame::{Frame, Starts};
 use super::lane::Kind;
 use super::pick::{Pick, Place};
 use crate::aggregate::Finish;
 use arrow::datatypes::{DataType, SchemaRef};
-use highwater_engine::graph::{Aggregate, AggregateFunction, Frame, Node, OverSpec, PseudoColumn};
+use highwater_engine::graph::{Aggregate, AggregateFunction, Node, OverSpec, PseudoColumn};
 
 /// Words of an entry that are always there: its event time.
 pub const TIME: usize = 0;
@@ -54,7 +55,9 @@ pub struct Plan {
     pub input: SchemaRef,
     /// Columns of the output.
     pub output: SchemaRef,
-    /// The longest frame start: how far back an entry can matter.
+    /// Where frames begin that begin with a period.
+    pub starts: Starts,
+    /// How far back an entry can matter, at most.
     pub reach_ms: i64,
 }
 
@@ -157,16 +160,6 @@ pub struct FramePlan {
     pub measures: Vec<Measure>,
     /// Number of the first of them among all frames'.
     pub first: usize,
-}
-
-impl FramePlan {
-    /// First and last event time of the frame of a row at `time`; both extremes stay free for "never".
-    #[inline(always)]
-    pub fn edges(&self, time: i64) -> (i64, i64) {
-        let lo = time.saturating_sub(self.frame.start_ms).max(i64::MIN + 1);
-        let hi = time.saturating_sub(self.frame.end_ms).clamp(i64::MIN + 1, i64::MAX - 1);
-        (lo, hi)
-    }
 }
 
 /// What is known of one input over one frame.

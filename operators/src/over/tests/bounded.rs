@@ -19,6 +19,10 @@ fn fields(names: &[&str]) -> SchemaRef {
 
 /// COUNT(*) and COUNT(DISTINCT value) over the last second of each key.
 pub fn over() -> Over {
+    over_frame(Frame::range(REACH_MS, 0))
+}
+
+fn over_frame(frame: Frame) -> Over {
     let aggregate = |argument: Option<usize>| Aggregate {
         function: AggregateFunction::Count,
         argument,
@@ -31,7 +35,7 @@ pub fn over() -> Over {
     };
     let spec = OverSpec {
         keys: vec![0],
-        frames: vec![Frame::range(REACH_MS, 0)],
+        frames: vec![frame],
         calls: [None, Some(1)].map(|a| OverCall { frame: 0, aggregate: aggregate(a) }).to_vec(),
         emission: Emission::Final,
         pseudo: vec![],
@@ -39,6 +43,11 @@ pub fn over() -> Over {
     let schema = fields(&["key", "value", "n", "values"]);
     let node = Node { name: "over".into(), inputs: vec![], step: Step::Over(spec.clone()), schema };
     Over::new(&node, &spec, &fields(&["key", "value"]), 64).unwrap()
+}
+
+/// A frame that begins with every second.
+fn period() -> Frame {
+    Frame::range(REACH_MS, 0).since(StartOf { period: Length::Ms(REACH_MS), zone: "UTC".into() })
 }
 
 /// Rows of these keys at these times; their values are of no account.
@@ -52,8 +61,8 @@ fn batch(keys: Vec<i64>, values: Vec<i64>, times: Vec<i64>) -> Batch {
 }
 
 /// The most bytes of state in each of ten spans of `span_ms`; `key(random, ms)` says whose row comes.
-fn state(span_ms: i64, key: impl Fn(&mut Random, i64) -> u64) -> Vec<usize> {
-    let (mut over, mut r) = (over(), Random(7));
+fn state(frame: Frame, span_ms: i64, key: impl Fn(&mut Random, i64) -> u64) -> Vec<usize> {
+    let (mut over, mut r) = (over_frame(frame), Random(7));
     let mut most = vec![0; 10];
     for at in 0..10 * span_ms {
         let keys: Vec<i64> = (0..ROWS_PER_MS).map(|_| key(&mut r, at) as i64).collect();
@@ -76,14 +85,18 @@ fn is_flat(state: &[usize]) {
 #[test]
 fn keys_that_never_come_again_are_forgotten() {
     // each key lives for 40 ms: some 400,000 in all
-    is_flat(&state(2_500, |r, at| (at / 40) as u64 * 2_000 + r.below(2_000)));
+    for frame in [Frame::range(REACH_MS, 0), period()] {
+        is_flat(&state(frame, 2_500, |r, at| (at / 40) as u64 * 2_000 + r.below(2_000)));
+    }
 }
 
 #[test]
 fn keys_that_are_busy_by_turns_leave_their_memory_to_others() {
     // in every span another thousand of 10,000 keys has most of the rows
-    is_flat(&state(2_500, |r, at| match r.chance(20) {
-        true => r.below(10_000),
-        false => (at / 2_500) as u64 * 1_000 + r.below(1_000),
-    }));
+    for frame in [Frame::range(REACH_MS, 0), period()] {
+        is_flat(&state(frame, 2_500, |r, at| match r.chance(20) {
+            true => r.below(10_000),
+            false => (at / 2_500) as u64 * 1_000 + r.below(1_000),
+        }));
+    }
 }

@@ -4,6 +4,7 @@
 mod bounded;
 mod chains;
 mod oracle;
+mod periods;
 mod places;
 mod random;
 mod scripts;

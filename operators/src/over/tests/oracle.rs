@@ -6,7 +6,7 @@
 //! number of workers.
 
 use super::super::operator::Over;
-use super::random::{Random, Row, Val, batch, node, partitions, schema, types, values};
+use super::random::{Random, Row, Val, ZONES, batch, node, partitions, schema, types, values};
 use arrow::datatypes::DataType;
 use highwater_engine::batch::{Batch, Identity, ON_TIME};
 use highwater_engine::graph::*;
@@ -100,6 +100,13 @@ fn root(above: i128, below: i128, unit: i128, half_up: bool) -> i128 {
     if half_up { (r + 1) / 2 } else { r / 2 }
 }
 
+/// The start of the period that holds an instant of 1970, when these clocks were never set.
+fn start_of(of: &StartOf, time: i64) -> i64 {
+    let Length::Ms(length) = of.period else { panic!("{of}") };
+    let ahead = ZONES.iter().find(|(zone, _)| *zone == of.zone).unwrap().1;
+    (time + ahead) / length * length - ahead
+}
+
 /// The answers to `row`; `log` is in the order of rows, but for their event times.
 fn answers(spec: &OverSpec, log: &[&Row], row: &Row) -> Vec<Option<Val>> {
     let key = |r: &Row| spec.keys.iter().map(|k| r.columns[*k].clone()).collect::<Vec<_>>();
@@ -107,9 +114,10 @@ fn answers(spec: &OverSpec, log: &[&Row], row: &Row) -> Vec<Option<Val>> {
     mine.sort_by_key(|r| r.time);
     let at = mine.iter().position(|r| r.id == row.id).unwrap() as i64;
     let one = |c: &OverCall| {
-        let f = spec.frames[c.frame];
+        let f = &spec.frames[c.frame];
+        let from = f.since.as_ref().map_or(row.time - f.start_ms, |s| start_of(s, row.time));
         let inside = |(i, r): &(i64, &Row)| {
-            let in_time = (row.time - f.start_ms..=row.time - f.end_ms).contains(&r.time);
+            let in_time = (from..=row.time - f.end_ms).contains(&r.time);
             let in_rows = f.rows.is_none_or(|b| (i64::from(b.last)..=i64::from(b.first)).contains(&(at - i)));
             (in_time && in_rows && !(f.without_current && *i == at)) || (f.without_ties && *i == at)
         };
@@ -117,7 +125,7 @@ fn answers(spec: &OverSpec, log: &[&Row], row: &Row) -> Vec<Option<Val>> {
             // the frame says how far back it may lie, no more
             let i = at - i64::from(offset);
             let back = f.rows.is_none_or(|b| offset <= b.first);
-            let there = mine.get(usize::try_from(i).ok()?).filter(|r| back && r.time >= row.time - f.start_ms);
+            let there = mine.get(usize::try_from(i).ok()?).filter(|r| back && r.time >= from);
             return aggregate(&Aggregate { function: AggregateFunction::FirstValue, ..c.aggregate.clone() }, &[there?]);
         }
         let frame: Vec<&Row> = (0..).zip(mine.iter().copied()).filter(inside).map(|(_, r)| r).collect();

@@ -60,6 +60,9 @@ pub const COLUMNS: [(&str, bool); 9] = [
     ("x", true),
 ];
 
+/// Zones, and how far their clocks were ahead of UTC early in 1970, in ms.
+pub const ZONES: [(&str, i64); 3] = [("UTC", 0), ("Europe/Berlin", 3_600_000), ("+05:30", 19_800_000)];
+
 pub fn types() -> [DataType; 9] {
     [
         DataType::Int64,
@@ -138,9 +141,9 @@ pub fn node(r: &mut Random, emission: Emission) -> (Node, OverSpec) {
                     let last = r.below(3) as u32;
                     Frame::rows(last + r.pick(&[0, 1, 5, 70]), last, r.pick(&[0, 10, 100, 1_000]))
                 }
-                2 => Frame::range(start_ms, 0).without_current(),
-                3 => Frame::without_ties(start_ms),
-                _ => Frame::range(start_ms, end_ms),
+                2 => since(r, Frame::range(start_ms, 0).without_current()),
+                3 => since(r, Frame::without_ties(start_ms)),
+                _ => since(r, Frame::range(start_ms, end_ms)),
             }
         })
         .collect();
@@ -158,6 +161,17 @@ pub fn node(r: &mut Random, emission: Emission) -> (Node, OverSpec) {
     let spec = OverSpec { keys, frames, calls, emission, pseudo };
     let schema = Arc::new(Schema::new(fields));
     (Node { name: "over".into(), inputs: vec![], step: Step::Over(spec.clone()), schema }, spec)
+}
+
+/// The frame, or one that begins with a period; that may end before it begins.
+fn since(r: &mut Random, frame: Frame) -> Frame {
+    if r.chance(60) {
+        return frame;
+    }
+    let length = r.pick(&[7, 60, 400]);
+    let (zone, _) = r.pick(&ZONES);
+    Frame { start_ms: length.max(frame.end_ms), ..frame }
+        .since(StartOf { period: Length::Ms(length), zone: zone.into() })
 }
 
 fn aggregate(r: &mut Random) -> Aggregate {

@@ -97,8 +97,9 @@ CREATE MACRO deviation_of(n, s, q, less) AS
 }
 
 fn file(r: &mut Random, file: i64, bound_ms: i64, [unit_ms, step]: [i64; 2], null: u64) -> Vec<Row> {
-    // not at midnight: windows do not begin with the rows
-    let mut now = MIDNIGHT_MS + 1_000 * r.between(3_600, 3_700);
+    // not at midnight: windows do not begin with the rows; now and then soon before it: days, months and years do
+    let after_s = if r.chance(30) { r.between(-150, -1) } else { r.between(3_600, 3_700) };
+    let mut now = MIDNIGHT_MS + 1_000 * after_s;
     let rows = r.between(20, 120);
     let one = |i: i64| {
         now += unit_ms * r.between(0, step);
@@ -138,13 +139,14 @@ fn money(cents: Option<i64>) -> String {
     cents.map_or("NULL".into(), |c| format!("{}{}.{:02}", sign(c), c.abs() / 100, c.abs() % 100))
 }
 
-/// `2026-01-01 00:00:01.500`: the rows are of one day.
+/// `2026-01-01 00:00:01.500`: the rows are of a few days, at most one of them in 2025.
 fn time(ms: i64) -> String {
     let ms = ms - MIDNIGHT_MS;
     let day = 1 + ms.div_euclid(86_400_000);
     let ms = ms.rem_euclid(86_400_000);
-    assert!((1..31).contains(&day), "{day}");
-    format!("2026-01-{day:02} {:02}:{:02}:{:02}.{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60, ms % 1_000)
+    assert!((0..31).contains(&day), "{day}");
+    let date = if day == 0 { "2025-12-31".to_owned() } else { format!("2026-01-{day:02}") };
+    format!("{date} {:02}:{:02}:{:02}.{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60, ms % 1_000)
 }
 
 fn csv(r: &Row) -> String {

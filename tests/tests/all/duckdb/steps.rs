@@ -4,6 +4,8 @@ use super::calls::{Call, Column, Kind, Over, column, condition, pick};
 use super::query::{Relation, Step, aggregates, order};
 use super::random::Random;
 
+const DAY_MS: i64 = 86_400_000;
+
 /// How a length of time is written in SQL.
 fn interval(ms: i64) -> String {
     match ms {
@@ -165,7 +167,9 @@ pub fn frames(r: &mut Random, from: &Relation) -> Step {
 }
 
 fn frame_of_time(r: &mut Random) -> [String; 2] {
-    let from = r.of(&[0, 250, 1_000, 5_000, 30_000, 300_000]);
+    // rows lie on both sides of a midnight that begins all of these but a week
+    let period = r.chance(20).then(|| r.of(&["DAY", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR"]));
+    let from = if period.is_some() { DAY_MS } else { r.of(&[0, 250, 1_000, 5_000, 30_000, 300_000]) };
     let to = if r.chance(20) { r.of(&[1, 250, 1_000]).min(from) } else { 0 };
     let bound = |ms: i64, text: String| if ms == 0 { "CURRENT ROW".into() } else { format!("{text} PRECEDING") };
     let exclude = match r.below(10) {
@@ -177,10 +181,13 @@ fn frame_of_time(r: &mut Random) -> [String; 2] {
         _ => "",
     };
     let of = |from: String, to: String| format!("RANGE BETWEEN {from} AND {to}{exclude}");
-    [
-        of(bound(from, interval(from)), bound(to, interval(to))),
-        of(bound(from, from.to_string()), bound(to, to.to_string())),
-    ]
+    let [ours, theirs] = match period {
+        Some(unit) => {
+            [format!("START OF {unit}"), format!("ts - epoch_ms(date_trunc('{unit}', make_timestamp_ms(ts)))")]
+        }
+        None => [interval(from), from.to_string()],
+    };
+    [of(bound(from, ours), bound(to, interval(to))), of(bound(from, theirs), bound(to, to.to_string()))]
 }
 
 fn frame_of_rows(r: &mut Random) -> [String; 2] {
