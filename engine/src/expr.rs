@@ -134,6 +134,8 @@ pub enum Literal {
     Timestamp(i64, DataType),
     /// DATE, days from the epoch.
     Date(i32),
+    /// TIME, counted in the type's unit from midnight.
+    Time(i64, DataType),
     /// INTERVAL: months, days and milliseconds apart, as SQL keeps them.
     Interval {
         /// Months.

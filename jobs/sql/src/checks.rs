@@ -65,7 +65,9 @@ pub(crate) fn not_the_time(order: &Expr) -> Fault {
 
 fn pair(b: &BinaryExpr, schema: &DFSchema) -> Result<()> {
     let (Ok(l), Ok(r)) = (b.left.get_type(schema), b.right.get_type(schema)) else { return Ok(()) };
-    if BinaryTypeCoercer::new(&l, &b.op, &r).get_input_types().is_ok() {
+    let is_time = |t: &DataType| matches!(t, DataType::Time32(_) | DataType::Time64(_));
+    let computes = b.op.is_numerical_operators() && (is_time(&l) || is_time(&r));
+    if !computes && BinaryTypeCoercer::new(&l, &b.op, &r).get_input_types().is_ok() {
         return Ok(());
     }
     let what = format!("{} {} {} is not possible", sql_type(&l), b.op, sql_type(&r));

@@ -289,12 +289,17 @@ impl Operators {
 
 impl ExprPlanner for Operators {
     /// Arithmetic with a DECIMAL in it has Flink's type. DataFusion's quotients have fewer digits and are truncated, and
-    /// beyond 38 digits its sums and products keep another scale.
+    /// beyond 38 digits its sums and products keep another scale. TIMEs of different digits meet in the most of them.
     fn plan_binary_op(
         &self,
-        op: RawBinaryExpr,
+        mut op: RawBinaryExpr,
         schema: &datafusion_common::DFSchema,
     ) -> Result<PlannerResult<RawBinaryExpr>> {
+        if let Some(t) = crate::repair::most_digits(&[&op.left, &op.right], schema) {
+            op.left = datafusion_expr::cast(op.left, t.clone());
+            op.right = datafusion_expr::cast(op.right, t);
+            return Ok(PlannerResult::Original(op));
+        }
         let Some((_, udf)) = self.arithmetic.iter().find(|(o, _)| *o == op.op) else {
             return Ok(PlannerResult::Original(op));
         };

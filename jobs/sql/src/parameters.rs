@@ -1,6 +1,6 @@
 //! `${name}`: a literal that is given from outside the text.
 //!
-//! A value becomes the tokens of one literal, and of nothing else: a number, `TRUE`, `FALSE`, `NULL`, `DATE '..'`,
+//! A value becomes the tokens of one literal, and of nothing else: a number, `TRUE`, `FALSE`, `NULL`, `DATE '..'`, `TIME '..'`,
 //! `TIMESTAMP '..'`, `INTERVAL '..' UNIT`, or a text. What has another shape is a text as a whole, so a value can't bring SQL
 //! into the job. `SET 'parameter.name' = '..'` in the file gives a value and its kind: what beats it must be of that kind.
 //! In a string `${..}` stays as it is: `${env:NAME}` and `${file:PATH}` of options are read where they are used.
@@ -25,6 +25,7 @@ enum Kind {
     Boolean,
     Null,
     Date,
+    Time,
     Timestamp,
     Interval,
     Text,
@@ -37,6 +38,7 @@ impl Kind {
             Kind::Boolean => "a boolean",
             Kind::Null => "NULL",
             Kind::Date => "a DATE",
+            Kind::Time => "a TIME",
             Kind::Timestamp => "a TIMESTAMP",
             Kind::Interval => "an INTERVAL",
             Kind::Text => "a text",
@@ -182,6 +184,7 @@ fn literal(value: &str) -> Option<Given> {
         [t] if is_word(t, "NULL") => of(Kind::Null, &tokens),
         [Token::SingleQuotedString(_)] => of(Kind::Text, &tokens),
         [t, Token::SingleQuotedString(_)] if is_word(t, "DATE") => of(Kind::Date, &tokens),
+        [t, Token::SingleQuotedString(_)] if is_word(t, "TIME") => of(Kind::Time, &tokens),
         [t, Token::SingleQuotedString(_)] if is_word(t, "TIMESTAMP") => of(Kind::Timestamp, &tokens),
         [t, Token::SingleQuotedString(_), unit] if is_word(t, "INTERVAL") && is_unit(unit) => {
             of(Kind::Interval, &tokens)

@@ -1,4 +1,4 @@
-//! Repairs of a plan. Before the analyzer sees it: the types that Flink gives literals and mixtures of numbers. After it:
+//! Repairs of a plan. Before the analyzer sees it: the types that Flink gives literals and mixtures of types. After it:
 //! casts of constants, with Flink's meaning.
 
 use crate::diagnostic::Fault;
@@ -49,45 +49,76 @@ fn counts_rows(args: &[Expr]) -> bool {
     matches!(args, [Expr::Literal(..)])
 }
 
-/// DOUBLE with DECIMAL is DOUBLE. The analyzer would make both DECIMAL(30, 15), which fails for 1e20.
-pub(crate) fn doubles(plan: LogicalPlan) -> Result<LogicalPlan> {
-    rewrite(plan, |e, schema| e.transform_up(|e| Ok(double(e, schema))))
+/// DOUBLE with DECIMAL is DOUBLE: the analyzer would make both DECIMAL(30, 15), which fails for 1e20. TIMEs of different
+/// digits, which the analyzer does not take, have the most digits among them.
+pub(crate) fn mixtures(plan: LogicalPlan) -> Result<LogicalPlan> {
+    rewrite(plan, |e, schema| e.transform_up(|e| Ok(mixture(e, schema))))
 }
 
-fn double(e: Expr, schema: &DFSchema) -> Transformed<Expr> {
-    let is = |e: &Expr, kind: fn(&DataType) -> bool| e.get_type(schema).is_ok_and(|t| kind(&t));
-    let mixed =
-        |l: &[&Expr]| l.iter().any(|e| is(e, DataType::is_floating)) && l.iter().any(|e| is(e, DataType::is_decimal));
-    let double = |e: Expr| if is(&e, DataType::is_decimal) { cast(e, DataType::Float64) } else { e };
+/// What operands of different types become, if the analyzer does not know it.
+fn meet(operands: &[&Expr], schema: &DFSchema) -> Option<DataType> {
+    use DataType::Float64;
+    let types: Vec<DataType> = operands.iter().filter_map(|e| e.get_type(schema).ok()).collect();
+    if types.iter().any(DataType::is_floating) && types.iter().any(DataType::is_decimal) {
+        return Some(Float64);
+    }
+    let times: Vec<&&Expr> = operands.iter().filter(|e| e.get_type(schema).is_ok_and(|t| is_time(&t))).collect();
+    most_digits(&times.into_iter().copied().collect::<Vec<_>>(), schema)
+}
+
+/// The TIME with the most digits, if all operands are TIMEs, but not of the same digits.
+pub(crate) fn most_digits(operands: &[&Expr], schema: &DFSchema) -> Option<DataType> {
+    let times = operands.iter().map(|e| e.get_type(schema).ok().filter(is_time)).collect::<Option<Vec<_>>>()?;
+    let (least, most) = (times.iter().min()?, times.iter().max()?);
+    (least != most).then(|| most.clone())
+}
+
+fn is_time(t: &DataType) -> bool {
+    matches!(t, DataType::Time32(_) | DataType::Time64(_))
+}
+
+fn mixture(e: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    use DataType::{Decimal128, Float64, Time32, Time64};
+    let to = |e: Expr, target: &DataType| match (e.get_type(schema), target) {
+        (Ok(Decimal128(..)), Float64) | (Ok(Time32(_) | Time64(_)), Time32(_) | Time64(_)) => cast(e, target.clone()),
+        _ => e,
+    };
     match e {
-        Expr::BinaryExpr(mut b) if mixed(&[&b.left, &b.right]) => {
-            *b.left = double(*b.left);
-            *b.right = double(*b.right);
+        Expr::BinaryExpr(mut b) => {
+            let Some(t) = meet(&[&b.left, &b.right], schema) else { return Transformed::no(Expr::BinaryExpr(b)) };
+            *b.left = to(*b.left, &t);
+            *b.right = to(*b.right, &t);
             Transformed::yes(Expr::BinaryExpr(b))
         }
-        Expr::Between(mut b) if mixed(&[&b.expr, &b.low, &b.high]) => {
-            *b.expr = double(*b.expr);
-            *b.low = double(*b.low);
-            *b.high = double(*b.high);
+        Expr::Between(mut b) => {
+            let Some(t) = meet(&[&b.expr, &b.low, &b.high], schema) else { return Transformed::no(Expr::Between(b)) };
+            *b.expr = to(*b.expr, &t);
+            *b.low = to(*b.low, &t);
+            *b.high = to(*b.high, &t);
             Transformed::yes(Expr::Between(b))
         }
-        Expr::InList(mut l) if mixed(&l.list.iter().chain([&*l.expr]).collect::<Vec<_>>()) => {
-            *l.expr = double(*l.expr);
-            l.list = l.list.into_iter().map(double).collect();
+        Expr::InList(mut l) => {
+            let all: Vec<&Expr> = l.list.iter().chain([&*l.expr]).collect();
+            let Some(t) = meet(&all, schema) else { return Transformed::no(Expr::InList(l)) };
+            *l.expr = to(*l.expr, &t);
+            l.list = l.list.into_iter().map(|e| to(e, &t)).collect();
             Transformed::yes(Expr::InList(l))
         }
-        Expr::Case(mut c) if mixed(&results(&c)) => {
+        Expr::Case(mut c) => {
+            let Some(t) = meet(&results(&c), schema) else { return Transformed::no(Expr::Case(c)) };
             for (_, then) in &mut c.when_then_expr {
-                **then = double((**then).clone());
+                **then = to((**then).clone(), &t);
             }
-            c.else_expr = c.else_expr.map(|e| Box::new(double(*e)));
+            c.else_expr = c.else_expr.map(|e| Box::new(to(*e, &t)));
             Transformed::yes(Expr::Case(c))
         }
         Expr::ScalarFunction(mut f)
-            if ["coalesce", "nullif", "greatest", "least", "if", "ifnull"].contains(&f.name())
-                && mixed(&f.args.iter().collect::<Vec<_>>()) =>
+            if ["coalesce", "nullif", "greatest", "least", "if", "ifnull"].contains(&f.name()) =>
         {
-            f.args = f.args.into_iter().map(double).collect();
+            let Some(t) = meet(&f.args.iter().collect::<Vec<_>>(), schema) else {
+                return Transformed::no(Expr::ScalarFunction(f));
+            };
+            f.args = f.args.into_iter().map(|e| to(e, &t)).collect();
             Transformed::yes(Expr::ScalarFunction(f))
         }
         e => Transformed::no(e),

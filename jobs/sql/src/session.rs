@@ -88,7 +88,7 @@ fn analyzed(catalog: &Catalog, query: Box<Query>) -> datafusion_common::Result<L
     let options = ParserOptions::from(&catalog.options().sql_parser);
     let planner = SqlToRel::new_with_options(catalog, options);
     let plan = planner.sql_statement_to_plan(ast::Statement::Query(query))?;
-    let plan = repair::doubles(repair::literals(plan)?)?;
+    let plan = repair::mixtures(repair::literals(plan)?)?;
     checks::operands(&plan)?;
     let plan = Analyzer::new().execute_and_check(plan, catalog.options(), |_, _| {})?;
     checks::constants(&plan)?;
@@ -197,10 +197,14 @@ const PREFIXES: [&str; 7] = [
 ];
 
 /// Types as the planner names them, and as SQL does.
-const ARROW_NAMES: [(&str, &str); 12] = [
+const ARROW_NAMES: [(&str, &str); 16] = [
     ("Decimal128(", "DECIMAL("),
     ("Timestamp(ms)", "TIMESTAMP(3)"),
     ("Timestamp(µs)", "TIMESTAMP(6)"),
+    ("Time32(s)", "TIME(0)"),
+    ("Time32(ms)", "TIME(3)"),
+    ("Time64(µs)", "TIME(6)"),
+    ("Time64(ns)", "TIME(9)"),
     ("Boolean", "BOOLEAN"),
     ("Int8", "TINYINT"),
     ("Int16", "SMALLINT"),

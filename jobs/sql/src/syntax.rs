@@ -425,6 +425,14 @@ impl Syntax<'_> {
                     *e = cast(Expr::Value(text), data_type);
                 }
             }
+            Expr::TypedString(t) => {
+                if let ast::DataType::Time(digits @ None, _) = &mut t.data_type
+                    && let Value::SingleQuotedString(text) = &t.value.value
+                {
+                    // as many as are written
+                    *digits = text.trim().split_once('.').map(|(_, fraction)| fraction.len().clamp(1, 9) as u64);
+                }
+            }
             Expr::Interval(i) if i.leading_field.is_some() || i.last_field.is_some() => match intervals::evaluate(e) {
                 Ok(c) => *e = Expr::Interval(intervals::normal(c)),
                 Err(fault) => self.faults.push(fault),

@@ -26,6 +26,7 @@ pub(crate) fn arrow_type(sql: &ast::DataType) -> Result<DataType> {
         S::String(_) | S::Varchar(_) | S::Char(_) | S::Character(_) | S::CharacterVarying(_) => DataType::Utf8,
         S::Bytes(_) | S::Varbinary(_) | S::Binary(_) => DataType::Binary,
         S::Date => DataType::Date32,
+        S::Time(p, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => time(p)?,
         S::Timestamp(p, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => DataType::Timestamp(unit(p)?, None),
         S::Custom(name, args) if name.to_string().eq_ignore_ascii_case("timestamp_ltz") => {
             let precision = match args.first() {
@@ -39,7 +40,7 @@ pub(crate) fn arrow_type(sql: &ast::DataType) -> Result<DataType> {
 }
 
 /// Types without their parameters.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "BOOLEAN",
     "TINYINT",
     "SMALLINT",
@@ -51,13 +52,14 @@ const NAMES: [&str; 13] = [
     "STRING",
     "BYTES",
     "DATE",
+    "TIME",
     "TIMESTAMP",
     "TIMESTAMP_LTZ",
 ];
 
 fn unsupported(sql: &ast::DataType) -> Fault {
     let hint = "types: BOOLEAN, TINYINT, SMALLINT, INT, BIGINT, DECIMAL(p, s), FLOAT, DOUBLE, STRING, BYTES, DATE, \
-                TIMESTAMP(p), TIMESTAMP_LTZ(p)";
+                TIME(p), TIMESTAMP(p), TIMESTAMP_LTZ(p)";
     let near = nearest_text(&sql.to_string(), NAMES);
     Fault::new(format!("type {sql} is not supported{near}")).hint(hint)
 }
@@ -72,6 +74,17 @@ fn decimal(info: &ExactNumberInfo) -> Result<DataType> {
         return Err(Fault::new(format!("DECIMAL({p}, {s}): the precision is 1 to 38, the scale 0 to the precision")));
     }
     Ok(DataType::Decimal128(p as u8, s as i8))
+}
+
+/// TIME is TIME(0), as in Flink.
+fn time(precision: &Option<u64>) -> Result<DataType> {
+    Ok(match precision {
+        None | Some(0) => DataType::Time32(TimeUnit::Second),
+        Some(1..=3) => DataType::Time32(TimeUnit::Millisecond),
+        Some(4..=6) => DataType::Time64(TimeUnit::Microsecond),
+        Some(7..=9) => DataType::Time64(TimeUnit::Nanosecond),
+        Some(p) => return Err(Fault::new(format!("TIME({p}): the precision is 0 to 9"))),
+    })
 }
 
 fn unit(precision: &Option<u64>) -> Result<TimeUnit> {
@@ -120,6 +133,10 @@ mod tests {
             "STRING",
             "BYTES",
             "DATE",
+            "TIME(0)",
+            "TIME(3)",
+            "TIME(6)",
+            "TIME(9)",
             "TIMESTAMP(0)",
             "TIMESTAMP(3)",
             "TIMESTAMP(6)",
@@ -142,6 +159,8 @@ mod tests {
             ("VARCHAR(20)", "STRING"),
             ("CHAR(2)", "STRING"),
             ("VARBINARY", "BYTES"),
+            ("TIME", "TIME(0)"),
+            ("TIME(2) WITHOUT TIME ZONE", "TIME(3)"),
             ("TIMESTAMP", "TIMESTAMP(6)"),
             ("TIMESTAMP(3) WITHOUT TIME ZONE", "TIMESTAMP(3)"),
             ("TIMESTAMP_LTZ", "TIMESTAMP_LTZ(6)"),

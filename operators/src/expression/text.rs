@@ -116,6 +116,12 @@ fn literal(l: &Literal) -> String {
             let _ = print::date(&mut out, i64::from(*d));
             write!(out, "'")
         }
+        Literal::Time(v, DataType::Time32(unit) | DataType::Time64(unit)) => {
+            out.push_str("TIME '");
+            let _ = print::time(&mut out, *v, *unit);
+            write!(out, "'")
+        }
+        Literal::Time(v, _) => write!(out, "{v}"),
         Literal::Interval { months, days, ms } => interval(&mut out, *months, *days, *ms),
     };
     out

@@ -61,7 +61,7 @@ fn payments_in_any_format_give_the_generators_digests() {
 
 /// Columns of the types that SQL has.
 const COLUMNS: &str = "ts TIMESTAMP(3), id BIGINT, small SMALLINT, amount DECIMAL(38, 9), name STRING, ok BOOLEAN,
-    rate DOUBLE, day DATE, zoned TIMESTAMP_LTZ(3), raw BYTES";
+    rate DOUBLE, day DATE, at TIME(3), fine TIME(9), zoned TIMESTAMP_LTZ(3), raw BYTES";
 
 #[test]
 fn what_a_job_writes_as_json_another_reads_with_the_same_digest() {
@@ -70,7 +70,7 @@ fn what_a_job_writes_as_json_another_reads_with_the_same_digest() {
     let given = "\
         {\"ts\":\"2026-01-01 00:00:10.001\",\"id\":9223372036854775807,\"amount\":12345678901234567890123456789.123456789,\"raw\":\"AP8=\"}\n\
         {\"ts\":\"2026-01-01 00:00:11\",\"small\":-32768,\"name\":\"say \\\"hi\\\"\\n\\u00e9\\ud83d\\ude00\",\"ok\":true,\"rate\":-1.5e-300}\n\
-        {\"ts\":\"2026-01-01 00:00:12\",\"day\":\"2024-02-29\",\"zoned\":\"2026-01-01 01:00:00+01:00\"}\n\
+        {\"ts\":\"2026-01-01 00:00:12\",\"day\":\"2024-02-29\",\"at\":\"12:34:56.789\",\"fine\":\"23:59:59.999999999\",\"zoned\":\"2026-01-01 01:00:00+01:00\"}\n\
         {\"ts\":\"2026-01-01 00:00:13\",\"name\":\"\",\"amount\":\"0.000000001\",\"rate\":\"NaN\",\"ok\":false}\n";
     std::fs::write(folder.path().join("given.jsonl"), given).unwrap();
     let copy = |from: &str, to: &str, options: &str| {

@@ -20,6 +20,7 @@
 //! | `bad_input` | every bad input is a clear error or a row of `t$errors` |
 //! | `json_lines` | payments as JSON lines give the digests of the generator; bad lines are rows |
 //! | `kafka` | a real broker: topics read and written, errors, and kills of engine and broker |
+//! | `times` | a time of the day goes through every format and comes back |
 //! | `house` | format, lints, headers, direction of dependencies |
 
 mod arrival;
@@ -40,4 +41,5 @@ mod protocol;
 mod ready_jobs;
 mod reference;
 mod replay;
+mod times;
 mod top;

@@ -221,6 +221,12 @@ pub(crate) fn literal(v: &ScalarValue) -> Result<Literal> {
         ScalarValue::Utf8(Some(s)) => Literal::Text(s.clone()),
         ScalarValue::Binary(Some(b)) => Literal::Bytes(b.clone()),
         ScalarValue::Date32(Some(d)) => Literal::Date(*d),
+        ScalarValue::Time32Second(Some(n)) | ScalarValue::Time32Millisecond(Some(n)) => {
+            Literal::Time((*n).into(), v.data_type())
+        }
+        ScalarValue::Time64Microsecond(Some(n)) | ScalarValue::Time64Nanosecond(Some(n)) => {
+            Literal::Time(*n, v.data_type())
+        }
         ScalarValue::TimestampSecond(Some(n), _)
         | ScalarValue::TimestampMillisecond(Some(n), _)
         | ScalarValue::TimestampMicrosecond(Some(n), _)

@@ -11,10 +11,13 @@
 //! | DOUBLE → STRING | as Java: `1.0E10`, `0.1` |
 //! | BOOLEAN → STRING | `TRUE`, `FALSE` |
 //! | TIMESTAMP(p) → STRING | `yyyy-MM-dd HH:mm:ss` and p digits; LTZ in its zone |
+//! | TIME(p) → STRING | `HH:mm:ss` and p digits |
+//! | TIME ↔ TIMESTAMP | the time of the day; that time on 1970-01-01 |
 //! | BYTES ↔ STRING | hexadecimal digits |
 //!
 //! A timestamp and a number are not cast into each other: that hides the unit. TO_TIMESTAMP_LTZ and EXTRACT say it.
 
+mod clock;
 pub mod number;
 pub mod parse;
 pub mod print;
@@ -50,9 +53,12 @@ pub fn bind(from: &DataType, to: &DataType) -> Result<Compute, String> {
         (Utf8, Boolean) => Ok(Arc::new(|a: &Args<'_>| text_to_boolean(a))),
         (Utf8, t) if numeric(t) => number::from_text(t),
         (Utf8, Date32) | (Utf8, Timestamp(..)) => time::from_text(to),
+        (Utf8, t) if clock::is_time(t) => Ok(clock::from_text(t)),
         (Utf8, Binary) => Ok(Arc::new(|a: &Args<'_>| text_to_bytes(a))),
         (_, Utf8) => print::bind(from).map_or_else(unsupported, Ok),
         (Date32 | Timestamp(..), Date32 | Timestamp(..)) => time::bind(from, to),
+        (f, t) if clock::is_time(f) && (clock::is_time(t) || matches!(t, Timestamp(..))) => clock::bind(f, t),
+        (Timestamp(..), t) if clock::is_time(t) => clock::bind(from, t),
         (Interval(IntervalUnit::MonthDayNano), Duration(_)) => time::interval_to_duration(to),
         _ => unsupported(),
     }

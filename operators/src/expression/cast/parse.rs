@@ -119,6 +119,11 @@ pub fn timestamp(s: &str) -> Option<i128> {
     Some(i128::from(date(d)?) * 86_400_000_000_000 + i128::from(of_day))
 }
 
+/// A TIME, `HH:mm[:ss[.fraction]]`, as nanoseconds of the day.
+pub fn time(s: &str) -> Option<i64> {
+    time_of_day(trim(s))
+}
+
 /// `HH:mm[:ss[.fraction]]` as nanoseconds of the day.
 fn time_of_day(s: &str) -> Option<i64> {
     let (clock, fraction) = s.split_once('.').unwrap_or((s, ""));

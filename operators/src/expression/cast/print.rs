@@ -27,6 +27,12 @@ pub fn bind(from: &DataType) -> Option<Compute> {
         DataType::Date32 => Arc::new(|a: &Args<'_>| {
             Ok(print(a.array(0).as_primitive::<Date32Type>().iter(), |out, v| date(out, i64::from(v))))
         }),
+        DataType::Time32(unit) | DataType::Time64(unit) => {
+            let unit = *unit;
+            Arc::new(move |a: &Args<'_>| {
+                Ok(print(super::time::counts(a.array(0))?.iter(), |out, v| time(out, v, unit)))
+            })
+        }
         DataType::Timestamp(unit, _) => {
             let (unit, zone) = (*unit, Zone::of(from).ok()?);
             Arc::new(move |a: &Args<'_>| timestamps(a.array(0), unit, zone))
@@ -123,7 +129,14 @@ pub fn timestamp(out: &mut impl Write, local: i64, unit: TimeUnit) -> fmt::Resul
     let (s, fraction) = (local.div_euclid(per), local.rem_euclid(per));
     date(out, s.div_euclid(86_400))?;
     out.write_char(' ')?;
-    clock(out, s.rem_euclid(86_400))?;
+    time(out, s.rem_euclid(86_400) * per + fraction, unit)
+}
+
+/// `HH:mm:ss` and as many digits behind the point as the unit has.
+pub fn time(out: &mut impl Write, of_day: i64, unit: TimeUnit) -> fmt::Result {
+    let per = per_second(unit);
+    let (s, fraction) = (of_day.div_euclid(per), of_day.rem_euclid(per));
+    clock(out, s)?;
     let digits = match unit {
         TimeUnit::Second => return Ok(()),
         TimeUnit::Millisecond => 3,

@@ -15,10 +15,10 @@ pub fn tagged(counts: arrow::array::Int64Array, to: &DataType) -> Result<ArrayRe
     Ok(cast_with_options(&counts, to, &CastOptions { safe: false, ..CastOptions::default() })?)
 }
 
-/// The counts of a timestamp or date as BIGINT, without a copy for timestamps.
+/// The counts of a timestamp, date or time as BIGINT, without a copy for timestamps.
 pub fn counts(array: &ArrayRef) -> Result<arrow::array::Int64Array, Failure> {
     let array = match array.data_type() {
-        DataType::Date32 => cast_with_options(array, &DataType::Int32, &CastOptions::default())?,
+        DataType::Date32 | DataType::Time32(_) => cast_with_options(array, &DataType::Int32, &CastOptions::default())?,
         _ => array.clone(),
     };
     Ok(cast_with_options(&array, &DataType::Int64, &CastOptions::default())?.as_primitive::<Int64Type>().clone())
@@ -61,7 +61,8 @@ fn is_ltz(t: &DataType) -> bool {
     matches!(t, DataType::Timestamp(_, Some(_)))
 }
 
-fn rescale(v: i64, from: i64, to: i64) -> Option<i64> {
+/// A count in another unit, cut off; `None` if it is too large.
+pub fn rescale(v: i64, from: i64, to: i64) -> Option<i64> {
     if to >= from { v.checked_mul(to / from) } else { Some(v.div_euclid(from / to)) }
 }
 

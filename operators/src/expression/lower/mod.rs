@@ -183,6 +183,16 @@ pub fn literal(l: &Literal) -> Result<ScalarValue, String> {
         },
         Literal::Timestamp(_, t) => return Err(format!("{} is no timestamp type", sql_type(t))),
         Literal::Date(d) => ScalarValue::Date32(Some(*d)),
+        Literal::Time(v, t) => {
+            let short = i32::try_from(*v).map_err(|_| misfit(*v, t));
+            match t {
+                DataType::Time32(TimeUnit::Second) => ScalarValue::Time32Second(Some(short?)),
+                DataType::Time32(TimeUnit::Millisecond) => ScalarValue::Time32Millisecond(Some(short?)),
+                DataType::Time64(TimeUnit::Microsecond) => ScalarValue::Time64Microsecond(Some(*v)),
+                DataType::Time64(TimeUnit::Nanosecond) => ScalarValue::Time64Nanosecond(Some(*v)),
+                t => return Err(format!("{} is no time type", sql_type(t))),
+            }
+        }
         Literal::Interval { months, days, ms } => {
             let ns = ms.checked_mul(1_000_000).ok_or("the interval is longer than 292 years of milliseconds")?;
             ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(*months, *days, ns)))

@@ -100,6 +100,35 @@ fn to_integers_and_doubles() {
 }
 
 #[test]
+fn times_of_the_day() {
+    let (s, ms, ns) = (Time32(TimeUnit::Second), Time32(TimeUnit::Millisecond), Time64(TimeUnit::Nanosecond));
+    let stamp = Timestamp(TimeUnit::Millisecond, None);
+    let ltz = Timestamp(TimeUnit::Millisecond, Some("Asia/Shanghai".into()));
+    let noon = || cast(text("12:34:56.789"), ms.clone());
+    check(&[
+        (noon(), "12:34:56.789"),
+        (cast(text("12:34:56.789"), s.clone()), "12:34:56"),
+        (cast(text(" 2:03 "), s.clone()), "02:03:00"),
+        (cast(text("23:59:59.999999999"), ns.clone()), "23:59:59.999999999"),
+        (cast(text("24:00:00"), s.clone()), "ERROR: '24:00:00' is not a TIME(0)"),
+        (cast(text("12:60"), ms.clone()), "ERROR: '12:60' is not a TIME(3)"),
+        (cast(text("noon"), ns.clone()), "ERROR: 'noon' is not a TIME(9)"),
+        (cast(noon(), Utf8), "12:34:56.789"),
+        (cast(cast(text("9:05"), ms.clone()), Utf8), "09:05:00.000"),
+        (cast(noon(), s.clone()), "12:34:56"),
+        (cast(cast(noon(), ns.clone()), Utf8), "12:34:56.789000000"),
+        (cast(noon(), stamp.clone()), "1970-01-01 12:34:56.789"),
+        (cast(timestamp("1969-12-31 23:59:59.999"), ms.clone()), "23:59:59.999"),
+        (cast(timestamp("2021-09-24 12:34:56.123"), s.clone()), "12:34:56"),
+        (cast(cast(timestamp("2021-09-24 12:34:56"), ltz), s.clone()), "12:34:56"),
+        (cast(null(Utf8), s.clone()), "NULL"),
+        (Expr::Literal(Literal::Time(45_296_789, ms.clone())), "12:34:56.789"),
+        (Expr::Literal(Literal::Time(-1, Int32)), "BUILD: -1: INT is no time type"),
+    ]);
+    assert!(show(&cast(big(1), s)).ends_with("cannot cast BIGINT to TIME(0)"));
+}
+
+#[test]
 fn between_times() {
     let ltz = || Timestamp(TimeUnit::Millisecond, Some("Asia/Shanghai".into()));
     check(&[
