@@ -1,6 +1,6 @@
 //! Format `raw`: one column, STRING or BYTES, that is the whole message. A message without a value is NULL.
 
-use super::records::RAW_BYTES_MAX;
+use super::records::bad_record;
 use super::records::messages::{Decoded, MessageDecoder, in_order};
 use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, RecordBatch, RecordBatchOptions, StringBuilder};
 use arrow_schema::{DataType, Schema, SchemaRef};
@@ -64,8 +64,7 @@ impl MessageDecoder for RawMessages {
     }
 
     fn refuse(&mut self, offset: i64, reason: &str, value: Option<&[u8]>) {
-        let raw = value.map(|raw| raw[..raw.len().min(RAW_BYTES_MAX)].to_vec());
-        self.bad.push(BadRecord { offset, reason: reason.to_owned(), raw });
+        self.bad.push(bad_record(offset, reason, value));
     }
 
     fn len(&self) -> usize {

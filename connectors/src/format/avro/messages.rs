@@ -1,7 +1,7 @@
 //! Messages in Avro, each with its own schema or all with the table's.
 
 use super::rows::{PREFIX, Rows};
-use crate::format::records::RAW_BYTES_MAX;
+use crate::format::records::bad_record;
 use crate::format::records::messages::{Decoded, MessageDecoder, in_order};
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
@@ -144,9 +144,8 @@ impl AvroMessages {
 
     #[cold]
     fn set_aside(&mut self, i: usize, reason: String) {
-        let raw = self.raw(i);
-        let raw = Some(raw[..raw.len().min(RAW_BYTES_MAX)].to_vec());
-        self.bad.push(BadRecord { offset: self.offsets[i], reason, raw });
+        let bad = bad_record(self.offsets[i], reason, Some(self.raw(i)));
+        self.bad.push(bad);
     }
 }
 
@@ -170,8 +169,7 @@ impl MessageDecoder for AvroMessages {
     }
 
     fn refuse(&mut self, offset: i64, reason: &str, value: Option<&[u8]>) {
-        let raw = value.map(|raw| raw[..raw.len().min(RAW_BYTES_MAX)].to_vec());
-        self.bad.push(BadRecord { offset, reason: reason.to_owned(), raw });
+        self.bad.push(bad_record(offset, reason, value));
     }
 
     fn len(&self) -> usize {

@@ -8,7 +8,7 @@
 use super::borders::{Block, close_quote};
 use super::decode::Wrong;
 use super::read::{RecordFormat, filtered};
-use super::{RAW_BYTES_MAX, RECORD_BYTES_MAX};
+use super::{RECORD_BYTES_MAX, bad_record};
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 use highwater_engine::batch::Offsets;
@@ -84,12 +84,6 @@ impl<F: RecordFormat> Messages<F> {
         Self { format, framing, schema, block, offsets: Vec::new(), bad: Vec::new(), values: F::Values::default() }
     }
 
-    #[cold]
-    fn set_aside(&mut self, offset: i64, reason: &str, raw: Option<&[u8]>) {
-        let raw = raw.map(|raw| raw[..raw.len().min(RAW_BYTES_MAX)].to_vec());
-        self.bad.push(BadRecord { offset, reason: reason.to_owned(), raw });
-    }
-
     /// Lays a message on a line, without its line break.
     fn lay(&mut self, value: &[u8]) -> Result<(), &'static str> {
         let data = &mut self.block.data;
@@ -114,26 +108,26 @@ impl<F: RecordFormat> Messages<F> {
 impl<F: RecordFormat> MessageDecoder for Messages<F> {
     fn push(&mut self, offset: i64, value: Option<&[u8]>) {
         let Some(value) = value else {
-            return self.set_aside(offset, "the message has no value (it is a tombstone)", None);
+            return self.refuse(offset, "the message has no value (it is a tombstone)", None);
         };
         if self.framing.is_blank(value) {
-            return self.set_aside(offset, "the message is empty", Some(value));
+            return self.refuse(offset, "the message is empty", Some(value));
         }
         if value.len() > RECORD_BYTES_MAX {
             let reason = format!("the message is longer than {RECORD_BYTES_MAX} bytes; split it");
-            return self.set_aside(offset, &reason, Some(value));
+            return self.refuse(offset, &reason, Some(value));
         }
         let start = self.block.data.len();
         if let Err(reason) = self.lay(value) {
             self.block.data.truncate(start);
-            return self.set_aside(offset, reason, Some(value));
+            return self.refuse(offset, reason, Some(value));
         }
         self.block.data.push(b'\n');
         self.offsets.push(offset);
     }
 
     fn refuse(&mut self, offset: i64, reason: &str, value: Option<&[u8]>) {
-        self.set_aside(offset, reason, value);
+        self.bad.push(bad_record(offset, reason, value));
     }
 
     fn len(&self) -> usize {
@@ -159,8 +153,7 @@ impl<F: RecordFormat> MessageDecoder for Messages<F> {
         let offsets: Vec<i64> = good.map(|row| offset_of(row, found)).collect();
         let columns = filtered(columns, &wrong)?;
         for (ordinal, _, raw, reason) in found.bad(&self.block.data, wrong) {
-            let raw = Some(raw[..raw.len().min(RAW_BYTES_MAX)].to_vec());
-            self.bad.push(BadRecord { offset: self.offsets[ordinal as usize], reason, raw });
+            self.bad.push(bad_record(self.offsets[ordinal as usize], reason, Some(raw)));
         }
         let mut bad = std::mem::take(&mut self.bad);
         bad.sort_by_key(|b| b.offset);

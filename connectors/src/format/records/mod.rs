@@ -19,9 +19,18 @@ mod lines;
 pub mod messages;
 pub mod read;
 
+use highwater_engine::source::BadRecord;
+
 /// A longer record is bad: a quote that nobody closes must not swallow the file.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a bad record that are kept.
 pub const RAW_BYTES_MAX: usize = 1 << 16;
 /// Bytes of a block: what one worker decodes while others decode later blocks.
 pub const BLOCK_BYTES: usize = 4 << 20;
+
+/// A record that does not decode, with as many of its bytes as are kept.
+#[cold]
+pub fn bad_record(offset: i64, reason: impl Into<String>, raw: Option<&[u8]>) -> BadRecord {
+    let raw = raw.map(|raw| raw[..raw.len().min(RAW_BYTES_MAX)].to_vec());
+    BadRecord { offset, reason: reason.into(), raw }
+}

@@ -5,7 +5,7 @@ use super::decode::Wrong;
 use super::found::Found;
 use super::input::Input;
 use super::lines::Lines;
-use super::{BLOCK_BYTES, RAW_BYTES_MAX};
+use super::{BLOCK_BYTES, bad_record};
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::filter_record_batch;
 use arrow_schema::{ArrowError, Schema, SchemaRef};
@@ -229,9 +229,7 @@ impl<F: RecordFormat> BlockSplit<F> {
             .map(|(ordinal, start, raw, reason)| {
                 line += memchr::memchr_iter(b'\n', &data[pos..start]).count() as u64;
                 pos = start;
-                let raw = Some(raw[..raw.len().min(RAW_BYTES_MAX)].to_vec());
-                let reason = format!("line {}, {reason}", before + line);
-                BadRecord { offset: base + i64::from(ordinal), reason, raw }
+                bad_record(base + i64::from(ordinal), format!("line {}, {reason}", before + line), Some(raw))
             })
             .collect();
         (self.line_at, self.line_pos) = (line, pos);
