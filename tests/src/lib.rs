@@ -7,6 +7,8 @@ pub mod duckdb;
 pub mod fastavro;
 pub mod kafka;
 pub mod log;
+pub mod protobuf;
+pub mod python;
 pub mod registry;
 pub mod s3;
 

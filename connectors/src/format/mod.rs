@@ -4,6 +4,7 @@ pub mod avro;
 pub mod csv;
 pub mod json;
 pub mod parquet;
+pub mod protobuf;
 pub mod raw;
 pub mod records;
 pub mod text;

@@ -5,7 +5,7 @@
 //! | `topic` | needed | one topic, which must exist |
 //! | `properties.bootstrap.servers` | needed | `host:9092,..` |
 //! | `properties.*` | | of the client: see [`properties`] |
-//! | `format` | needed | `json` or `csv`, with their options: a message is one record; [`avro`, `avro-confluent`](crate::format::avro); or `raw`: one column that is the whole message |
+//! | `format` | needed | `json` or `csv`, with their options: a message is one record; [`avro`, `avro-confluent`](crate::format::avro); [`protobuf`](crate::format::protobuf); or `raw`: one column that is the whole message |
 //! | `scan.startup.mode` | `earliest-offset` | source: or `latest-offset`, `timestamp`, `specific-offsets`, `group-offsets` |
 //! | `scan.startup.timestamp-millis`, `scan.startup.specific-offsets` | | for these modes: `partition:0,offset:42;..` |
 //! | `scan.bounded.mode` | `unbounded` | source: or `latest-offset`, `timestamp`, `specific-offsets` |

@@ -4,6 +4,7 @@ use super::properties::{Properties, Side};
 use crate::format::avro::AvroOptions;
 use crate::format::csv::CsvOptions;
 use crate::format::json::JsonOptions;
+use crate::format::protobuf::ProtobufOptions;
 use crate::format::raw;
 use crate::options::Options;
 use crate::types;
@@ -21,6 +22,8 @@ pub enum Format {
     Raw,
     /// One datum.
     Avro(Box<AvroOptions>),
+    /// One message of protocol buffers.
+    Protobuf(Box<ProtobufOptions>),
 }
 
 /// Where reading begins or ends.
@@ -90,7 +93,7 @@ pub struct SinkOptions {
     pub prefix: Option<String>,
 }
 
-const FORMATS: [&str; 5] = ["json", "csv", "raw", "avro", "avro-confluent"];
+const FORMATS: [&str; 6] = ["json", "csv", "raw", "avro", "avro-confluent", "protobuf"];
 const START: &str = "scan.startup.mode";
 const END: &str = "scan.bounded.mode";
 const PREFIX: &str = "sink.transactional-id-prefix";
@@ -157,7 +160,8 @@ fn format(o: &mut Options, schema: &Schema) -> Format {
     o.text("format");
     o.required(name, "json");
     let chosen = if o.has_error(name) { FORMATS[0] } else { o.choice(name, &FORMATS) };
-    for (other, names) in [("csv", &CsvOptions::NAMES[..]), ("json", &JsonOptions::NAMES)] {
+    let own = [("csv", &CsvOptions::NAMES[..]), ("json", &JsonOptions::NAMES), ("protobuf", &ProtobufOptions::NAMES)];
+    for (other, names) in own {
         if other != chosen {
             let why = format!("is an option of format '{other}', the table's format is '{chosen}'; remove it");
             o.unused(names, &why);
@@ -181,6 +185,7 @@ fn format(o: &mut Options, schema: &Schema) -> Format {
     match chosen {
         "json" => Format::Json(JsonOptions::parse(o)),
         "raw" => Format::Raw,
+        "protobuf" => Format::Protobuf(ProtobufOptions::parse(o, schema).into()),
         "avro" | "avro-confluent" => {
             Format::Avro(AvroOptions::parse(o, name, schema, chosen == "avro-confluent").into())
         }

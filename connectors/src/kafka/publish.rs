@@ -6,7 +6,7 @@
 
 use super::options::{Guarantee, SinkOptions};
 use super::progress::{KEY, Progress};
-use super::rows::{Encoder, registered};
+use super::rows::{Encoder, prepared};
 use super::trouble::{away, is_away};
 use super::write::{Outlet, Writer, check, config};
 use crate::files::marker::Marker;
@@ -33,7 +33,7 @@ const ABORT_PATIENCE: Duration = Duration::from_secs(2);
 pub fn publisher(options: SinkOptions, table: &str, resumed: bool) -> Result<Box<dyn Publisher>, BuildError> {
     let error = |message: String| BuildError::new(format!("table {table}: {message}"));
     check(&options).map_err(error)?;
-    let encoder = registered(&options).and_then(|id| Encoder::new(&options, id)).map_err(error)?;
+    let encoder = prepared(&options).and_then(|found| Encoder::new(&options, &found)).map_err(error)?;
     if options.guarantee == Some(Guarantee::AtLeastOnce) {
         let outlet = Outlet::new(&options, config(&options).map_err(error)?).map_err(error)?;
         return Ok(Box::new(Unmarked::each_checkpoint(Writer::new(outlet.into(), encoder))));

@@ -12,6 +12,7 @@ use super::options::{Format, Place, SourceOptions};
 use crate::format::avro::messages::{AvroMessages, Writer};
 use crate::format::csv::read::CsvTable;
 use crate::format::json::read::JsonTable;
+use crate::format::protobuf::messages::{ProtobufMessages, ProtobufTable};
 use crate::format::raw::RawMessages;
 use crate::format::records::messages::MessageDecoder;
 use crate::http::registry::Registry;
@@ -56,6 +57,7 @@ pub(super) enum Table {
     Json(JsonTable),
     Raw { values: SchemaRef, read: Vec<usize> },
     Avro { writer: Writer, values: SchemaRef, read: Vec<usize> },
+    Protobuf(ProtobufTable),
 }
 
 impl Table {
@@ -65,6 +67,7 @@ impl Table {
             Self::Json(table) => Box::new(table.messages()),
             Self::Raw { values, read } => Box::new(RawMessages::new(values, read)),
             Self::Avro { writer, values, read } => Box::new(AvroMessages::new(writer.clone(), values, read)),
+            Self::Protobuf(table) => Box::new(ProtobufMessages::new(table.clone())),
         }
     }
 }
@@ -82,6 +85,7 @@ impl KafkaSource {
         let table = match &options.format {
             Format::Csv(csv) => Table::Csv(CsvTable::new(csv.clone(), values, read).map_err(internal)?),
             Format::Json(json) => Table::Json(JsonTable::new(json, values, read).map_err(internal)?),
+            Format::Protobuf(protobuf) => Table::Protobuf(protobuf.table(values, read).map_err(error)?),
             Format::Raw => Table::Raw { values: values.clone(), read: read.clone() },
             Format::Avro(avro) => {
                 let writer = match &avro.registry {

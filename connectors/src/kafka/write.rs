@@ -2,7 +2,7 @@
 
 use super::client::{Context, asker, client, partitions};
 use super::options::{Guarantee, SinkOptions};
-use super::rows::{Encoder, registered};
+use super::rows::{Encoder, Prepared, prepared};
 use super::trouble::{away, forbidden, is_away, told};
 use arrow::array::RecordBatch;
 use highwater_engine::error::{BuildError, SinkError};
@@ -175,7 +175,7 @@ impl Outlet {
 pub struct KafkaTable {
     options: SinkOptions,
     outlet: Arc<Outlet>,
-    schema_id: Option<u32>,
+    found: Prepared,
 }
 
 impl KafkaTable {
@@ -191,14 +191,14 @@ impl KafkaTable {
         }
         check(&options).map_err(error)?;
         let outlet = Outlet::new(&options, config(&options).map_err(error)?).map_err(error)?;
-        let schema_id = registered(&options).map_err(error)?;
-        Ok(Self { options, outlet: Arc::new(outlet), schema_id })
+        let found = prepared(&options).map_err(error)?;
+        Ok(Self { options, outlet: Arc::new(outlet), found })
     }
 }
 
 impl SinkTable for KafkaTable {
     fn open(&self, _worker: usize) -> Result<Box<dyn Sink>, SinkError> {
-        let encoder = Encoder::new(&self.options, self.schema_id).map_err(SinkError::new)?;
+        let encoder = Encoder::new(&self.options, &self.found).map_err(SinkError::new)?;
         Ok(Box::new(Writer::new(self.outlet.clone(), encoder)))
     }
     fn commit(&self) -> Result<(), SinkError> {

@@ -39,7 +39,7 @@ pub fn schema_of(physical: &Schema, read: &[usize]) -> Result<SchemaRef, ArrowEr
 }
 
 /// The rows of which every value has decoded.
-pub(super) fn filtered(batch: RecordBatch, wrong: &Wrong) -> Result<RecordBatch, SourceError> {
+pub fn filtered(batch: RecordBatch, wrong: &Wrong) -> Result<RecordBatch, SourceError> {
     if wrong.is_empty() {
         return Ok(batch);
     }

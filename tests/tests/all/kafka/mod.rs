@@ -7,6 +7,7 @@
 //! * [`replaying`]: a part of a topic, read again, is that part of the whole.
 //! * [`security`]: TLS, passwords, certificates and rights.
 //! * [`avro`]: messages in Avro, with a schema registry.
+//! * [`protobuf`]: messages in protocol buffers.
 //! * [`idle`]: a partition without new messages, and what it brings later.
 //! * [`live`]: a live job, killed and restarted, has the rows that a replay of its topic has.
 //! * [`kills`]: engine and broker are killed, and a reader of committed rows sees every result once.
@@ -16,6 +17,7 @@ mod idle;
 mod kills;
 mod live;
 mod metadata;
+mod protobuf;
 mod reading;
 mod replaying;
 mod security;
