@@ -18,7 +18,7 @@
 //!   looked into.
 //! * Repeated fields and maps are no columns.
 //!
-//! Rows are written as protocol buffers' own writers do ([`write`]): a NULL is absent, also where it is read as zero.
+//! Rows are written as protocol buffers' own writers do ([`mod@write`]): a NULL is absent, also where it is read as zero.
 
 pub mod columns;
 pub mod default;
