@@ -131,7 +131,10 @@ impl<'p> Shift<'p> {
 
     /// Ends the epoch: everyone is told what this worker knows of every source.
     fn cut(&mut self) {
-        let by_source: Vec<[Progress; 2]> = self.plan.intakes.iter().map(|i| i.progress(self.epoch)).collect();
+        let Plan { intakes, barriers, .. } = self.plan;
+        let known = || intakes.iter().map(|i| i.progress(self.epoch)).collect();
+        let now_ms = self.plan.control.turns().now_ms();
+        let by_source = barriers.close((self.index, self.epoch, now_ms), intakes, &self.tallies, known);
         let promises: Arc<[Progress]> = by_source.iter().flatten().copied().collect();
         let sources = || promises.iter().step_by(2);
         for (metrics, progress) in self.metrics.iter().zip(sources()) {
@@ -141,8 +144,6 @@ impl<'p> Shift<'p> {
             self.plan.control.note_watermark(watermark.ms());
         }
         tracing::trace!(worker = self.index, epoch = self.epoch, rows = self.epoch_rows, "epoch closed");
-        let now_ms = self.plan.control.turns().now_ms();
-        self.plan.barriers.close((self.index, self.epoch, now_ms), &self.plan.intakes, &self.tallies, &by_source);
         send_marks(&mut self.built.marks, self.index, self.peers, promises);
         self.epoch += 1;
         self.plan.tally.epoch.fetch_max(self.epoch, Relaxed);

@@ -174,19 +174,21 @@ impl Barriers {
         decision.unbuilt = decision.unbuilt.saturating_sub(1);
     }
 
-    /// A worker closes an epoch, having told everyone its `progress`; what it has `read` so far is handed over if this is
-    /// the epoch of a checkpoint. `now_ms` is processing time.
+    /// A worker closes an epoch; what it has `read` so far is handed over if this is the epoch of a checkpoint. `now_ms` is
+    /// processing time. Returns what the worker promises, by source.
+    ///
+    /// It is asked for behind the decision: where a checkpoint is repeated, its epoch is decided when the goal is reached, and
+    /// what a worker knew before that is less than what must be promised there.
     pub(in crate::flow) fn close(
         &self,
         (worker, epoch, now_ms): (usize, u64, i64),
         intakes: &[Arc<Intake>],
         read: &[ReadTally],
-        progress: &[[Progress; 2]],
-    ) {
+        progress: impl FnOnce() -> Vec<[Progress; 2]>,
+    ) -> Vec<[Progress; 2]> {
         if !self.enabled() {
-            return;
+            return progress();
         }
-        let promises = telling(intakes, progress);
         let mut decision = self.decision.lock().unwrap_or_else(PoisonError::into_inner);
         let first = epoch > decision.closed || mutated(Mutant::BarrierBehind);
         decision.closed = decision.closed.max(epoch);
@@ -200,11 +202,13 @@ impl Barriers {
             fail::point("barrier.decided");
         }
         let here = self.current.load(Ordering::Relaxed) == epoch;
-        decision.note(worker, promises, here);
+        let progress = progress();
+        decision.note(worker, telling(intakes, &progress), here);
         drop(decision);
         if here {
-            self.deliver(worker, epoch, Piece::Read { read: read.to_vec(), progress: progress.to_vec() });
+            self.deliver(worker, epoch, Piece::Read { read: read.to_vec(), progress: progress.clone() });
         }
+        progress
     }
 
     fn due(&self, decision: &Decision, (epoch, now_ms): (u64, i64), intakes: &[Arc<Intake>]) -> bool {

@@ -152,9 +152,12 @@ struct Scene {
 impl Scene {
     /// A job that ends when it has made so many checkpoints; `u64::MAX`: by itself.
     fn ended_behind(checkpoints: u64, output: Output, workers: usize) -> Self {
+        Self::ended_behind_of(checkpoints, output, workers, &input())
+    }
+    fn ended_behind_of(checkpoints: u64, output: Output, workers: usize, rows: &Rows) -> Self {
         let store = Arc::new(Plugged(MemoryStore::new(), AtomicU64::new(checkpoints)));
         let scene = Self { store, output, stumbles: false };
-        match scene.run(workers, &input()) {
+        match scene.run(workers, rows) {
             Ok(_) => assert_eq!(checkpoints, u64::MAX, "the job ended by itself"),
             Err(error) => assert_eq!(error.to_string(), "the plug is pulled"),
         }
@@ -204,15 +207,18 @@ impl Scene {
     }
     /// Goes on, and checks what it comes to. The checkpoint it went on from.
     fn goes_on(&self, workers: usize, at: &str) -> u64 {
-        let report = self.run(workers, &input()).unwrap_or_else(|e| panic!("{at}, {workers} workers: {e}"));
-        self.is_whole(&report, at);
+        self.goes_on_with(workers, at, &input())
+    }
+    fn goes_on_with(&self, workers: usize, at: &str, rows: &Rows) -> u64 {
+        let report = self.run(workers, rows).unwrap_or_else(|e| panic!("{at}, {workers} workers: {e}"));
+        self.is_whole(&report, at, rows);
         report.resumed.map_or(0, |r| r.checkpoint)
     }
-    fn is_whole(&self, report: &Report, at: &str) {
-        let (want, late, bad) = oracle(&input());
+    fn is_whole(&self, report: &Report, at: &str, rows: &Rows) {
+        let (want, late, bad) = oracle(rows);
         assert_eq!(self.output.rows(), want, "{at}");
         let s = &report.sources[0];
-        assert_eq!((s.rows, s.late, s.errors), (450, late, bad), "{at}");
+        assert_eq!((s.rows, s.late, s.errors), (rows.iter().map(Vec::len).sum::<usize>() as u64, late, bad), "{at}");
         assert_eq!(report.sinks[0].rows, want.len() as u64, "{at}");
         let ledger = Ledger::open(self.store.clone(), None, "count").unwrap();
         assert!(ledger.newest().unwrap().finished, "{at}");
@@ -221,6 +227,11 @@ impl Scene {
 
 fn input() -> Rows {
     rows(3, 150)
+}
+
+/// Results in nearly every checkpoint.
+fn long() -> Rows {
+    vec![(0..3_000).map(|i| (i % 5, i * 20)).collect()]
 }
 
 fn outputs() -> [Output; 3] {
@@ -266,6 +277,16 @@ fn with_all_state_lost_the_job_is_repeated_from_its_beginning() {
             scene.flip(name, n as u64);
         }
         assert_eq!(scene.goes_on(1 + i, "all state"), 0);
+    }
+}
+
+/// A worker that reads nothing promises what was promised then, too: not what it knew before the other came to the goal.
+#[test]
+fn workers_without_rows_of_their_own_repeat_what_one_has_made() {
+    let scene = Scene::ended_behind_of(60, Output::Files(Files::rolling_at(1 << 30)), 1, &long());
+    scene.files(is_state).iter().for_each(|name| scene.flip(name, 9));
+    for i in 0..5 {
+        assert_eq!(scene.duplicate().goes_on_with(2, &format!("repetition {i}"), &long()), 0);
     }
 }
 
