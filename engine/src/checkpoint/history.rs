@@ -1,6 +1,7 @@
 //! A chain of checkpoints as a whole: copied, taken back, ended. What people ask of a ledger; a running job asks nothing here.
 
 use super::error::LedgerError;
+use super::fold;
 use super::ledger::Ledger;
 use super::manifest::{Ancestor, Manifest};
 use super::names::{self, Kind};
@@ -34,9 +35,13 @@ impl Ledger {
             let reason = "the folder holds checkpoints already; choose an empty one";
             return Err(LedgerError::refused(&*target, there, reason));
         }
-        let owes = |a: &&Ancestor| newest.sinks.iter().any(|s| s.unrolled.contains(&a.checkpoint));
-        let owed: Vec<Ancestor> = self.kept.iter().filter(owes).cloned().collect();
+        if let Some((_, damage)) = self.folds.unread() {
+            return Err(damage.clone());
+        }
+        let owes = fold::owed(newest);
+        let owed: Vec<Ancestor> = self.kept.iter().filter(|a| owes.contains(&a.checkpoint)).cloned().collect();
         let mut copy = newest.clone();
+        copy.folded = None;
         copy.ancestors = owed.iter().map(|a| Ancestor { state: false, ..a.clone() }).collect();
         for file in copy.segments.iter().map(|s| &s.name) {
             self.copy_file(&*target, file)?;

@@ -6,7 +6,8 @@
 //! pass](LedgerError::may_pass) the same manifest may be committed again; after any other drop the ledger and open it again.
 
 use super::error::LedgerError;
-use super::manifest::{Ancestor, FORMAT, FileRef, Manifest, OutboxRef};
+use super::fold::{Folds, fold, unfold};
+use super::manifest::{Ancestor, FORMAT, FileRef, Manifest, OutboxRef, ancestor};
 use super::names;
 use super::outbox::{self, OutboxBatches};
 use super::retention;
@@ -39,6 +40,8 @@ pub struct Ledger {
     newest: Option<Sealed>,
     /// The older ones that are kept, oldest first, as the next manifest will say.
     pub(super) kept: Vec<Ancestor>,
+    /// Where the lists of the newest manifest stand.
+    pub(super) folds: Folds,
     /// Files of kept checkpoints, as far as their manifests were read.
     files: BTreeMap<u64, Named>,
 }
@@ -71,13 +74,14 @@ impl Ledger {
     pub fn open(store: Arc<dyn Store>, key: Option<HmacKey>, job: &str) -> Result<Self, LedgerError> {
         let manifests = Manifests { store: &*store, key: key.as_ref(), job: Some(job) };
         let numbers = walk::numbers(&*store)?;
-        let newest = numbers.last().map(|number| manifests.newest(*number)).transpose()?;
+        let mut newest = numbers.last().map(|number| manifests.newest(*number)).transpose()?;
+        let folds = newest.as_mut().map_or(Ok(Folds::default()), |n| unfold(&manifests, &mut n.manifest))?;
         let mut kept = newest.as_ref().map_or_else(Vec::new, |n| n.manifest.ancestors.clone());
         kept.retain(|a| numbers.contains(&a.checkpoint));
         if let Some(newest) = &newest {
             manifests.check_link(newest)?;
         }
-        Ok(Self { job: job.to_owned(), newest, kept, files: BTreeMap::new(), store, key })
+        Ok(Self { job: job.to_owned(), newest, kept, folds, files: BTreeMap::new(), store, key })
     }
 
     /// The newest checkpoint; `None` before the first.
@@ -108,7 +112,10 @@ impl Ledger {
             return Ok(newest.clone());
         }
         let name = names::manifest(checkpoint);
-        let Some(ancestor) = self.kept.iter().find(|a| a.checkpoint == checkpoint) else {
+        let Some(ancestor) = ancestor(&self.kept, checkpoint) else {
+            if let Some(damage) = self.folds.hides(checkpoint) {
+                return Err(damage.clone());
+            }
             return Err(LedgerError::refused(
                 &*self.store,
                 &name,
@@ -153,10 +160,11 @@ impl Ledger {
     /// `put_outbox`, or be named by the checkpoint before. `format`, `previous`, `ancestors` and the older ones of
     /// `segments` are filled in, `created_ms` is lifted to that of the checkpoint before.
     pub fn commit(&mut self, manifest: Manifest) -> Result<Committed, LedgerError> {
-        let manifest = self.complete(manifest);
+        let mut manifest = self.complete(manifest);
+        let (written, folds) = fold(&mut manifest, self.newest(), &self.folds);
         let checkpoint = manifest.checkpoint;
         let (name, copy) = (names::manifest(checkpoint), names::copy(checkpoint));
-        let sealed = seal(&manifest, self.key.as_ref());
+        let sealed = seal(&written, self.key.as_ref());
         let (text, sha256) = sealed.map_err(|reason| LedgerError::refused(&*self.store, &name, reason))?;
         // The files that the manifest names, before it.
         self.store.settle()?;
@@ -178,6 +186,7 @@ impl Ledger {
         }
         self.files.insert(checkpoint, Named::of(&manifest));
         self.kept = manifest.ancestors.clone();
+        self.folds = folds;
         self.newest = Some(Sealed { manifest, sha256 });
         Ok(Committed::Durable)
     }
@@ -232,13 +241,16 @@ impl Ledger {
             return Ok(0);
         }
         self.decide(now_ms, published)?;
-        let stays = |checkpoint: u64| checkpoint == newest || self.kept.iter().any(|a| a.checkpoint == checkpoint);
+        let kept: HashSet<u64> = self.checkpoints().collect();
+        let stays = |checkpoint: u64| kept.contains(&checkpoint) || self.folds.hides(checkpoint).is_some();
         let manifests = present.iter().filter(|(_, c, kind)| is_manifest(*kind) && !stays(*c));
         let manifests: Vec<&str> = manifests.map(|(name, ..)| *name).collect();
         self.store.delete(&manifests)?;
         fail::point("collect.manifests-gone");
         let (named, unreadable) = self.named()?;
-        let old = |checkpoint: u64| unreadable.is_none_or(|u| checkpoint > u) && checkpoint <= newest;
+        let old = |checkpoint: u64| {
+            checkpoint <= newest && unreadable.is_none_or(|u| checkpoint > u) && self.folds.hides(checkpoint).is_none()
+        };
         let files = present.iter().filter(|(name, c, kind)| !is_manifest(*kind) && old(*c) && !named.contains(*name));
         let files: Vec<&str> = files.map(|(name, ..)| *name).collect();
         // One that a power loss brings back is named by nobody, and goes with a later collection.
@@ -253,7 +265,7 @@ impl Ledger {
             self.kept.iter().filter(|a| a.state).map(|a| (a.checkpoint, a.created_ms)).collect();
         ages.extend(self.newest().map(|n| (n.checkpoint, n.created_ms)));
         let restorable: BTreeSet<u64> = retention::kept(&ages, now_ms);
-        let files = &self.files;
+        let (files, folds) = (&self.files, &self.folds);
         let sinks = self.newest.as_ref().map_or(&[][..], |n| &n.manifest.sinks);
         let published_to = |table: &str| published.iter().find(|(t, _)| *t == table).map_or(0, |(_, last)| *last);
         let owes = |checkpoint: u64| match files.get(&checkpoint) {
@@ -262,7 +274,7 @@ impl Ledger {
         };
         self.kept.retain_mut(|a| {
             a.state &= restorable.contains(&a.checkpoint);
-            a.state || owes(a.checkpoint)
+            a.state || owes(a.checkpoint) || folds.are_in(a.checkpoint)
         });
         let kept: HashSet<u64> = self.kept.iter().map(|a| a.checkpoint).collect();
         let newest = self.newest().map(|n| n.checkpoint);
@@ -288,13 +300,14 @@ impl Ledger {
         let mut named = HashSet::new();
         let mut unreadable = None;
         let durable = self.newest().map_or(&[][..], |n| &n.ancestors);
+        let released: HashSet<u64> = durable.iter().filter(|a| !a.state).map(|a| a.checkpoint).collect();
         for checkpoint in self.checkpoints() {
             let Some(files) = self.files.get(&checkpoint) else {
                 unreadable = Some(checkpoint);
                 continue;
             };
             named.extend(files.outboxes.iter().map(|(_, name)| name.as_str()));
-            if !durable.iter().any(|a| a.checkpoint == checkpoint && !a.state) {
+            if !released.contains(&checkpoint) {
                 named.extend(files.state.iter().map(String::as_str));
             }
         }

@@ -10,8 +10,10 @@ use crate::source::Position;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Version of the state format: manifests, state files and outboxes. One number, because they are read together.
-pub const FORMAT: u32 = 1;
+/// Version of manifests. Those of 1 lack [`Manifest::folded`], and are read as well.
+pub const FORMAT: u32 = 2;
+/// Version of the files that manifests name: state files and outboxes.
+pub const FILE_FORMAT: u32 = 1;
 
 /// A checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +31,10 @@ pub struct Manifest {
     /// The older checkpoints that are kept, oldest first. Filled by [`super::Ledger::commit`]. It makes the chain verifiable
     /// where checkpoints between were collected, and tells a kept one from one that a late incarnation left.
     pub ancestors: Vec<Ancestor>,
+    /// The older checkpoint in whose manifest the lists of this one go on; `None` if they are written here as a whole. Filled
+    /// by [`super::Ledger::commit`]; see [`super::fold`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folded: Option<Ancestor>,
     /// Which start of the job made it: 32 hexadecimal digits.
     pub incarnation: String,
     /// Processing time. Never below that of the checkpoint before: [`super::Ledger::commit`] lifts it.
@@ -62,6 +68,11 @@ pub struct Ancestor {
     pub created_ms: i64,
     /// Whether its state is kept too: else it is there for rows that were not published yet.
     pub state: bool,
+}
+
+/// The one of this number, in a list in ascending order.
+pub(super) fn ancestor(list: &[Ancestor], checkpoint: u64) -> Option<&Ancestor> {
+    list.binary_search_by_key(&checkpoint, |a| a.checkpoint).ok().map(|at| &list[at])
 }
 
 /// A file and what it must be.
@@ -180,6 +191,10 @@ pub struct SinkState {
     /// The checkpoints from there that have rows of this sink: if `publish` is set, its rows. They are kept until then, and
     /// one that is missing is damage, never an empty one.
     pub unrolled: Vec<u64>,
+    /// The first of `unrolled`, if it is left to the manifest that [`Manifest::folded`] names. Only in a manifest as it is
+    /// written: [`super::Ledger::newest`] has whole lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folded_from: Option<u64>,
     /// Bytes of outboxes from there.
     pub unrolled_bytes: u64,
     /// When the first of these rows was staged.

@@ -8,6 +8,7 @@
 //! | [`memory`] | a store for tests |
 //! | [`names`] | what the files are called |
 //! | [`manifest`] | the record that makes a checkpoint |
+//! | [`fold`] | long lists in short manifests |
 //! | [`seal`] | a manifest's text, hash and signature |
 //! | [`segment`] | state of one worker, byte by byte |
 //! | [`outbox`] | rows that wait to be published, byte by byte |
@@ -27,6 +28,7 @@
 
 pub mod disk;
 pub mod error;
+mod fold;
 mod history;
 pub mod ledger;
 pub mod local;

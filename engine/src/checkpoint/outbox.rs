@@ -1,6 +1,6 @@
 //! Outboxes: the rows of one worker for one sink, from one checkpoint to the next.
 //!
-//! All numbers are little-endian. `format` is [`FORMAT`].
+//! All numbers are little-endian. `format` is [`FILE_FORMAT`].
 //!
 //! ```text
 //! header   "hwoutbx\n"  format: u32  0: u32
@@ -13,7 +13,7 @@
 //! manifest and is checked before anything is decoded; checksums tell a tool that has no manifest what is whole.
 
 use super::error::LedgerError;
-use super::manifest::{FORMAT, FileRef, OutboxRef};
+use super::manifest::{FILE_FORMAT, FileRef, OutboxRef};
 use super::seal::hex;
 use super::store::{Store, StoreError, StoreErrorKind, Take};
 use super::stream::HashedFile;
@@ -85,7 +85,7 @@ fn encode(batches: &[RecordBatch], put: Take<'_>) -> Result<(), Unwritten> {
 fn header() -> [u8; HEADER_BYTES] {
     let mut header = [0; HEADER_BYTES];
     header[..8].copy_from_slice(MAGIC);
-    header[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+    header[8..12].copy_from_slice(&FILE_FORMAT.to_le_bytes());
     header
 }
 

@@ -133,10 +133,10 @@ fn check_format(body: &[u8]) -> Result<(), Flaw> {
     }
     let Version { format } = parse(body).map_err(|e| Flaw::Damaged(format!("it can't be read: {e}")))?;
     match format {
-        FORMAT => Ok(()),
+        1..=FORMAT => Ok(()),
         0 => Err(Flaw::Damaged("its format is 0".into())),
         newer => Err(Flaw::Refused(format!(
-            "its state format is {newer}, this version reads {FORMAT}; use the version of highwater that wrote it, or a newer one"
+            "its state format is {newer}, this version reads up to {FORMAT}; use the version of highwater that wrote it, or a newer one"
         ))),
     }
 }

@@ -1,6 +1,6 @@
 //! State files: the state that one worker wrote at one checkpoint.
 //!
-//! All numbers are little-endian. `format` is [`FORMAT`].
+//! All numbers are little-endian. `format` is [`FILE_FORMAT`].
 //!
 //! ```text
 //! header   "hwstate\n"  format: u32  0: u32
@@ -15,7 +15,7 @@
 //! have no manifest. A crc tells which part is damaged, the hash that nobody changed the file.
 
 use super::error::LedgerError;
-use super::manifest::{FORMAT, FileRef, PartRef};
+use super::manifest::{FILE_FORMAT, FileRef, PartRef};
 use super::seal::blake3;
 use super::store::{Store, StoreError};
 use super::stream::HashedFile;
@@ -94,7 +94,7 @@ pub(super) fn write(
 fn header() -> [u8; HEADER_BYTES] {
     let mut header = [0; HEADER_BYTES];
     header[..8].copy_from_slice(MAGIC);
-    header[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+    header[8..12].copy_from_slice(&FILE_FORMAT.to_le_bytes());
     header
 }
 

@@ -1,7 +1,8 @@
 //! Reading everything that is kept, to name what is damaged.
 
 use super::error::LedgerError;
-use super::manifest::{Ancestor, FileRef, Manifest, OutboxRef, PartRef};
+use super::fold::unfold;
+use super::manifest::{Ancestor, FileRef, Manifest, OutboxRef, PartRef, ancestor};
 use super::names::{self, Kind};
 use super::outbox::OutboxBatches;
 use super::seal::{HmacKey, Sealed};
@@ -79,19 +80,24 @@ pub fn verify(store: &dyn Store, key: Option<&HmacKey>, job: Option<&str>) -> Re
 
 /// The manifests of the chain, and whether their state is kept; those that can't be read are in the report.
 fn chain(manifests: &Manifests, report: &mut Report) -> Result<Vec<(Manifest, bool)>, LedgerError> {
-    let numbers = numbers(manifests.store)?;
+    let all = numbers(manifests.store)?;
     let mut chain: Vec<(Manifest, bool)> = Vec::new();
     let mut ancestors: Option<Vec<Ancestor>> = None;
-    for number in numbers.into_iter().rev() {
+    for &number in all.iter().rev() {
         let expected = match &ancestors {
             None => None,
-            Some(list) => match list.iter().find(|a| a.checkpoint == number) {
+            Some(list) => match ancestor(list, number) {
                 Some(ancestor) => Some(ancestor.clone()),
                 None => continue,
             },
         };
         let found = both(manifests, number, expected.as_ref().map(|a| a.sha256.as_str()), report)?;
-        if let Some(Sealed { manifest, .. }) = found {
+        if let Some(Sealed { mut manifest, .. }) = found {
+            if ancestors.is_none() {
+                let folds = unfold(manifests, &mut manifest)?;
+                // One that is there is read below.
+                report.damaged.extend(folds.unread().filter(|(at, _)| !all.contains(at)).map(|(_, e)| e.clone()));
+            }
             ancestors.get_or_insert_with(|| manifest.ancestors.clone());
             chain.push((manifest, expected.is_none_or(|a| a.state)));
         }

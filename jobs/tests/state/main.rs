@@ -80,7 +80,7 @@ fn state_of_another_job_a_wrong_key_and_a_newer_format_are_refused() {
     for name in ["manifest", "manifest-copy"] {
         let path = bench.path(&format!("state/{:012}.{name}", bench.newest("state")));
         let text = fs::read_to_string(&path).unwrap();
-        let body = text.lines().next().unwrap().replacen("\"format\":1", "\"format\":99", 1);
+        let body = text.lines().next().unwrap().replacen("\"format\":2", "\"format\":99", 1);
         assert!(body.contains("99"));
         fs::write(&path, format!("{body}\nsha256 {}\n", sha256(&[body.as_bytes()]))).unwrap();
     }

@@ -93,7 +93,9 @@ fn an_outbox_without_rows_and_one_of_many_batches() {
 fn a_manifest_of_a_newer_format_says_so() {
     let text = seal(&Manifest { format: FORMAT + 1, ..manifest() }, None).unwrap().0;
     match unseal(&text, None) {
-        Err(Flaw::Refused(reason)) => assert!(reason.contains("state format is 2, this version reads 1"), "{reason}"),
+        Err(Flaw::Refused(reason)) => {
+            assert!(reason.contains("state format is 3, this version reads up to 2"), "{reason}")
+        }
         other => panic!("{other:?}"),
     }
 }

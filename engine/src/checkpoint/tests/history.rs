@@ -7,7 +7,6 @@ use highwater_engine::checkpoint::manifest::{FORMAT, Manifest, OperatorState, Pa
 use highwater_engine::checkpoint::{Committed, Ledger, LedgerError, StatePart};
 use highwater_engine::digest::Buckets;
 use highwater_engine::graph::JobGraph;
-use highwater_engine::sink::Publication;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -118,16 +117,16 @@ pub fn write(
         .into_iter()
         .map(|(node, parts)| OperatorState { node, version: 1, schema: String::new(), parts })
         .collect();
-    let publish = Some(Publication { first: number, last: number });
     let sink = SinkState {
         published: 0,
         table: SINK.into(),
         digest: Buckets { width_ms: 1000, rows: vec![] },
         rows: number,
         outboxes,
-        publish,
-        unrolled_from: number,
-        unrolled: vec![number],
+        publish: None,
+        unrolled_from: 1,
+        unrolled: (1..=number).collect(),
+        folded_from: None,
         unrolled_bytes: 0,
         unrolled_since_ms: 0,
     };
@@ -138,6 +137,7 @@ pub fn write(
         epoch: number * 3,
         previous: None,
         ancestors: Vec::new(),
+        folded: None,
         incarnation: id.to_owned(),
         created_ms,
         finished: false,

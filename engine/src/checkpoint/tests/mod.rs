@@ -8,6 +8,7 @@ use std::sync::Arc;
 mod chain;
 mod contract;
 mod corruption;
+mod fold;
 mod format;
 mod history;
 mod keeping;
