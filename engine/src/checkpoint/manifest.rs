@@ -195,12 +195,26 @@ pub struct SinkState {
     /// written: [`super::Ledger::newest`] has whole lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folded_from: Option<u64>,
+    /// Rows of lost outboxes that were made again and that others of `unrolled` hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remade: Vec<Remade>,
     /// Bytes of outboxes from there.
     pub unrolled_bytes: u64,
     /// When the first of these rows was staged.
     pub unrolled_since_ms: i64,
     /// The last checkpoint that was known to be visible when the manifest was made.
     pub published: u64,
+}
+
+/// The rows of a sink behind checkpoint `after` up to `last`, whose outboxes were lost: they were made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remade {
+    /// The checkpoint whose outboxes hold them.
+    pub by: u64,
+    /// The checkpoint before the first of them.
+    pub after: u64,
+    /// The last checkpoint with some of them.
+    pub last: u64,
 }
 
 /// Rows of one worker for one sink.

@@ -52,7 +52,8 @@ pub use error::LedgerError;
 pub use ledger::{Committed, Ledger};
 pub use local::LocalStore;
 pub use manifest::{
-    Activation, Ancestor, FileRef, Manifest, OperatorState, OutboxRef, PartRef, PartitionState, SinkState, SourceState,
+    Activation, Ancestor, FileRef, Manifest, OperatorState, OutboxRef, PartRef, PartitionState, Remade, SinkState,
+    SourceState,
 };
 pub use memory::MemoryStore;
 pub use seal::HmacKey;

@@ -127,6 +127,7 @@ pub fn write(
         unrolled_from: 1,
         unrolled: (1..=number).collect(),
         folded_from: None,
+        remade: Vec::new(),
         unrolled_bytes: 0,
         unrolled_since_ms: 0,
     };

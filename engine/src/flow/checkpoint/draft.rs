@@ -1,7 +1,10 @@
 //! A manifest from the one before and what the workers handed over: decisions without effects.
 
 use super::coordinator::Collected;
-use crate::checkpoint::{FileRef, Manifest, OperatorState, OutboxRef, PartRef, PartitionState, SinkState, SourceState};
+use super::way::Replaced;
+use crate::checkpoint::{
+    FileRef, Manifest, OperatorState, OutboxRef, PartRef, PartitionState, Remade, SinkState, SourceState,
+};
 use crate::digest::DigestBuilder;
 use crate::flow::build::Plan;
 use crate::flow::intake::PartitionCut;
@@ -41,8 +44,8 @@ pub(super) struct Draft<'a> {
     pub(super) rolls: &'a [Roll],
     /// By sink: the last checkpoint that is shown.
     pub(super) published: &'a [u64],
-    /// By sink: checkpoints whose rows this one holds, because theirs are lost.
-    pub(super) replaced: &'a BTreeMap<usize, BTreeSet<u64>>,
+    /// By sink: what this one holds of older ones, because their outboxes are lost.
+    pub(super) replaced: &'a BTreeMap<usize, Replaced>,
 }
 
 impl Draft<'_> {
@@ -125,7 +128,14 @@ impl Draft<'_> {
             None => Unrolled::none(self.checkpoint, self.now_ms),
         };
         if let Some(replaced) = self.replaced.get(&i) {
-            before.checkpoints.retain(|checkpoint| !replaced.contains(checkpoint));
+            let lost = |checkpoint: u64| replaced.checkpoints.contains(&checkpoint);
+            before.checkpoints.retain(|checkpoint| !lost(*checkpoint));
+            before.remade.retain(|r| !lost(r.by));
+            before.remade.extend(replaced.spans.iter().map(|&(after, last)| Remade {
+                by: self.checkpoint,
+                after,
+                last,
+            }));
         }
         if !outboxes.is_empty() {
             before.checkpoints.push(self.checkpoint);
@@ -156,6 +166,7 @@ impl Draft<'_> {
             unrolled_from: unrolled.from,
             unrolled: unrolled.checkpoints,
             folded_from: None,
+            remade: unrolled.remade,
             unrolled_bytes: unrolled.bytes,
             unrolled_since_ms: unrolled.since_ms,
             published: self.published[i],
@@ -168,6 +179,7 @@ struct Unrolled {
     from: u64,
     /// Those that have rows.
     checkpoints: Vec<u64>,
+    remade: Vec<Remade>,
     bytes: u64,
     since_ms: i64,
 }
@@ -175,7 +187,7 @@ struct Unrolled {
 impl Unrolled {
     /// None of the checkpoints from `from` on.
     fn none(from: u64, now_ms: i64) -> Self {
-        Self { from, checkpoints: Vec::new(), bytes: 0, since_ms: now_ms }
+        Self { from, checkpoints: Vec::new(), remade: Vec::new(), bytes: 0, since_ms: now_ms }
     }
     /// What is left behind a manifest's decision.
     fn behind(sink: &SinkState, now_ms: i64) -> Self {
@@ -184,6 +196,7 @@ impl Unrolled {
             None => Self {
                 from: sink.unrolled_from,
                 checkpoints: sink.unrolled.clone(),
+                remade: sink.remade.clone(),
                 bytes: sink.unrolled_bytes,
                 since_ms: sink.unrolled_since_ms,
             },

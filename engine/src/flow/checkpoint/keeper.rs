@@ -260,7 +260,7 @@ impl Keeper {
         let table = plan.sink_table(sink);
         let mut outboxes = Vec::new();
         let replaced = self.repetition.replaced.get(&sink);
-        let whole = |checkpoint: &&u64| replaced.is_none_or(|replaced| !replaced.contains(checkpoint));
+        let whole = |checkpoint: &&u64| replaced.is_none_or(|replaced| !replaced.checkpoints.contains(checkpoint));
         for &checkpoint in decided.unrolled.iter().filter(whole) {
             if checkpoint == newest.checkpoint {
                 outboxes.extend(decided.outboxes.clone());

@@ -13,7 +13,7 @@ use super::barrier::Course;
 use super::coordinator::{Collected, LAST};
 use super::keeper::{Keeper, state};
 use super::restored::{cuts, source_of};
-use super::way::{Repeat, replaced};
+use super::way::{Repeat, Replaced, replaced};
 use crate::checkpoint::{Manifest, SourceState};
 use crate::digest::DigestBuilder;
 use crate::error::JobError;
@@ -24,7 +24,7 @@ use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// What an attempt has still to repeat, and the rows that it made again.
 #[derive(Default)]
@@ -32,8 +32,8 @@ pub(super) struct Repetition {
     ahead: VecDeque<Repeat>,
     /// By sink: the rows.
     pub(super) remade: BTreeMap<usize, Vec<RecordBatch>>,
-    /// By sink: the checkpoints whose rows they are.
-    pub(super) replaced: BTreeMap<usize, BTreeSet<u64>>,
+    /// By sink: whose rows they are.
+    pub(super) replaced: BTreeMap<usize, Replaced>,
 }
 
 impl Repetition {

@@ -10,6 +10,10 @@
 //!
 //! Rows that are made again stand for all rows of their sink behind the manifest before. So there must be one between
 //! them and what was shown; if it is not kept the rows can't be told apart, and the job does not start.
+//!
+//! The checkpoint that takes such rows over says so ([`SinkState::remade`]). If its own outboxes are lost, what they held of
+//! others is lost with them; and if rows that it holds have to be made again for the sake of others between, its outboxes
+//! are given up too, so that no row stands in two. Both is followed until nothing is added.
 
 use super::evolution::{self, Fate};
 use super::restored::{Restored, States};
@@ -61,10 +65,6 @@ impl Lost {
     pub(super) fn damage(&self) -> Option<&LedgerError> {
         self.first.as_ref()
     }
-    /// The first checkpoint with rows that can't be read.
-    fn begins(&self) -> Option<u64> {
-        self.owed.values().filter_map(BTreeSet::first).min().copied()
-    }
 }
 
 /// Reads the rows of a checkpoint for a sink, to see that they are whole.
@@ -96,24 +96,64 @@ pub(super) fn around(
             "checkpoint {number} can't be repeated by a job that has changed since: start the old one"
         ));
     }
-    let until = lost.begins().unwrap_or(number).min(number);
+    let mut owed = lost.owed.clone();
+    loop {
+        let (base, repeats) = match attempt(ledger, graph, newest, &owed)? {
+            Ok(found) => found,
+            Err(why) => return stuck(why),
+        };
+        let from = base.as_ref().map_or(0, |(manifest, _)| manifest.checkpoint);
+        if spread(newest, &mut owed, &replaced(newest, from, &repeats)) {
+            continue;
+        }
+        let place = if from == 0 { "the beginning".to_owned() } else { format!("checkpoint {from}") };
+        tracing::warn!(
+            "{damage}; the job goes on from {place} and repeats what came behind it, up to checkpoint {number}"
+        );
+        return Ok(Restored::repeating(newest.clone(), base, repeats));
+    }
+}
+
+/// Where to begin, and what to repeat from there.
+type Way = (Option<(Manifest, States)>, Vec<Repeat>);
+
+/// The way if exactly the rows in `owed` are lost; or why there is none.
+fn attempt(
+    ledger: &Ledger,
+    graph: &JobGraph,
+    newest: &Manifest,
+    owed: &Owed,
+) -> Result<Result<Way, String>, LedgerError> {
+    let first = owed.values().filter_map(BTreeSet::first).min().copied();
+    let until = first.map_or(newest.checkpoint, |first| first.min(newest.checkpoint));
     let mut base = None;
     for point in ledger.restore_points().into_iter().rev().filter(|point| *point < until) {
         let Some((manifest, states)) = whole(ledger, point, graph)? else { continue };
         if !same(&manifest, graph) {
-            return stuck(format!("the job was changed behind checkpoint {point}, the last one that is whole"));
+            return Ok(Err(format!("the job was changed behind checkpoint {point}, the last one that is whole")));
         }
         base = Some((manifest, states));
         break;
     }
     let from = base.as_ref().map_or(0, |(manifest, _)| manifest.checkpoint);
-    let repeats = match repeats(ledger, newest, lost, from)? {
-        Ok(repeats) => repeats,
-        Err(why) => return stuck(why),
-    };
-    let place = if from == 0 { "the beginning".to_owned() } else { format!("checkpoint {from}") };
-    tracing::warn!("{damage}; the job goes on from {place} and repeats what came behind it, up to checkpoint {number}");
-    Ok(Restored::repeating(newest.clone(), base, repeats))
+    Ok(repeats(ledger, newest, owed, from)?.map(|repeats| (base, repeats)))
+}
+
+/// Adds what is lost with the outboxes that are lost or given up; whether there was anything.
+fn spread(newest: &Manifest, owed: &mut Owed, replaced: &BTreeMap<String, Replaced>) -> bool {
+    let known: usize = owed.values().map(BTreeSet::len).sum();
+    for sink in &newest.sinks {
+        let (Some(lost), Some(replaced)) = (owed.get_mut(&sink.table), replaced.get(&sink.table)) else { continue };
+        for held in &sink.remade {
+            let again = |(after, last): &(u64, u64)| *after < held.last && held.after < *last;
+            if replaced.checkpoints.contains(&held.by) {
+                lost.extend(held.after + 1..=held.last);
+            } else if replaced.spans.iter().any(again) {
+                lost.insert(held.by);
+            }
+        }
+    }
+    owed.values().map(BTreeSet::len).sum::<usize>() > known
 }
 
 /// Whether the job is the one of a checkpoint in all that its rows depend on, as far as two graphs can tell.
@@ -135,7 +175,7 @@ fn whole(ledger: &Ledger, checkpoint: u64, graph: &JobGraph) -> Result<Option<(M
 fn repeats(
     ledger: &Ledger,
     newest: &Manifest,
-    lost: &Lost,
+    owed: &Owed,
     from: u64,
 ) -> Result<Result<Vec<Repeat>, String>, LedgerError> {
     let (mut repeats, mut before) = (Vec::new(), from);
@@ -146,7 +186,7 @@ fn repeats(
             Err(_) => continue,
         };
         let is_lost = |sink: &&SinkState| {
-            lost.owed.get(&sink.table).is_some_and(|owed| owed.range(before + 1..=checkpoint).next().is_some())
+            owed.get(&sink.table).is_some_and(|owed| owed.range(before + 1..=checkpoint).next().is_some())
         };
         let remade: Vec<&SinkState> = newest.sinks.iter().filter(is_lost).collect();
         if let Some(sink) = remade.iter().find(|sink| sink.unrolled_from > before + 1) {
@@ -164,15 +204,26 @@ fn repeats(
     Ok(Ok(repeats))
 }
 
-/// What the rows that are made again stand for.
-pub(super) fn replaced(newest: &Manifest, from: u64, repeats: &[Repeat]) -> Owed {
-    let mut replaced = Owed::new();
+/// What the rows of a sink that are made again stand for.
+#[derive(Debug, Default)]
+pub(super) struct Replaced {
+    /// Checkpoints with rows that are owed: their outboxes are not used any more.
+    pub(super) checkpoints: BTreeSet<u64>,
+    /// All rows behind the first checkpoint up to the second.
+    pub(super) spans: Vec<(u64, u64)>,
+}
+
+/// By the table of a sink: what the rows that are made again stand for.
+pub(super) fn replaced(newest: &Manifest, from: u64, repeats: &[Repeat]) -> BTreeMap<String, Replaced> {
+    let mut replaced: BTreeMap<String, Replaced> = BTreeMap::new();
     let mut before = from;
     for repeat in repeats {
         let checkpoint = repeat.manifest.checkpoint;
         for sink in newest.sinks.iter().filter(|s| repeat.remakes.contains(&s.table)) {
             let owed = sink.unrolled.iter().copied().filter(|c| *c > before && *c <= checkpoint);
-            replaced.entry(sink.table.clone()).or_default().extend(owed);
+            let all = replaced.entry(sink.table.clone()).or_default();
+            all.checkpoints.extend(owed);
+            all.spans.push((before, checkpoint));
         }
         before = checkpoint;
     }

@@ -316,6 +316,40 @@ fn rows_that_are_owed_are_made_again_and_belong_to_the_next_checkpoint() {
     assert!(repeated >= 4, "{repeated}");
 }
 
+/// The checkpoint behind a damage holds rows of older ones. Its outboxes are damaged in turn, and what else may be.
+#[test]
+fn rows_that_were_made_again_and_are_lost_again_are_made_once_more() {
+    let mut again = 0;
+    for output in [Output::Files(Files::rolling_at(1 << 30)), Output::Table(Table::default())] {
+        let scene = Scene::ended_behind(6, output, 2);
+        let newest = scene.newest();
+        let is_outbox = |name: &str| name.ends_with(".outbox");
+        let number = |name: &str| names::parse(name).unwrap().0;
+        for name in scene.files(|name| is_outbox(name) && number(name) <= newest) {
+            for further in [1, 3] {
+                let mut damaged = scene.duplicate();
+                damaged.stumbles = true;
+                damaged.flip(&name, 300);
+                damaged.store.1.store(further, Relaxed);
+                damaged.run(1, &input()).map(|_| ()).unwrap_err();
+                for lost in damaged.files(|name| is_outbox(name) && number(name) > number("000000000001.manifest")) {
+                    let mut twice = damaged.duplicate();
+                    twice.stumbles = true;
+                    twice.flip(&lost, 200);
+                    // Between the two there may be no manifest any more.
+                    let between = number(&name) + again % 2;
+                    if again % 3 == 0 && between < newest {
+                        twice.store.delete(&[&names::manifest(between), &names::copy(between)]).unwrap();
+                    }
+                    twice.goes_on(1 + further as usize % 2, &format!("{name}, then {lost}"));
+                    again += 1;
+                }
+            }
+        }
+    }
+    assert!(again >= 20, "{again}");
+}
+
 #[test]
 fn rows_of_an_ended_job_are_made_again() {
     let scene = Scene::ended_behind(u64::MAX, Output::Table(Table::default()), 2);
@@ -341,6 +375,28 @@ fn changed_input_is_found_before_anything_is_shown() {
     assert!(error.contains("came to something else: ") && error.contains("No new row was shown"), "{error}");
     assert_eq!(scene.output.rows(), shown);
     assert_eq!(scene.goes_on(2, "with the old input"), 0);
+}
+
+/// So long that lists of what is owed stand in several manifests, each of which is lost.
+#[test]
+fn a_long_list_whose_manifests_are_lost_is_made_good() {
+    for output in [Output::Files(Files::rolling_at(1 << 30)), Output::Table(Table::default())] {
+        let scene = Scene::ended_behind_of(60, output, 1, &long());
+        let ledger = Ledger::open(scene.store.clone(), None, "count").unwrap();
+        let newest = ledger.newest().unwrap();
+        assert_eq!(newest.checkpoint, 60);
+        let point = newest.folded.as_ref().unwrap().checkpoint;
+        scene.duplicate().goes_on_with(2, "undamaged", &long());
+        for (lost, both) in [(point, false), (point, true), (point - 1, true), (point + 1, true)] {
+            let mut damaged = scene.duplicate();
+            damaged.stumbles = true;
+            let names = [names::manifest(lost), names::copy(lost)];
+            names[..1 + usize::from(both)].iter().for_each(|name| damaged.flip(name, 40));
+            let from = damaged.goes_on_with(2, &format!("{lost}, both {both}"), &long());
+            assert!(both || from == 60, "{lost}: from {from}");
+            assert!(lost != point || !both || from < point, "{lost}: from {from}");
+        }
+    }
 }
 
 #[test]

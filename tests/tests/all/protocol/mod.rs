@@ -13,6 +13,8 @@
 //!    sends outboxes marker + 1, marker + 2, … of the manifests it stands on, each in one transaction with its marker.
 //!    After any error or time-out the producer is dropped and all this begins again. Fenced, and there is a newer manifest
 //!    than its own: whoever made it has taken over, exit.
+//!    Which outboxes those are it learns from lists: each manifest lists the checkpoint before it and leaves the others to
+//!    the **fold point** that it names, an older manifest whose list goes on in the same way.
 //! 5. Marker ahead of the own newest manifest: look at the store once. The manifest is there: another incarnation is ahead,
 //!    exit. It is not: the store was rolled back, halt.
 //! 6. Damaged files: a start loads an older checkpoint that is whole, or begins, and *repeats* those behind it by the

@@ -48,6 +48,8 @@ pub enum Mutant {
     DecisionNotRecorded,
     /// Rows whose files are damaged are made again by other cuts than those of their manifest, and nobody compares.
     RepeatsByNewCuts,
+    /// A manifest that becomes a fold point forgets the one that it names itself.
+    ForgetsFoldPoint,
     /// With damaged files the job stands on the older checkpoint that it loads, and makes those behind it anew.
     RewindsInsteadOfRepeating,
 }
@@ -63,7 +65,7 @@ const fn case(mutant: Mutant, breaks: &'static [Invariant], reader_sees: Option<
     Case { mutant, breaks, reader_sees }
 }
 
-const CASES: [Case; 17] = [
+const CASES: [Case; 18] = [
     case(Mutant::NoRepublish, &[VisibleIsMarked], Some("1")),
     case(Mutant::NoMarker, &[VisibleIsMarked, ExactlyOnce], Some("0 | 0")),
     case(Mutant::MarkerBeforeFencing, &[VisibleIsMarked, ExactlyOnce], Some("0 | 0")),
@@ -80,6 +82,7 @@ const CASES: [Case; 17] = [
     case(Mutant::RowsPastTheCut, &[StateIsFold], None),
     case(Mutant::DecisionNotRecorded, &[TagsAreRecorded], None),
     case(Mutant::RepeatsByNewCuts, &[VisibleIsMarked, ExactlyOnce], Some("1")),
+    case(Mutant::ForgetsFoldPoint, &[VisibleIsMarked, ExactlyOnce], Some("1")),
     case(Mutant::RewindsInsteadOfRepeating, &[OneChain], Some("0 1 | 1")),
 ];
 

@@ -1,7 +1,7 @@
 //! Steps of an incarnation at the broker: fence, read the marker, publish what manifests name, in order.
 
 use super::mutants::Mutant;
-use super::state::{ALL_ROWS, Instance, Outbox, Producer, Publisher, Transaction, Work};
+use super::state::{ALL_ROWS, Instance, Manifest, Outbox, Producer, Publisher, Transaction, Work};
 use super::steps::{Action, Turn};
 
 /// What the publisher finds when it looks for the next outbox.
@@ -129,6 +129,11 @@ impl Turn<'_> {
         if name > own {
             return Next::Nothing;
         }
+        let base = self.instance.base;
+        let folds = |m: &Manifest| m.digest == base.digest || !self.is(Mutant::ForgetsFoldPoint);
+        let listed = self.state.listed(&base, folds);
+        let found = |n: &u8| *n <= self.state.collected || listed & 1 << n != 0;
+        let Some(name) = (name..=own).find(found) else { return Next::Nothing };
         let manifest = self.state.manifest(name);
         if self.state.damaged & (1 << name) != 0 {
             let Outbox { rows, tag } = manifest.outbox;

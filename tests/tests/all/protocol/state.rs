@@ -218,6 +218,24 @@ impl State {
         (1..=name).find(|n| self.damaged & (1 << n) != 0)
     }
 
+    /// The checkpoints up to the one of `base` whose outboxes its lists name, as a set of names. A manifest lists itself and
+    /// names the one before as its fold point (`folds`: whether it does, too, if it is one itself); what was published and
+    /// collected need not be found.
+    pub fn listed(&self, base: &Manifest, folds: impl Fn(&Manifest) -> bool) -> u8 {
+        let (mut listed, mut at) = (0, *base);
+        while at.exists() {
+            listed |= 1 << at.digest.name;
+            let before = at.previous.name;
+            if before <= self.collected || !folds(&at) {
+                break;
+            }
+            // Whether it is there or not.
+            listed |= 1 << before;
+            at = self.manifest(before);
+        }
+        listed
+    }
+
     /// What a reader of the sink sees.
     pub fn seen(&self) -> &[Transaction] {
         let len = self.visible.iter().take_while(|t| t.name > 0).count();

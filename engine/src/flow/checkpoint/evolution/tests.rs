@@ -56,6 +56,7 @@ fn checkpoint(graph: &JobGraph) -> Manifest {
             unrolled_from: 1,
             unrolled: vec![1],
             folded_from: None,
+            remade: Vec::new(),
             unrolled_bytes: 9,
             unrolled_since_ms: 0,
             published: 0,
