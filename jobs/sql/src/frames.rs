@@ -152,13 +152,11 @@ fn is_marker(e: &Expr, marker: &str) -> bool {
 
 /// Takes the `EXCLUDE` at token `i` out of its frame.
 pub(crate) fn exclusion(tokens: &mut Vec<TokenWithSpan>, i: usize) -> Result<()> {
+    let unit = (0..i).rev().find(|j| ["RANGE", "ROWS"].iter().any(|w| is_word(&tokens[*j].token, w)));
+    let i = unit.map_or(i, |unit| with_both_bounds(tokens, unit, i));
     let at = Span::of(tokens[i].span);
     let word = |j: usize, w: &str| tokens.get(j).is_some_and(|t| is_word(&t.token, w));
-    let of_rows = (0..i).rev().find_map(|j| match () {
-        () if word(j, "RANGE") => Some(false),
-        () if word(j, "ROWS") => Some(true),
-        () => None,
-    });
+    let of_rows = unit.is_some_and(|unit| word(unit, "ROWS"));
     let (what, length) = match () {
         () if word(i + 1, "NO") && word(i + 2, "OTHERS") => ("NO OTHERS", 3),
         () if word(i + 1, "CURRENT") && word(i + 2, "ROW") => ("CURRENT ROW", 3),
@@ -176,7 +174,7 @@ pub(crate) fn exclusion(tokens: &mut Vec<TokenWithSpan>, i: usize) -> Result<()>
             let what = format!("the frame ends before the current row: EXCLUDE {what} excludes nothing");
             return Err(Fault::new(what).at(at).hint("leave it out"));
         }
-        "GROUP" | "TIES" if of_rows == Some(true) => {
+        "GROUP" | "TIES" if of_rows => {
             let hint = "ROWS BETWEEN n PRECEDING AND 1 PRECEDING leaves the current row out";
             return Err(Fault::new(format!("EXCLUDE {what} in a frame of ROWS is not supported")).at(at).hint(hint));
         }
@@ -192,6 +190,21 @@ pub(crate) fn exclusion(tokens: &mut Vec<TokenWithSpan>, i: usize) -> Result<()>
     let made: Vec<TokenWithSpan> = made.into_iter().map(|t| TokenWithSpan::new(t, place)).collect();
     tokens.splice(from..i + length, made);
     Ok(())
+}
+
+/// A frame of one bound, from its `RANGE` or `ROWS` to what stands at `end`, is one of two that ends at the current row.
+/// Returns where that stands now.
+fn with_both_bounds(tokens: &mut Vec<TokenWithSpan>, unit: usize, end: usize) -> usize {
+    if is_word(&tokens[unit + 1].token, "BETWEEN") {
+        return end;
+    }
+    let place = tokens[end].span;
+    let words = |text: &[&str]| -> Vec<_> {
+        text.iter().map(|w| TokenWithSpan::new(Token::make_word(w, None), place)).collect()
+    };
+    tokens.splice(end..end, words(&["AND", "CURRENT", "ROW"]));
+    tokens.splice(unit + 1..unit + 1, words(&["BETWEEN"]));
+    end + 4
 }
 
 fn unit_missing(fault: Fault, e: &Expr) -> Fault {
