@@ -1,7 +1,7 @@
 //! State folders of earlier versions: each is restored, and comes to what an undisturbed run of its job comes to.
 //!
-//! `tests/golden/state-1` holds a job, killed in the middle: its state folder, its output folder as it stood, and the
-//! digests it must end with. A change of the state format that this test notices needs a migration or a new number
+//! Each folder of `tests/golden` holds a job, killed in the middle: its state folder, its output folder as it stood, and the
+//! digests it must end with; its number is that of the state format. A change of the state format that this test notices needs a migration or a new number
 //! (`checkpoint::manifest::FORMAT`), not a new golden folder in the place of the old one.
 
 use std::fs;
@@ -48,12 +48,12 @@ fn rows(folder: &Path) -> Vec<String> {
     rows
 }
 
-#[test]
-fn state_of_format_1_is_restored() {
-    let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/state-1");
+/// What the job in `golden` comes to from its state, with other numbers of workers than it had.
+fn is_restored(golden: &str, tables: usize) {
+    let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(golden);
     let expected: Vec<String> =
         fs::read_to_string(golden.join("digests.txt")).unwrap().lines().map(str::to_owned).collect();
-    assert_eq!(expected.len(), 2);
+    assert_eq!(expected.len(), tables);
     let undisturbed = tempfile::tempdir().unwrap();
     fs::copy(golden.join("job.sql"), undisturbed.path().join("job.sql")).unwrap();
     let fast = ["run", "job.sql", "-D", "payments.rows-per-second=1000000"];
@@ -67,4 +67,15 @@ fn state_of_format_1_is_restored() {
         assert_eq!(digests(&out), expected);
         assert_eq!(rows(folder.path()), rows(undisturbed.path()));
     }
+}
+
+#[test]
+fn state_of_format_1_is_restored() {
+    is_restored("state-1", 2);
+}
+
+/// Hopping, cumulating, session windows, frames of the calendar, top-N, first rows and answers on arrival too; by two workers.
+#[test]
+fn state_of_format_2_is_restored() {
+    is_restored("state-2", 8);
 }

@@ -55,10 +55,12 @@ fn random_kills_lose_nothing_and_show_nothing_twice() {
         (random >> 33) % n
     };
     let subject = Subject::new(Sink::Log, load);
-    let (mut kills, mut ended) = (0, false);
+    let (mut kills, mut ended, mut workers) = (0, false, 2);
     while kills < KILLS {
         // Some die before their first checkpoint, some behind several.
-        ended |= subject.killed_after(Duration::from_millis(100 + below(900)), 1 + below(4) as usize);
+        // Each start has another number of workers, 1 to 4, than the one before.
+        workers = (workers + below(3) as usize) % 4 + 1;
+        ended |= subject.killed_after(Duration::from_millis(100 + below(900)), workers);
         kills += usize::from(!ended);
         assert!(!ended, "the run ended after {kills} kills: too short to be killed {KILLS} times");
     }
