@@ -11,7 +11,7 @@ use serde_json::json;
 /// # Errors
 /// Everything wrong with the job, each with its place.
 pub fn explain(args: &ExplainArgs) -> Result<String, Failure> {
-    let overrides = settings::load(args.job.config.as_deref(), std::env::vars(), &args.job.define)?;
+    let overrides = settings::load(args.job.config.as_deref(), std::env::vars_os(), &args.job.define)?;
     let job = job::plan_file(&args.job.job, &overrides)?;
     job.warnings.iter().for_each(|w| eprintln!("{w}"));
     match args.format {

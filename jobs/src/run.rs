@@ -86,7 +86,7 @@ fn paced(options: RunOptions, speed: &str, from_ms: Option<i64>) -> Result<RunOp
 fn load(args: &RunArgs) -> Result<PlannedJob, Failure> {
     let mut define = args.job.define.clone();
     define.extend(args.workers.map(|n| format!("parallelism.default={n}")));
-    let overrides = settings::load(args.job.config.as_deref(), std::env::vars(), &define)?;
+    let overrides = settings::load(args.job.config.as_deref(), std::env::vars_os(), &define)?;
     let job = job::plan_file(&args.job.job, &overrides)?;
     job.warnings.iter().for_each(|w| eprintln!("{w}"));
     Ok(job)

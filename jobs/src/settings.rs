@@ -6,6 +6,7 @@
 use crate::failure::Failure;
 use highwater_sql::{Overrides, PARAMETER_PREFIX, RESERVED_TABLE_NAMES, SETTING_KEYS};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 
 /// The settings file that is read if it is there.
@@ -15,18 +16,21 @@ const DEFAULT_CONFIG: &str = "highwater.toml";
 /// parameter (`HIGHWATER_PARAMETER_LEAST` is `parameter.least`), `-D` flags.
 ///
 /// # Errors
-/// An unreadable file, an unknown key (the nearest is named), a flag without `=`.
+/// An unreadable file, an unknown key (the nearest is named), a flag without `=`, a variable of ours that is not UTF-8.
 pub fn load(
     config: Option<&Path>,
-    environment: impl IntoIterator<Item = (String, String)>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
     define: &[String],
 ) -> Result<Overrides, Failure> {
     let mut overrides = Overrides { defaults: read_toml(config)?, ..Overrides::default() };
     for (variable, value) in environment {
+        // Other programs' variables may be any bytes.
+        let Some(variable) = variable.to_str().filter(|v| v.starts_with("HIGHWATER_")) else { continue };
+        let value = value.into_string().map_err(|_| Failure::usage(format!("{variable}: its value is not UTF-8")));
         if let Some(key) = SETTING_KEYS.iter().find(|k| variable_of(k) == variable) {
-            overrides.set.insert((*key).into(), value);
+            overrides.set.insert((*key).into(), value?);
         } else if let Some(name) = variable.strip_prefix(&variable_of(PARAMETER_PREFIX)) {
-            overrides.environment.insert(format!("{PARAMETER_PREFIX}{}", name.to_lowercase()), value);
+            overrides.environment.insert(format!("{PARAMETER_PREFIX}{}", name.to_lowercase()), value?);
         }
     }
     for definition in define {
@@ -108,7 +112,7 @@ mod tests {
     fn load_text(toml: &str, environment: &[(&str, &str)], define: &[&str]) -> Result<Overrides, Failure> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), toml).unwrap();
-        let environment = environment.iter().map(|(k, v)| (k.to_string(), v.to_string()));
+        let environment = environment.iter().map(|(k, v)| (k.into(), v.into()));
         let define: Vec<_> = define.iter().map(|d| d.to_string()).collect();
         load(Some(file.path()), environment, &define)
     }

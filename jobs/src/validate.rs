@@ -11,7 +11,7 @@ use crate::{job, settings, state};
 /// # Errors
 /// Everything wrong with the job, each with its place.
 pub fn validate(args: &ValidateArgs) -> Result<(String, bool), Failure> {
-    let overrides = settings::load(args.job.config.as_deref(), std::env::vars(), &args.job.define)?;
+    let overrides = settings::load(args.job.config.as_deref(), std::env::vars_os(), &args.job.define)?;
     let job = job::plan_file(&args.job.job, &overrides)?;
     let mut lines: Vec<String> = job.warnings.iter().map(ToString::to_string).collect();
     lines.push(format!(

@@ -185,6 +185,18 @@ fn settings_come_from_flag_environment_file_and_toml_in_that_order() {
 }
 
 #[test]
+fn variables_that_are_not_utf8_are_named_if_they_are_ours() {
+    use std::os::unix::ffi::OsStrExt;
+    let (folder, bytes) = (folder(), std::ffi::OsStr::from_bytes(b"\xff"));
+    for (variable, expected) in [("FOREIGN", 0), ("HIGHWATER_PARALLELISM_DEFAULT", 2)] {
+        let mut command = highwater(folder.path(), &["validate", "job.sql"]);
+        let (code, _, err) = ended(command.env(variable, bytes).output().unwrap());
+        assert_eq!(code, expected, "{err}");
+        assert_eq!(err.contains("HIGHWATER_PARALLELISM_DEFAULT: its value is not UTF-8"), expected == 2, "{err}");
+    }
+}
+
+#[test]
 fn bad_usage_and_bad_sql_are_exit_code_two() {
     let folder = folder();
     std::fs::write(folder.path().join("bad.sql"), JOB.replace("COUNT(*) OVER", "COUNTT(*) OVER")).unwrap();

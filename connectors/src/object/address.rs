@@ -65,7 +65,7 @@ impl Address {
     pub fn open(&self) -> Result<Arc<dyn Store>, StoreError> {
         Ok(match self {
             Self::Folder(path) => Arc::new(LocalStore::open(path)?),
-            Self::Bucket { bucket, prefix } => Arc::new(BucketStore::open(bucket, prefix, std::env::vars())?),
+            Self::Bucket { bucket, prefix } => Arc::new(BucketStore::open(bucket, prefix, environment())?),
             Self::Memory => Arc::new(BucketStore::in_memory()?),
         })
     }
@@ -77,10 +77,15 @@ impl Address {
     pub fn view(&self) -> Result<Arc<dyn Store>, StoreError> {
         Ok(match self {
             Self::Folder(path) => Arc::new(LocalStore::view(path)?),
-            Self::Bucket { bucket, prefix } => Arc::new(BucketStore::view(bucket, prefix, std::env::vars())?),
+            Self::Bucket { bucket, prefix } => Arc::new(BucketStore::view(bucket, prefix, environment())?),
             Self::Memory => Arc::new(BucketStore::in_memory()?),
         })
     }
+}
+
+/// The variables that are text; others are none of a bucket's.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
 }
 
 impl fmt::Display for Address {
