@@ -96,12 +96,20 @@ pub struct SourceSpec {
     /// and nothing more for so long (processing time). `None`: it always waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_ms: Option<i64>,
+    /// `errors.max-share`: so many of the last [`BAD_SHARE_ROWS`](crate::limits::BAD_SHARE_ROWS) rows of a partition may be
+    /// bad; one more, and the job fails. A row that only a query's expression makes a bad row is not counted.
+    #[serde(default = "bad_rows_max")]
+    pub bad_rows_max: u32,
     /// Positions in the node's schema that are declared NOT NULL: a NULL there makes the row a bad row.
     pub not_null: Vec<usize>,
     /// What a replay of a part of history reads; everything otherwise. Lateness is judged first, by all rows of the
     /// partition; then on-time rows outside the range are dropped. Late rows stay: the time of `t$late` is the watermark.
     /// A source may skip rows that it knows to lie outside, if it knows their maximum event time too.
     pub reads: TimeRange,
+}
+
+fn bad_rows_max() -> u32 {
+    crate::limits::BAD_ROWS_MAX
 }
 
 /// Event times `[from_ms, to_ms)`, in epoch milliseconds.

@@ -4,6 +4,10 @@
 pub const EPOCHS_IN_FLIGHT_MAX: u64 = 3;
 /// Late and bad rows that a job without routing keeps of each source for its final report.
 pub const UNROUTED_ROWS_KEPT_MAX: usize = 1_000;
+/// The last rows of a partition among which bad ones are counted.
+pub const BAD_SHARE_ROWS: u32 = 10_000;
+/// So many of them may be bad, unless the table says otherwise.
+pub const BAD_ROWS_MAX: u32 = BAD_SHARE_ROWS / 2;
 /// Buckets of a sink's digest; when there are more, the bucket width doubles.
 pub const DIGEST_BUCKETS_MAX: usize = 4_096;
 /// Workers of a job.

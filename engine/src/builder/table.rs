@@ -3,6 +3,7 @@
 use super::{BuilderError, to_ms};
 use crate::expr::Expr;
 use crate::graph::{MapSpec, SinkSpec, SourceSpec, TimeRange};
+use crate::limits::BAD_ROWS_MAX;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -104,6 +105,7 @@ impl Table {
             time_max_ms: self.times.1,
             max_drift_ms: MAX_DRIFT_MS,
             idle_ms: None,
+            bad_rows_max: BAD_ROWS_MAX,
             not_null: (0..fields.len()).filter(|i| !fields[*i].is_nullable()).collect(),
             reads: TimeRange::ALL,
             physical: physical.clone(),

@@ -121,6 +121,9 @@ pub struct PartitionState {
     pub position: Option<Position>,
     /// Largest event time so far; what an activation raised it to, if that is more.
     pub max_ms: i64,
+    /// How many rows ago the bad ones among its last rows were, the oldest first; manifests of before lack it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bad_ago: Vec<u32>,
     /// Whether it is read to its end.
     pub done: bool,
     /// Whether it is idle: the table's watermark does not wait for it.

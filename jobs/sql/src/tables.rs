@@ -11,6 +11,7 @@ use crate::types::is_event_time;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use highwater_engine::expr::Expr;
 use highwater_engine::graph::types::sql_type;
+use highwater_engine::limits::{BAD_ROWS_MAX, BAD_SHARE_ROWS};
 use sqlparser::ast::{self, BinaryOperator};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ pub(crate) struct TableDef {
     pub arrival: bool,
     pub late_discarded: bool,
     pub errors_discarded: bool,
+    /// So many of the last rows of a partition may be bad: `errors.max-share`.
+    pub bad_rows_max: u32,
     places: BTreeMap<String, Span>,
 }
 
@@ -76,9 +79,10 @@ impl TableDef {
 }
 
 /// Options that belong to the engine: they stay when an override replaces the connector.
-pub const ENGINE_OPTIONS: [&str; 7] = [
+pub const ENGINE_OPTIONS: [&str; 8] = [
     "emit",
     "errors",
+    "errors.max-share",
     "late",
     "scan.event-time.max",
     "scan.event-time.min",
@@ -181,11 +185,16 @@ fn with_options(
     // As in Flink, 0 says never.
     let idle_ms = duration("scan.watermark.idle-timeout")?.filter(|ms| *ms > 0);
     let mut take = |key: &str| options.remove(key);
+    let bad_rows_max = match take(MAX_SHARE) {
+        Some(text) => bad_rows_max(&text).map_err(|f| f.at(place(MAX_SHARE)))?,
+        None => BAD_ROWS_MAX,
+    };
     let def = TableDef {
         time_min_ms: time("scan.event-time.min", take("scan.event-time.min"), 0)?,
         time_max_ms: time("scan.event-time.max", take("scan.event-time.max"), i64::MAX)?,
         max_drift_ms,
         idle_ms,
+        bad_rows_max,
         arrival: one_of("emit", take("emit"), ["final", "arrival"])?,
         late_discarded: one_of("late", take("late"), ["keep", "discard"])?,
         errors_discarded: one_of("errors", take("errors"), ["keep", "discard"])?,
@@ -203,6 +212,19 @@ fn with_options(
         return Err(Fault::new(what).at(def.place_of("scan.event-time.min")));
     }
     Ok(def)
+}
+
+const MAX_SHARE: &str = "errors.max-share";
+
+/// A share of the last rows, with at most four decimals, as their number.
+fn bad_rows_max(text: &str) -> Result<u32> {
+    let share: Option<f64> = text.trim().parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    let rows = share.map(|share| share * f64::from(BAD_SHARE_ROWS));
+    match rows.filter(|rows| (rows - rows.round()).abs() < 1e-6) {
+        Some(rows) => Ok(rows.round() as u32),
+        None => Err(Fault::new(format!("option '{MAX_SHARE}' is a share from 0 to 1 like '0.05', not '{text}'"))
+            .hint(format!("it is of the last {BAD_SHARE_ROWS} rows of a partition: at most four decimals"))),
+    }
 }
 
 /// ISO 8601 (UTC without a zone) or epoch milliseconds.

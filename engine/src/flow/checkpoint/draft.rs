@@ -98,6 +98,7 @@ impl Draft<'_> {
             fingerprint: self.fingerprints[i][p].clone(),
             position: cut.position.clone(),
             max_ms: cut.max_ms,
+            bad_ago: cut.bad_ago.clone(),
             done: cut.done,
             idle: cut.idle,
             activations: cut.activations.clone(),

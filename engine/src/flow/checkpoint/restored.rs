@@ -198,6 +198,7 @@ pub(super) fn cuts(state: &SourceState) -> Vec<PartitionCut> {
     let cut = |p: &PartitionState| PartitionCut {
         position: p.position.clone(),
         max_ms: p.max_ms,
+        bad_ago: p.bad_ago.clone(),
         done: p.done,
         idle: p.idle,
         activations: p.activations.clone(),

@@ -196,6 +196,7 @@ mod tests {
         let cut = |idle, offsets: &[i64]| PartitionCut {
             position: None,
             max_ms: 0,
+            bad_ago: vec![],
             done: false,
             idle,
             activations: offsets.iter().map(|&offset| Activation { offset, floor_ms: 10 * offset }).collect(),

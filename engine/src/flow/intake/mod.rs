@@ -8,6 +8,7 @@
 //! * [`prepare`]: a decoded chunk with its computed columns, checked: rows without an event time are bad rows.
 //! * [`tag`]: event-time maxima, lateness tags, cuts, row identity.
 //! * [`idle`]: partitions that the watermark does not wait for, and what they find when they come back.
+//! * [`share`]: whether too many of a partition's last rows are bad.
 //! * [`goal`]: where reading stops while checkpoints are repeated.
 //! * [`reader`]: which split a worker reads next: alignment by event time, fair shares, decoding ahead.
 
@@ -16,6 +17,7 @@ mod idle;
 mod partition;
 mod prepare;
 mod reader;
+mod share;
 mod tag;
 
 pub(super) use goal::Goal;

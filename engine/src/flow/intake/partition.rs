@@ -2,6 +2,7 @@
 
 use super::idle::Quiet;
 use super::prepare::Prepared;
+use super::share::BadRows;
 use crate::checkpoint::Activation;
 use crate::error::SourceError;
 use crate::flow::turns::{Mutant, mutated};
@@ -20,6 +21,8 @@ pub(super) struct Partition {
     pub(super) first_ms: Option<i64>,
     /// Largest event time of the rows emitted; `i64::MIN` before the first.
     pub(super) max_ms: i64,
+    /// The bad ones among the last rows emitted.
+    pub(super) bad_rows: BadRows,
     /// Splits handed out.
     pub(super) handed: u64,
     /// The split whose rows may be emitted now.
@@ -47,6 +50,8 @@ pub(in crate::flow) struct PartitionCut {
     pub(in crate::flow) position: Option<Position>,
     /// Largest event time of the rows before; `i64::MIN` if there is none.
     pub(in crate::flow) max_ms: i64,
+    /// How many rows before the cut the bad ones were; see [`BadRows::ago`].
+    pub(in crate::flow) bad_ago: Vec<u32>,
     /// Whether nothing is left to read.
     pub(in crate::flow) done: bool,
     /// Whether the table's watermark does not wait for it.
@@ -82,6 +87,7 @@ impl Partition {
             peeked: None,
             first_ms: None,
             max_ms: from.map_or(i64::MIN, |f| f.max_ms),
+            bad_rows: from.map_or_else(BadRows::default, |f| BadRows::from_ago(&f.bad_ago)),
             handed: 0,
             turn: 0,
             pending: false,
@@ -131,6 +137,7 @@ impl Partition {
         PartitionCut {
             position: self.next.clone(),
             max_ms: self.max_ms,
+            bad_ago: self.bad_rows.ago(),
             done: self.done(),
             idle: self.quiet.is_idle(),
             activations: self.quiet.activations().to_vec(),

@@ -148,6 +148,7 @@ impl Reader {
             self.intake.has_rows(index, &mut partitions[index], p.first_offset());
             tag(&self.intake, index, &mut partitions[index], p, epoch)
         });
+        let tagged = tagged.transpose()?;
         if ends {
             partitions[index].turn += 1;
             drop(partitions);

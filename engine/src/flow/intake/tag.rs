@@ -2,8 +2,10 @@
 
 use super::partition::{Partition, after};
 use super::prepare::{BLOCK_ROWS, Bounds, Prepared};
+use super::share::too_many;
 use super::{Cuts, Intake};
 use crate::batch::{Batch, Identity, ON_TIME, Origin, Selection};
+use crate::error::SourceError;
 use crate::graph::TimeRange;
 use crate::operator::BadRow;
 use arrow::array::BooleanArray;
@@ -28,8 +30,14 @@ pub(in super::super) struct Tagged {
     pub(in super::super) decoded: std::time::Instant,
 }
 
-/// Tags a chunk whose turn it is and moves the partition's maximum.
-pub(super) fn tag(intake: &Intake, index: usize, partition: &mut Partition, p: Prepared, epoch: u64) -> Tagged {
+/// Tags a chunk whose turn it is and moves the partition's maximum. It fails if too many of the last rows are bad.
+pub(super) fn tag(
+    intake: &Intake,
+    index: usize,
+    partition: &mut Partition,
+    p: Prepared,
+    epoch: u64,
+) -> Result<Tagged, SourceError> {
     let delay_ms = intake.spec.watermark_delay_ms;
     let max_before = partition.max_ms;
     let (tags, max_ms, late) = lateness(&p.times, &p.blocks, max_before, delay_ms);
@@ -38,7 +46,7 @@ pub(super) fn tag(intake: &Intake, index: usize, partition: &mut Partition, p: P
         Cuts::Content { quantum_ms } => Some(cuts(&p.times, max_before, quantum_ms)),
         Cuts::Epoch => Some(vec![i64::try_from(epoch).unwrap_or(i64::MAX - 1); p.times.len()].into()),
     };
-    let bad = bad_rows(intake.index, index as u32, &p, max_before, delay_ms);
+    let bad = bad_rows(intake, index, partition, &p)?;
     partition.max_ms = max_ms;
     partition.next = Some(p.end);
     partition.pending = false;
@@ -58,7 +66,7 @@ pub(super) fn tag(intake: &Intake, index: usize, partition: &mut Partition, p: P
     let reads = intake.spec.reads;
     let inside = rows_inside(reads, p.bounds);
     let batch = if inside { batch } else { within_reach(reads, batch) };
-    Tagged { batch, bad, rows, late, bytes: p.bytes, max_ms, decoded: p.decoded }
+    Ok(Tagged { batch, bad, rows, late, bytes: p.bytes, max_ms, decoded: p.decoded })
 }
 
 /// W_p(row) of each late row, the new maximum, and how many rows are late.
@@ -117,21 +125,26 @@ fn cuts(times: &[i64], max_before: i64, quantum_ms: i64) -> ScalarBuffer<i64> {
         .collect()
 }
 
-/// Gives each bad row the watermark just before it.
-fn bad_rows(source: u32, partition: u32, p: &Prepared, max_before: i64, delay_ms: i64) -> Vec<BadRow> {
-    let (mut row, mut max) = (0, max_before);
+/// Gives each bad row the watermark just before it, unless they are too many.
+fn bad_rows(intake: &Intake, index: usize, at: &mut Partition, p: &Prepared) -> Result<Vec<BadRow>, SourceError> {
+    let (source, partition, delay_ms) = (intake.index, index as u32, intake.spec.watermark_delay_ms);
+    let (mut good, mut max) = (0, at.max_ms);
     let watermark = |max: i64| if max == i64::MIN { i64::MIN } else { after(max, delay_ms) };
-    p.bad
-        .iter()
-        .map(|b| {
-            while row < p.times.len() && p.offsets.at(row) < b.offset {
-                max = max.max(p.times[row]);
-                row += 1;
-            }
-            let (reason, raw) = (b.reason.clone(), b.raw.clone());
-            BadRow { source, partition, offset: b.offset, reason, raw, watermark: watermark(max) }
-        })
-        .collect()
+    let mut rows = Vec::with_capacity(p.bad.len());
+    for (i, b) in p.bad.iter().enumerate() {
+        while good < p.times.len() && p.offsets.at(good) < b.offset {
+            max = max.max(p.times[good]);
+            good += 1;
+        }
+        let of_last = at.bad_rows.add((good + i) as u64);
+        if of_last > intake.spec.bad_rows_max as usize {
+            return Err(too_many(intake, index, of_last, b.offset, &b.reason));
+        }
+        let (reason, raw) = (b.reason.clone(), b.raw.clone());
+        rows.push(BadRow { source, partition, offset: b.offset, reason, raw, watermark: watermark(max) });
+    }
+    at.bad_rows.passed((p.times.len() + p.bad.len()) as u64);
+    Ok(rows)
 }
 
 /// Whether all rows lie in what a replay reads.

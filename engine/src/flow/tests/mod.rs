@@ -1,5 +1,6 @@
 //! The runtime with small parts: what must hold whatever the workers, batches and epochs, and how a job ends badly.
 
+mod bad_rows;
 mod checkpoints;
 mod damage;
 mod publishing;
@@ -257,6 +258,7 @@ fn graph() -> JobGraph {
         time_min_ms: 0,
         time_max_ms: i64::MAX,
         max_drift_ms: 60_000,
+        bad_rows_max: crate::limits::BAD_ROWS_MAX,
         idle_ms: None,
         not_null: vec![],
         reads: TimeRange::ALL,

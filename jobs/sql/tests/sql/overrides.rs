@@ -104,3 +104,20 @@ fn reach_adds_up_along_the_path_only_where_values_depend() {
     );
     assert_eq!(reach(&query), 27 * hour);
 }
+
+#[test]
+fn the_share_of_bad_rows_is_a_number_from_0_to_1_with_four_decimals() {
+    let with = |text: &str| {
+        let tables = BTreeMap::from([("t".to_string(), map(&[("errors.max-share", text)]))]);
+        plan("a.sql", TEXT, &Overrides { tables, ..Overrides::default() })
+    };
+    let expected = [("0.57", 5_700), ("0", 0), ("1", 10_000), ("0.0001", 1), (" .07 ", 700), ("5e-1", 5_000)];
+    for (text, rows) in expected {
+        assert_eq!(source(&with(text).unwrap_or_else(|all| panic!("{all:?}"))).bad_rows_max, rows, "{text}");
+    }
+    assert_eq!(source(&planned(&Overrides::default())).bad_rows_max, 5_000);
+    for text in ["1.0001", "-0.1", "0.00005", "50%", "NaN", ""] {
+        let message = with(text).unwrap_err()[0].message.clone();
+        assert_eq!(message, format!("option 'errors.max-share' is a share from 0 to 1 like '0.05', not '{text}'"));
+    }
+}
