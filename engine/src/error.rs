@@ -87,6 +87,9 @@ pub enum JobError {
         /// What the sink said.
         error: SinkError,
     },
+    /// The state's storage failed: what was written since the newest checkpoint is in doubt.
+    #[error("{0}")]
+    Store(crate::checkpoint::StoreError),
     /// Kept state can't be read, written or trusted; or every attempt has failed.
     #[error("{0}")]
     State(String),

@@ -148,7 +148,7 @@ pub struct Activation {
 pub struct OperatorState {
     /// The node's stable name.
     pub node: String,
-    /// Version of the operator's state.
+    /// Version of the operator's state: how its parts are grouped. What is in a part says its own version.
     pub version: u32,
     /// Fingerprint of its inputs and specification.
     pub schema: String,

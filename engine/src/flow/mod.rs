@@ -12,6 +12,7 @@
 //! | [`packet`] | what travels on an edge, and its bytes between processes |
 //! | [`outlet`] | rows into a sink, their digest |
 //! | [`tally`] | what the workers count |
+//! | [`attempts`] | when a job that keeps state starts again, and when it is given up |
 //! | [`control`] | stop, failure, progress: the one thing shared in all directions |
 //! | [`turns`] | how threads wait, and the place of a test that lets one run at a time |
 //!
@@ -19,6 +20,7 @@
 //! operator has all its rows and every worker's mark, takes the minimum, and fires.
 
 mod adapter;
+mod attempts;
 mod build;
 mod checkpoint;
 mod control;
@@ -36,7 +38,8 @@ mod tests;
 mod turns;
 mod worker;
 
+pub use attempts::{Keep, run_with_state};
 pub use checkpoint::{Every, evolution};
 pub use control::{Control, ProgressView};
 pub use report::{CheckpointReport, Report, Resumed, SinkReport, SourceReport};
-pub use run::{Keep, run, run_with_state};
+pub use run::run;

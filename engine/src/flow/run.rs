@@ -1,8 +1,12 @@
-//! A job from a graph to a report: one attempt, or with kept state as many as it takes.
+//! A job from a graph to a report, in one attempt.
 
+use super::attempts::{
+    Keep,
+    reach::{self, Reach},
+};
 use super::build::Plan;
-use super::checkpoint::evolution::{self, Allow};
-use super::checkpoint::{Barriers, Event, Every, Keeper, Restored};
+use super::checkpoint::evolution;
+use super::checkpoint::{Barriers, Event, Keeper, Restored};
 use super::control::Control;
 use super::intake::Intake;
 use super::outlet::{End, EpochClock};
@@ -12,7 +16,7 @@ use super::shape::Shape;
 use super::tally::Tally;
 use super::turns::Who;
 use super::worker::work;
-use crate::checkpoint::{HmacKey, Ledger, Store};
+use crate::checkpoint::Ledger;
 use crate::error::{BuildError, JobError};
 use crate::fail;
 use crate::graph::{JobGraph, RunOptions, Step};
@@ -64,80 +68,16 @@ pub fn run(
     Ok(report(&plan, started.elapsed()))
 }
 
-/// Where a job keeps its state, and how it starts again.
-#[derive(Clone, Debug)]
-pub struct Keep {
-    /// Manifests, state and outboxes.
-    pub store: Arc<dyn Store>,
-    /// Signs manifests, if set; then unsigned ones are refused.
-    pub key: Option<HmacKey>,
-    /// How often a checkpoint is taken.
-    pub every: Every,
-    /// Attempts without a new checkpoint after which the job has failed.
-    pub failures_max: u32,
-    /// Wait before the second attempt; doubles with each failure.
-    pub backoff: Duration,
-    /// Which changes of the job since its checkpoint are meant.
-    pub allow: Allow,
-}
-
-/// Runs a job that keeps state: from its newest checkpoint, or from the beginning. A worker's panic, a source's or a sink's
-/// error starts it again from the newest checkpoint; what a job shows, it shows once.
-///
-/// # Errors
-/// What ended the last attempt.
-pub fn run_with_state(
-    graph: &JobGraph,
-    parts: &Arc<dyn Parts>,
-    options: &RunOptions,
-    control: &Control,
-    keep: &Keep,
-) -> Result<Report, JobError> {
-    let (mut failures, mut newest, mut thorough) = (0, None, false);
-    loop {
-        let ledger = Ledger::open(keep.store.clone(), keep.key.clone(), &graph.name).map_err(BuildError::from)?;
-        let found = ledger.newest().map(|m| m.checkpoint);
-        if found > newest {
-            (failures, newest) = (0, found);
-        }
-        let error = match kept_attempt(graph, parts, options, control, keep, (ledger, thorough)) {
-            Err(error) if restarts(&error) => error,
-            outcome => return outcome,
-        };
-        failures += 1;
-        // What a sink owes is read when it is shown. If that failed, it is looked at before anything else.
-        thorough = true;
-        if failures >= keep.failures_max {
-            let at = newest.map_or("the beginning".to_owned(), |c| format!("checkpoint {c}"));
-            return Err(JobError::State(format!("{error}; given up after {failures} attempts from {at}")));
-        }
-        let wait = keep.backoff.saturating_mul(1 << (failures - 1).min(16));
-        tracing::warn!(%error, wait_ms = wait.as_millis(), "the job starts again from its newest checkpoint");
-        control.begin();
-        rest(wait, control);
-    }
-}
-
-/// Waits, but not for a job that somebody has stopped.
-fn rest(wait: Duration, control: &Control) {
-    let until = Instant::now() + wait;
-    while !control.stopped() && Instant::now() < until {
-        std::thread::sleep(until.saturating_duration_since(Instant::now()).min(Duration::from_millis(50)));
-    }
-}
-
-/// Whether another attempt may do better.
-fn restarts(error: &JobError) -> bool {
-    matches!(error, JobError::Panic { .. } | JobError::Source { .. } | JobError::Sink { .. })
-}
-
-fn kept_attempt(
+/// One attempt of a job that keeps state, from the ledger's newest checkpoint. `thorough`: what sinks owe is looked at first.
+/// How far it has read is noted in `reach`.
+pub(super) fn kept_attempt(
     graph: &JobGraph,
     parts: &Arc<dyn Parts>,
     options: &RunOptions,
     control: &Control,
     keep: &Keep,
     (ledger, thorough): (Ledger, bool),
+    reach: &mut Reach,
 ) -> Result<Report, JobError> {
     let started = Instant::now();
     fail::point("start.opened");
@@ -176,7 +116,9 @@ fn kept_attempt(
             shared.control.fail(error);
         }
     });
+    let before = reach::offsets(&plan.intakes);
     let outcome = attempt(&plan);
+    *reach = Reach::between(&plan.intakes, &before);
     let failed = plan.control.stopped() || outcome.is_err();
     // A keeper that is gone has failed the job.
     let _ = events.send(if failed { Event::Failed } else { Event::Ended });

@@ -241,6 +241,14 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The error of a part whose first byte names a version that this program does not read: it is whole, but of another program.
+pub fn unknown_version(found: u8, newest: u8) -> OperatorError {
+    OperatorError::new(format!(
+        "its state has version {found}, and this program reads versions up to {newest}: use the version of highwater that \
+         wrote it, or start anew with --fresh and empty outputs"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

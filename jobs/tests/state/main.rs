@@ -3,6 +3,7 @@
 
 #![allow(unsafe_code)] // a file size limit in a child, lifted while it runs: libc calls without a safe wrapper here
 
+mod again;
 mod bench;
 mod damage;
 mod job;
@@ -77,13 +78,18 @@ fn state_of_another_job_a_wrong_key_and_a_newer_format_are_refused() {
     let bench = Bench::new();
     bench.kill_at(&RUN, 2);
     bench.refused(&keyed("state.hmac-key-file=/dev/null"), &["/dev/null"]);
-    for name in ["manifest", "manifest-copy"] {
-        let path = bench.path(&format!("state/{:012}.{name}", bench.newest("state")));
-        let text = fs::read_to_string(&path).unwrap();
-        let body = text.lines().next().unwrap().replacen("\"format\":2", "\"format\":99", 1);
-        assert!(body.contains("99"));
-        fs::write(&path, format!("{body}\nsha256 {}\n", sha256(&[body.as_bytes()]))).unwrap();
-    }
+    let rewrite = |from: &str, to: &str| {
+        for name in ["manifest", "manifest-copy"] {
+            let path = bench.path(&format!("state/{:012}.{name}", bench.newest("state")));
+            let text = fs::read_to_string(&path).unwrap();
+            let body = text.lines().next().unwrap().replace(from, to);
+            assert!(body.contains(to));
+            fs::write(&path, format!("{body}\nsha256 {}\n", sha256(&[body.as_bytes()]))).unwrap();
+        }
+    };
+    rewrite("\"version\":1,", "\"version\":77,");
+    bench.refused(&RUN, &["the state of step ", "has version 77, and this program reads version 1", "--fresh"]);
+    rewrite("\"format\":2", "\"format\":99");
     bench.refused(&RUN, &["its state format is 99", "or a newer one"]);
 }
 

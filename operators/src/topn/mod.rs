@@ -26,7 +26,7 @@ use highwater_engine::graph::{Node, OrderBy, TopNSpec};
 use highwater_engine::hash::{KEY_GROUPS, hash_columns, key_group};
 use highwater_engine::operator::{Operator, Output};
 use highwater_engine::state::Snapshot;
-use highwater_engine::state::codec::{Reader, Writer};
+use highwater_engine::state::codec::{Reader, Writer, unknown_version};
 use highwater_engine::time::Progress;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -277,7 +277,7 @@ impl TopN {
         let mut from = Reader::new(bytes);
         match from.u8()? {
             VERSION => {}
-            v => return Err(damaged(format!("version {v} is unknown"))),
+            v => return Err(unknown_version(v, VERSION)),
         }
         let rows = from.batch()?;
         if rows.schema().fields() != self.state_schema().fields() {

@@ -100,6 +100,14 @@ fn a_row_behind_its_own_watermark_is_refused() {
     );
 }
 
+#[test]
+fn a_part_of_a_newer_program_is_not_called_damaged() {
+    let mut newer = Snapshot::default();
+    newer.put(0, vec![99]);
+    let error = make(&[0], &[by(2, true, false)], 3).restore(newer).unwrap_err().to_string();
+    assert!(error.contains("version 99") && error.contains("--fresh") && !error.contains("damaged"), "{error}");
+}
+
 type Row = (i64, Option<i64>, Option<String>, Option<i64>, u64);
 
 /// Event time, window, and shop if it is a key.

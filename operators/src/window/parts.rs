@@ -19,7 +19,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use highwater_engine::error::OperatorError;
 use highwater_engine::hash::{KEY_GROUPS, KeyGroup, key_group};
-use highwater_engine::state::codec::{Reader, Writer};
+use highwater_engine::state::codec::{Reader, Writer, unknown_version};
 use highwater_engine::time::Watermark;
 
 const VERSIONED: i64 = i64::MAX;
@@ -162,7 +162,7 @@ impl<'a> Part<'a> {
         let damaged = |what: String| Err(OperatorError::new(format!("state is damaged: {what} is unknown")));
         match rows.u8()? {
             VERSION => {}
-            v => return damaged(format!("version {v}")),
+            v => return Err(unknown_version(v, VERSION)),
         }
         let kind = match rows.u8()? {
             0 => Kind::Whole,
@@ -196,5 +196,20 @@ impl<'a> Part<'a> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_newer_program_is_not_called_damaged() {
+        let mut newer = Writer::new();
+        newer.i64(VERSIONED);
+        newer.u8(99);
+        let Err(error) = Part::new(&newer.finish()).map(|part| part.head) else { panic!("version 99 was read") };
+        let error = error.to_string();
+        assert!(error.contains("version 99") && error.contains("--fresh") && !error.contains("damaged"), "{error}");
     }
 }

@@ -48,6 +48,9 @@ pub(super) struct Draft<'a> {
     pub(super) replaced: &'a BTreeMap<usize, Replaced>,
 }
 
+/// The version of the state of steps that is written, and the only one that is read.
+pub(super) const OPERATOR_STATE_VERSION: u32 = 1;
+
 impl Draft<'_> {
     /// The manifest that follows `last`; the ledger fills in what only the chain knows.
     pub(super) fn manifest(mut self, last: Option<&Manifest>) -> Manifest {
@@ -58,7 +61,7 @@ impl Draft<'_> {
             let older = before.iter().flat_map(|o| &o.parts).filter(|p| going_on.contains(&p.group)).cloned();
             let mut parts: Vec<PartRef> = older.collect();
             parts.extend(self.written.parts.remove(&node).unwrap_or_default());
-            OperatorState { node, version: 1, schema: schema.clone(), parts }
+            OperatorState { node, version: OPERATOR_STATE_VERSION, schema: schema.clone(), parts }
         };
         let mut operators = Vec::new();
         for (id, schema) in self.schemas {

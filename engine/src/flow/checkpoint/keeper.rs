@@ -9,7 +9,7 @@ use super::coordinator::{Collected, Coordinator, Event};
 use super::draft::{Draft, Written, owed_ms, schemas};
 use super::repeat::Repetition;
 use super::restored::source_of;
-use crate::checkpoint::{Committed, Ledger, LedgerError, Manifest, SinkState, StatePart};
+use crate::checkpoint::{Committed, Ledger, LedgerError, Manifest, SinkState, StatePart, StoreErrorKind};
 use crate::error::{BuildError, JobError, SinkError};
 use crate::fail;
 use crate::flow::build::Plan;
@@ -380,7 +380,10 @@ pub(super) fn state(message: String) -> JobError {
 }
 
 fn broken(error: LedgerError) -> JobError {
-    JobError::State(error.to_string())
+    match error {
+        LedgerError::Store(error) if error.kind == StoreErrorKind::Other => JobError::Store(error),
+        error => JobError::State(error.to_string()),
+    }
 }
 
 fn failed(table: &str, error: crate::error::SinkError) -> JobError {

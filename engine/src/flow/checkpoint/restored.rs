@@ -1,7 +1,7 @@
 //! What an attempt goes on from: nothing, or a checkpoint.
 
 use super::coordinator::ReadTally;
-use super::draft::{combined, fingerprint, step_of};
+use super::draft::{OPERATOR_STATE_VERSION, combined, fingerprint, step_of};
 use super::way::{self, Lost, Repeat};
 use crate::checkpoint::{
     Ledger, LedgerError, Manifest, OperatorState, PartitionState, RestoredPart, SourceState, StateParts,
@@ -48,6 +48,7 @@ impl Restored {
     /// If state can't be read and can't be made again.
     pub(in crate::flow) fn find(ledger: &Ledger, graph: &JobGraph, thorough: bool) -> Result<Self, BuildError> {
         let Some(newest) = ledger.newest() else { return Ok(Self::default()) };
+        same_version(newest, graph)?;
         let lost = if thorough { Lost::find(ledger, newest)? } else { Lost::default() };
         // An ended job has no use for its state.
         let states = if newest.finished { Ok(States::new()) } else { states(ledger, newest, graph) };
@@ -148,6 +149,19 @@ impl Restored {
                 .collect(),
             epoch: self.epoch(),
         }
+    }
+}
+
+fn same_version(manifest: &Manifest, graph: &JobGraph) -> Result<(), BuildError> {
+    let other = |o: &&OperatorState| o.version != OPERATOR_STATE_VERSION;
+    let ours = |o: &&OperatorState| graph.nodes.iter().any(|n| n.name == step_of(&o.node));
+    match manifest.operators.iter().filter(other).find(ours) {
+        Some(OperatorState { node, version, .. }) => Err(BuildError::new(format!(
+            "the state of step {node} in checkpoint {} has version {version}, and this program reads version \
+             {OPERATOR_STATE_VERSION}: use the version of highwater that wrote it, or start anew with --fresh and empty outputs",
+            manifest.checkpoint
+        ))),
+        None => Ok(()),
     }
 }
 

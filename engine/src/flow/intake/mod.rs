@@ -194,6 +194,11 @@ impl Intake {
         partitions.iter_mut().map(Partition::take_cut).collect()
     }
 
+    /// Offset of the next row of each partition.
+    pub(super) fn offsets(&self) -> Vec<i64> {
+        self.lock().iter().map(|p| p.next.as_ref().map_or(0, |next| next.offset)).collect()
+    }
+
     /// Whether nothing has happened since the last cut: no partition has moved, ended, become idle or active.
     pub(super) fn stands_as_cut(&self) -> bool {
         self.lock().iter().all(Partition::stands_as_cut)

@@ -211,5 +211,6 @@ fn a_job_without_progress_is_given_up() {
     let every = Every::Epochs(u64::MAX);
     let keep = Keep { store, key: None, every, failures_max: 3, backoff: Duration::ZERO, allow: Allow::default() };
     let error = run_with_state(&graph(), &parts, &options(2, 16, 40), &control, &keep).unwrap_err().to_string();
-    assert_eq!(error, "source payments: the disk is gone; given up after 3 attempts from the beginning");
+    let told = "source payments: the disk is gone; given up after 3 attempts from the beginning, ";
+    assert!(error.starts_with(told), "{error}");
 }

@@ -41,7 +41,7 @@ impl<P: Plug> Store for Plugged<P> {
     }
     fn create(&self, name: &str, bytes: &[u8]) -> Result<Created, StoreError> {
         if self.1.pulled() {
-            return Err(StoreError::new(StoreErrorKind::Other, "the plug is pulled"));
+            return Err(StoreError::new(StoreErrorKind::Denied, "the plug is pulled"));
         }
         self.0.create(name, bytes)
     }

@@ -1,5 +1,6 @@
 //! The runtime with small parts: what must hold whatever the workers, batches and epochs, and how a job ends badly.
 
+mod attempts;
 mod bad_rows;
 mod checkpoints;
 mod damage;

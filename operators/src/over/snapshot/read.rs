@@ -8,7 +8,7 @@ use highwater_engine::error::OperatorError;
 use highwater_engine::graph::Emission;
 use highwater_engine::hash::KeyGroup;
 use highwater_engine::state::Snapshot;
-use highwater_engine::state::codec::Reader;
+use highwater_engine::state::codec::{Reader, unknown_version};
 
 /// Reads state into the empty `over`.
 pub fn read(over: &mut Over, from: Snapshot) -> Result<(), OperatorError> {
@@ -46,7 +46,7 @@ fn part(bytes: Vec<u8>) -> Result<ColdPart, OperatorError> {
     let has_directory = match from.u8()? {
         VERSION => true,
         WITHOUT_DIRECTORY => false,
-        v => return Err(damaged(&format!("version {v} is unknown"))),
+        v => return Err(unknown_version(v, VERSION)),
     };
     let (begin, until, keep_from) = (from.i64()?, from.i64()?, from.i64()?);
     let keys = from.u64()?;

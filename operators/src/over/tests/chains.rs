@@ -124,6 +124,20 @@ fn entries_that_are_not_in_the_order_of_their_times_are_damage() {
     }
 }
 
+#[test]
+fn a_part_of_a_newer_program_is_not_called_damaged() {
+    let mut step = Step::new();
+    step.row(1_000);
+    assert_eq!(step.watermark(1_400), 1);
+    step.checkpoint();
+    let (group, mut parts) = step.chain.into_groups().next().unwrap();
+    parts[0][0] = 99;
+    let mut newer = Snapshot::default();
+    newer.put(group, parts.swap_remove(0));
+    let error = over().restore(newer).unwrap_err().to_string();
+    assert!(error.contains("version 99") && error.contains("--fresh") && !error.contains("damaged"), "{error}");
+}
+
 const KEYS: [i64; 5] = [1, 2, 3, 4, 5];
 
 /// Rows of these keys at this time, answered; the counts.

@@ -1,11 +1,12 @@
 //! Seeded schedules with faults: the whole runtime, one thread at a time, in an order that a seed draws.
 //!
 //! A seed is a life of a job: attempts with random workers, batches, epochs and checkpoint intervals, each with a fault
-//! (stopped, killed, a panic, a store or a sink that fails or is full, a twin that stood still and goes on beside its
+//! (stopped, killed, a panic, a source, a store or a sink that fails, a store that is full, a twin that stood still and goes on beside its
 //! successor), until one ends well. Then the rows shown must be the oracle's, each once, and counts and digest those of an
 //! undisturbed run. In some lives files are damaged between two attempts: then it may also end because rows can't be told
 //! apart, with nothing wrong shown. The same seed gives the same run: `HIGHWATER_SCHEDULE=n` runs one, `HIGHWATER_SCHEDULES=n` so many.
 
+mod source;
 mod turnstile;
 mod world;
 
@@ -103,8 +104,9 @@ impl Running {
             ..RunOptions::default()
         };
         let (every, failures_max) = (random.spread(2), world.failures_min + random.below(3) as u32);
+        let backoff = Duration::from_millis([0, 120][random.below(2) as usize]);
         let (seat, world) = (door.clone(), world.clone());
-        let thread = std::thread::spawn(move || attempt(&seat, world, case, &options, every, failures_max));
+        let thread = std::thread::spawn(move || attempt(&seat, world, case, &options, (every, failures_max, backoff)));
         Self { door, thread }
     }
     fn end(self) -> Result<Report, JobError> {
@@ -120,8 +122,7 @@ fn attempt(
     world: World,
     case: &'static Case,
     options: &RunOptions,
-    every: u64,
-    failures_max: u32,
+    (every, failures_max, backoff): (u64, u32, Duration),
 ) -> Result<Report, JobError> {
     let turns = Turns::of(Arc::new(door.clone()));
     let control = Control::in_turns(turns.clone());
@@ -138,20 +139,13 @@ fn attempt(
     let store = SimStore { door: door.clone(), world: world.clone() };
     let parts: Arc<dyn Parts> = Arc::new(SimParts { parts, door: door.clone(), world });
     let every = Every::Epochs(every);
-    let keep = Keep {
-        store: Arc::new(store),
-        key: None,
-        every,
-        failures_max,
-        backoff: Duration::ZERO,
-        allow: Allow::default(),
-    };
+    let keep = Keep { store: Arc::new(store), key: None, every, failures_max, backoff, allow: Allow::default() };
     run_with_state(&graph(), &parts, options, &control, &keep)
 }
 
 fn fault(random: &mut Random, alone: bool) -> Fault {
     let after = random.below(2) == 0;
-    match random.below(9) {
+    match random.below(10) {
         0 => Fault::Stop { turn: random.spread(11) },
         1 | 2 => Fault::Kill { turn: random.spread(11) },
         3 | 4 if alone => Fault::Freeze { turn: random.spread(11), wakes: random.spread(11) },
@@ -162,7 +156,8 @@ fn fault(random: &mut Random, alone: bool) -> Fault {
             0 => Fault::Full { nth: random.spread(7), times: random.spread(4) },
             _ => Fault::Store { nth: random.spread(7), after },
         },
-        _ => Fault::Publish { nth: random.spread(4), after },
+        8 => Fault::Publish { nth: random.spread(4), after },
+        _ => Fault::Source { nth: random.spread(7) },
     }
 }
 

@@ -74,6 +74,10 @@ pub(super) enum Fault {
         nth: u64,
         after: bool,
     },
+    /// The nth call of a source fails: a partition is opened, or read.
+    Source {
+        nth: u64,
+    },
 }
 
 #[derive(Debug)]
@@ -92,8 +96,8 @@ struct Attempt {
     control: Option<Control>,
     fault: Fault,
     turns: u64,
-    /// Calls of the store, publications, calls of operators.
-    counts: [u64; 3],
+    /// Calls of the store, publications, calls of operators, calls of sources.
+    counts: [u64; 4],
     dead: bool,
     /// The turn at which it goes on; `u64::MAX` until its successor is there.
     frozen: Option<u64>,
@@ -186,7 +190,7 @@ impl Hall {
                 *wakes = turns + after;
             }
         }
-        let new = Attempt { control: None, fault, turns: 0, counts: [0; 3], dead: false, frozen: None };
+        let new = Attempt { control: None, fault, turns: 0, counts: [0; 4], dead: false, frozen: None };
         state.attempts.push(new);
         state.seat(attempt, Who::Caller);
         Door { hall: self.clone(), attempt }
@@ -348,6 +352,13 @@ impl Door {
                 }
                 _ => Blow::None,
             }
+        })
+    }
+    /// Before a partition is opened or read: whether that fails.
+    pub(super) fn before_read(&self) -> bool {
+        self.attempt(|a| {
+            a.counts[3] += 1;
+            matches!(a.fault, Fault::Source { nth } if nth == a.counts[3])
         })
     }
     /// Inside of an operator.

@@ -1,6 +1,7 @@
 //! What outlives an attempt, as each attempt sees it: the store, and two kinds of sinks.
 
 use super::super::*;
+use super::source::SimSource;
 use super::turnstile::{Blow, Door, INJECTED, Random};
 use crate::checkpoint::{Created, MemoryStore, Store, StoreError, StoreErrorKind};
 use crate::flow::turns::Turnstile;
@@ -310,7 +311,7 @@ pub(super) struct SimParts {
 
 impl Parts for SimParts {
     fn source(&self, spec: &SourceSpec, options: &RunOptions) -> Result<Arc<dyn Source>, BuildError> {
-        self.parts.source(spec, options)
+        Ok(Arc::new(SimSource(self.parts.source(spec, options)?, self.door.clone())))
     }
     fn sink(&self, spec: &SinkSpec, schema: &SchemaRef) -> Result<Arc<dyn SinkTable>, BuildError> {
         self.parts.sink(spec, schema)
