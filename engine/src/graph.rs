@@ -4,6 +4,7 @@
 //! job's text (`payments`, `alerts.over.1`), never from a position in memory, because checkpoints are stored by it.
 
 pub mod calendar;
+mod reach;
 pub mod types;
 pub(crate) mod validate;
 
@@ -92,6 +93,9 @@ pub struct SourceSpec {
     pub time_max_ms: i64,
     /// `scan.watermark.alignment.max-drift`.
     pub max_drift_ms: i64,
+    /// `scan.files.open-max`: so many partitions are open at once; a further one only if it is furthest behind in event time.
+    #[serde(default = "open_max")]
+    pub open_max: u32,
     /// `scan.watermark.idle-timeout`: an unbounded table's watermark no longer waits for a partition that has given all it has
     /// and nothing more for so long (processing time). `None`: it always waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,6 +110,10 @@ pub struct SourceSpec {
     /// partition; then on-time rows outside the range are dropped. Late rows stay: the time of `t$late` is the watermark.
     /// A source may skip rows that it knows to lie outside, if it knows their maximum event time too.
     pub reads: TimeRange,
+}
+
+fn open_max() -> u32 {
+    crate::limits::PARTITIONS_OPEN
 }
 
 fn bad_rows_max() -> u32 {

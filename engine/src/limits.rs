@@ -12,11 +12,12 @@ pub const BAD_ROWS_MAX: u32 = BAD_SHARE_ROWS / 2;
 pub const DIGEST_BUCKETS_MAX: usize = 4_096;
 /// Workers of a job.
 pub const WORKERS_MAX: usize = crate::hash::KEY_GROUPS;
-/// Partitions whose first split stays open after the peek; further ones are closed and opened again when read.
-pub const PARTITIONS_PEEKED_OPEN_MAX: usize = 64;
+/// Partitions of a table that are open at once, unless the table says otherwise: a further one waits until it is the one
+/// furthest behind in event time.
+pub const PARTITIONS_OPEN: u32 = 64;
 /// Partitions that may be open at once because they overlap in event time.
-pub const PARTITIONS_OPEN_MAX: usize = 1_024;
+pub const PARTITIONS_OPEN_MAX: u32 = 1_024;
 /// Rows a worker decodes ahead of a split's turn.
 pub const DECODED_AHEAD_ROWS_MAX: usize = 1 << 20;
 
-const _: () = assert!(PARTITIONS_PEEKED_OPEN_MAX <= PARTITIONS_OPEN_MAX);
+const _: () = assert!(PARTITIONS_OPEN <= PARTITIONS_OPEN_MAX);

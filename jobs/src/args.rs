@@ -250,8 +250,8 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "N")]
     pub rows: u64,
     /// Seed of everything random.
-    #[arg(long, value_name = "S", default_value_t = 42)]
-    pub seed: u64,
+    #[arg(long, value_name = "S", default_value_t = 42, allow_hyphen_values = true)]
+    pub seed: i64,
     /// Files.
     #[arg(long, value_name = "P", default_value_t = 8)]
     pub partitions: usize,

@@ -28,6 +28,7 @@ fn as_json(job: &PlannedJob) -> Result<String, Failure> {
         "reach_ms": job.reach_ms,
         "tables": job.tables,
         "state": job.state,
+        "flow": highwater_sql::flows(&job.graph),
         "nodes": job.graph.nodes,
     });
     serde_json::to_string_pretty(&document).map_err(|e| Failure::job(format!("the graph can't be shown: {e}")))

@@ -1,8 +1,8 @@
 //! `replay`: the part of history a job reads and the part it emits, as a rewrite of its graph.
 //!
-//! The **reach** of a source is the sum of frame starts and window sizes along the longest path to an output. On-time rows
-//! before `from − reach − bound` can't change a row at or after `from`, so the source drops them (after it has judged
-//! lateness by them). In front of every output a [`Step::TimeRange`] keeps the rows of `[from, to)`; a window's time is
+//! The **reach** of a source ([`JobGraph::reach_of`]) is how far back results look at its rows. On-time rows before
+//! `from − reach − bound` can't change a row at or after `from`, so the source drops them (after it has judged lateness by
+//! them). In front of every output a [`Step::TimeRange`] keeps the rows of `[from, to)`; a window's time is
 //! its last instant, so the windows that begin before `from` are cut off by moving the range by the window's size.
 
 use crate::failure::Failure;
@@ -40,50 +40,17 @@ pub fn replay(graph: &JobGraph, wanted: Replay) -> Result<Replayed, Failure> {
     if from >= to {
         return Err(Failure::usage(format!("replay: --from {from} is not before --to {to}")));
     }
-    let reach = reaches(graph);
-    let reach_ms = sources(graph).map(|id| reach[id]).max().unwrap_or(0);
+    let reach_ms = graph.reach_ms();
     let range = TimeRange { from_ms: from, to_ms: to };
     let mut graph = if range == TimeRange::ALL { graph.clone() } else { emit_between(graph, range)? };
     limit_reads(&mut graph, range, wanted.warmup_ms);
     Ok(Replayed { graph, reach_ms, inexact: wanted.warmup_ms.is_some_and(|w| w < reach_ms) })
 }
 
-/// How far each node's own rows are needed before a row of an output: the longest sum over the paths below it.
-fn reaches(graph: &JobGraph) -> Vec<i64> {
-    let mut reach = vec![0i64; graph.nodes.len()];
-    for (id, node) in graph.nodes.iter().enumerate().rev() {
-        let through = reach[id].saturating_add(own_reach(&node.step));
-        for &input in &node.inputs {
-            reach[input] = reach[input].max(through);
-        }
-    }
-    reach
-}
-
-fn own_reach(step: &Step) -> i64 {
-    match step {
-        Step::Window(spec) => spec.window.size_ms(),
-        Step::Over(spec) => spec.frames.iter().map(|f| f.start_ms).max().unwrap_or(0),
-        Step::AssignWindow(kind) => kind.size_ms(),
-        Step::Source(_)
-        | Step::Late
-        | Step::Errors
-        | Step::Map(_)
-        | Step::TimeRange(_)
-        | Step::TopN(_)
-        | Step::Union
-        | Step::Sink(_) => 0,
-    }
-}
-
-fn sources(graph: &JobGraph) -> impl Iterator<Item = NodeId> {
-    graph.nodes.iter().enumerate().filter(|(_, n)| matches!(n.step, Step::Source(_))).map(|(id, _)| id)
-}
-
 /// Sets what each source reads. Where `t$errors` is used, rows behind the range stay: a bad row's time is the watermark,
 /// which may lie in the range while the row's own time lies behind it.
 fn limit_reads(graph: &mut JobGraph, range: TimeRange, warmup_ms: Option<i64>) {
-    let reach = reaches(graph);
+    let reach: Vec<i64> = (0..graph.nodes.len()).map(|id| graph.reach_of(id)).collect();
     let with_errors: Vec<NodeId> =
         graph.nodes.iter().filter(|n| matches!(n.step, Step::Errors)).flat_map(|n| n.inputs.clone()).collect();
     for (id, node) in graph.nodes.iter_mut().enumerate() {
@@ -233,6 +200,21 @@ mod tests {
         // Rows of a frame over windows are windows still: one that began before the range is not wholly inside.
         assert_eq!(ranges(&replayed.graph), [(FROM + 59_999, TO)]);
         replayed.graph.validate().unwrap();
+    }
+
+    #[test]
+    fn frames_that_do_not_read_each_other_do_not_add_up_and_those_that_do_do() {
+        let job = Job::new("j");
+        let cards = payments(&job).key_by(["card"]).trailing([over(hours(24)).call(count().named("day"))]);
+        let both = cards.key_by(["ts"]).trailing([over(hours(1)).call(count().named("hour"))]);
+        both.clone().sink(out("a"));
+        let replayed = replay(&job.build().unwrap(), PART).unwrap();
+        assert_eq!(replayed.reach_ms, 24 * 3_600_000);
+        // The hour of the sums of a day looks back at 25 hours.
+        both.key_by(["card"]).trailing([over(hours(1)).sum("day")]).sink(out("b"));
+        let replayed = replay(&job.build().unwrap(), PART).unwrap();
+        assert_eq!(replayed.reach_ms, 25 * 3_600_000);
+        assert_eq!(reads(&replayed.graph).from_ms, FROM - 25 * 3_600_000 - 5_000);
     }
 
     #[test]

@@ -197,6 +197,34 @@ fn variables_that_are_not_utf8_are_named_if_they_are_ours() {
 }
 
 #[test]
+fn a_table_without_a_connector_is_told_of_all_of_them() {
+    let folder = folder();
+    std::fs::write(folder.path().join("bare.sql"), "CREATE TABLE t (a INT) WITH ('path' = 'x');").unwrap();
+    let (code, _, err) = run(folder.path(), &["validate", "bare.sql"]);
+    assert_eq!(code, 2, "{err}");
+    let (sources, sinks) = (highwater_connectors::SOURCES, highwater_connectors::SINKS);
+    for connector in sources.iter().chain(&sinks) {
+        assert!(err.contains(&format!("'{connector}'")), "{connector} is missing in:\n{err}");
+    }
+}
+
+#[test]
+fn any_seed_generates_other_rows() {
+    let folder = folder();
+    let digest = |seed: &str| {
+        let (code, _, err) =
+            run(folder.path(), &["generate", "--rows", "50", "--format", "csv", "--out", seed, "--seed", seed]);
+        assert_eq!(code, 0, "{err}");
+        let files = std::fs::read_dir(folder.path().join(&out)).unwrap().map(|f| f.unwrap().path());
+        let mut texts: Vec<String> = files.map(|f| std::fs::read_to_string(f).unwrap_or_default()).collect();
+        texts.sort();
+        texts
+    };
+    let all = ["-1", "1", "-9223372036854775808"].map(digest);
+    assert!(all[0] != all[1] && all[1] != all[2] && all[0] != all[2]);
+}
+
+#[test]
 fn bad_usage_and_bad_sql_are_exit_code_two() {
     let folder = folder();
     std::fs::write(folder.path().join("bad.sql"), JOB.replace("COUNT(*) OVER", "COUNTT(*) OVER")).unwrap();
@@ -217,6 +245,8 @@ fn bad_usage_and_bad_sql_are_exit_code_two() {
         (&["compare", "job.sql", "."], "two summaries or two folders"),
         (&["generate", "--rows", "1", "--out", "x", "-D", "nothing=1"], "nothing"),
         (&["generate", "--rows", "1", "--out", "x", "--format", "xml"], "xml"),
+        (&["generate", "--rows", "1", "--out", "x", "--seed", "18446744073709551615"], "--seed"),
+        (&["run", "job.sql", "-D", "payments.scan.files.open-max=0"], "a number from 1 to 1024, not '0'"),
         (&["explode"], "explode"),
     ] {
         let (code, out, err) = run(folder.path(), arguments);
@@ -242,6 +272,13 @@ fn validate_and_explain_show_the_job() {
     let graph: serde_json::Value = serde_json::from_str(&out).unwrap();
     let nodes = graph["nodes"].as_array().unwrap();
     assert!(nodes.len() >= 5);
+    let flow = |step: &str| {
+        let node = nodes.iter().position(|n| n["step"].get(step).is_some()).unwrap();
+        graph["flow"][node].clone()
+    };
+    assert_eq!(flow("Over")["exchange"], serde_json::json!(["card"]));
+    assert_eq!(flow("Window")["exchange"], serde_json::json!(["merchant"]));
+    assert_eq!((&flow("Source")["exchange"], flow("Source")["w_out"].as_str()), (&serde_json::Value::Null, Some("W")));
     let (code, dot, err) = run(folder.path(), &["explain", "job.sql", "--format", "dot"]);
     assert_eq!(code, 0, "{err}");
     let edges: usize = nodes.iter().map(|n| n["inputs"].as_array().unwrap().len()).sum();

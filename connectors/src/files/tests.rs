@@ -56,6 +56,7 @@ fn spec(path: &str, pairs: &[(&str, &str)]) -> SourceSpec {
         time_max_ms: i64::MAX,
         max_drift_ms: 60_000,
         bad_rows_max: highwater_engine::limits::BAD_ROWS_MAX,
+        open_max: highwater_engine::limits::PARTITIONS_OPEN,
         idle_ms: None,
         not_null: vec![],
         reads: TimeRange::ALL,

@@ -3,7 +3,7 @@
 use super::{BuilderError, to_ms};
 use crate::expr::Expr;
 use crate::graph::{MapSpec, SinkSpec, SourceSpec, TimeRange};
-use crate::limits::BAD_ROWS_MAX;
+use crate::limits::{BAD_ROWS_MAX, PARTITIONS_OPEN};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -106,6 +106,7 @@ impl Table {
             max_drift_ms: MAX_DRIFT_MS,
             idle_ms: None,
             bad_rows_max: BAD_ROWS_MAX,
+            open_max: PARTITIONS_OPEN,
             not_null: (0..fields.len()).filter(|i| !fields[*i].is_nullable()).collect(),
             reads: TimeRange::ALL,
             physical: physical.clone(),

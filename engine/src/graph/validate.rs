@@ -4,7 +4,7 @@
 use super::types::{aggregate_type, errors_schema, late_schema, refused_in_frames, sql_type, window_fields};
 use super::*;
 use crate::error::BuildError;
-use crate::limits::BAD_SHARE_ROWS;
+use crate::limits::{BAD_SHARE_ROWS, PARTITIONS_OPEN_MAX};
 use crate::{digest, hash};
 use arrow_schema::{Field, Schema, TimeUnit};
 use std::collections::BTreeSet;
@@ -159,6 +159,10 @@ fn source(spec: &SourceSpec, schema: &Schema) -> Check {
     );
     ensure!(spec.time_min_ms <= spec.time_max_ms, "scan.event-time.min lies behind scan.event-time.max");
     ensure!(spec.max_drift_ms >= 0, "scan.watermark.alignment.max-drift is negative");
+    ensure!(
+        (1..=PARTITIONS_OPEN_MAX).contains(&spec.open_max),
+        "scan.files.open-max is not from 1 to {PARTITIONS_OPEN_MAX}"
+    );
     ensure!(spec.bad_rows_max <= BAD_SHARE_ROWS, "errors.max-share is more than 1");
     ensure!(spec.idle_ms.is_none_or(|ms| ms > 0), "scan.watermark.idle-timeout is not positive");
     Ok(())

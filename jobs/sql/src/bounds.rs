@@ -1,9 +1,8 @@
-//! What a job keeps and how far back it looks.
+//! What a job keeps.
 
 use crate::StateBound;
 use crate::intervals::show_ms;
-use highwater_engine::expr::Expr;
-use highwater_engine::graph::{Aggregate, Emission, Node, OverSpec, Step, TopNSpec, WindowKind, WindowSpec};
+use highwater_engine::graph::{Emission, Node, OverSpec, Step, TopNSpec, WindowKind, WindowSpec};
 
 /// The bound of every stateful step.
 pub(crate) fn state(nodes: &[Node]) -> Vec<StateBound> {
@@ -59,75 +58,6 @@ fn over(nodes: &[Node], n: &Node, o: &OverSpec) -> String {
         Emission::Arrival { late_horizon_ms } => {
             let horizon = show_ms(late_horizon_ms);
             format!("{per}: rows of the last {} and of the late horizon ({horizon})", show_ms(longest))
-        }
-    }
-}
-
-/// What the values of a step's output look back at, in ms: one entry per column, and one for which rows there are.
-struct Reach {
-    columns: Vec<i64>,
-    rows: i64,
-}
-
-/// The largest reach of a sink.
-pub(crate) fn reach_ms(nodes: &[Node]) -> i64 {
-    let mut all: Vec<Reach> = Vec::new();
-    for n in nodes {
-        let reach = of_node(n, &all);
-        all.push(reach);
-    }
-    all.iter().map(|r| r.columns.iter().copied().fold(r.rows, i64::max)).max().unwrap_or(0)
-}
-
-fn of_node(n: &Node, all: &[Reach]) -> Reach {
-    let width = n.schema.fields().len();
-    let Some(&first) = n.inputs.first() else { return Reach { columns: vec![0; width], rows: 0 } };
-    let input = &all[first];
-    let of = |e: &Expr| {
-        let mut max = 0;
-        e.visit(&mut |e| {
-            if let Expr::Column(i) = e {
-                max = max.max(input.columns[*i]);
-            }
-        });
-        max
-    };
-    let reads = |a: &Aggregate| a.columns().map(|c| input.columns[c]).max().unwrap_or(0);
-    let keys = |k: &[usize]| k.iter().map(|c| input.columns[*c]).max().unwrap_or(0).max(input.rows);
-    match &n.step {
-        Step::Map(m) => {
-            Reach { columns: m.columns.iter().map(of).collect(), rows: m.filter.as_ref().map_or(0, of).max(input.rows) }
-        }
-        Step::Over(o) => {
-            let base = keys(&o.keys);
-            let call = |c: &highwater_engine::graph::OverCall| {
-                o.frames[c.frame].start_ms.saturating_add(base.max(reads(&c.aggregate)))
-            };
-            let mut columns = input.columns.clone();
-            columns.extend(o.calls.iter().map(call));
-            columns.resize(width, input.rows);
-            Reach { columns, rows: input.rows }
-        }
-        Step::TopN(t) => {
-            let order = t.order.iter().map(|o| input.columns[o.column]).max().unwrap_or(0);
-            let rows = keys(&t.keys).max(order);
-            let columns = input.columns.iter().map(|c| rows.max(*c)).chain([rows]).collect();
-            Reach { columns, rows }
-        }
-        Step::Window(w) => {
-            let reads = w.aggregates.iter().map(reads).max().unwrap_or(0);
-            let rows = w.window.size_ms().saturating_add(keys(&w.keys).max(reads));
-            Reach { columns: vec![rows; width], rows }
-        }
-        Step::Union | Step::Sink(_) => {
-            let inputs = || n.inputs.iter().map(|i| &all[*i]);
-            let column = |c: usize| inputs().map(|r| r.columns[c]).max().unwrap_or(0);
-            Reach { columns: (0..width).map(column).collect(), rows: inputs().map(|r| r.rows).max().unwrap_or(0) }
-        }
-        _ => {
-            let mut columns = input.columns.clone();
-            columns.resize(width, input.rows);
-            Reach { columns, rows: input.rows }
         }
     }
 }

@@ -6,9 +6,11 @@ use arrow_schema::Schema;
 use highwater_engine::expr::Expr;
 use highwater_engine::graph::types::sql_type;
 use highwater_engine::graph::{
-    Emission, Frame, MapSpec, Node, OverSpec, PseudoColumn, SourceSpec, Step, TopNSpec, WindowKind, WindowSpec,
+    Emission, Frame, JobGraph, MapSpec, Node, NodeId, OverSpec, PseudoColumn, SourceSpec, Step, TopNSpec, WindowKind,
+    WindowSpec,
 };
 use highwater_operators::expression::text::expression as text;
+use serde::Serialize;
 use std::fmt::Write;
 
 /// The job as text: every step with its inputs, keys, exchange, `W_out` and state bound.
@@ -26,6 +28,44 @@ pub fn explain(job: &PlannedJob) -> String {
         }
     }
     out
+}
+
+/// Where the rows of a step go, and what it promises of its results: what the text says of them, as data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StepFlow {
+    /// The step.
+    pub node: NodeId,
+    /// The columns by whose hash its rows are exchanged between workers; empty: all rows go to one worker. `None`: rows stay
+    /// where they are.
+    pub exchange: Option<Vec<String>>,
+    /// The watermark of its results, where W is that of its rows: of all its inputs the least.
+    pub w_out: &'static str,
+}
+
+/// What each step does to rows and watermarks, in the order of the graph.
+pub fn flows(graph: &JobGraph) -> Vec<StepFlow> {
+    let names = |n: &Node, keys: &[usize]| {
+        let input = &graph.nodes[n.inputs[0]].schema;
+        Some(keys.iter().map(|k| input.field(*k).name().clone()).collect())
+    };
+    let flow = |(node, n): (usize, &Node)| StepFlow {
+        node,
+        exchange: match &n.step {
+            Step::Window(w) => names(n, &w.keys),
+            Step::Over(o) => names(n, &o.keys),
+            Step::TopN(t) => names(n, &t.keys),
+            _ => None,
+        },
+        w_out: w_out(&n.step),
+    };
+    graph.nodes.iter().enumerate().map(flow).collect()
+}
+
+fn w_out(step: &Step) -> &'static str {
+    match step {
+        Step::Window(WindowSpec { window: WindowKind::Session { .. }, .. }) => "W - 1 ms",
+        _ => "W",
+    }
 }
 
 /// The graph alone, compactly.
@@ -56,7 +96,7 @@ pub(crate) fn described(n: &Node, nodes: &[Node]) -> (String, Vec<String>) {
         Step::Map(m) => (if m.filter.is_some() { "filter" } else { "map" }.into(), map(n, m, input)),
         Step::TimeRange(r) => (format!("time range [{}, {})", r.from_ms, r.to_ms), vec![]),
         Step::AssignWindow(w) => (format!("windows {}", window_kind(w)), vec![]),
-        Step::Window(w) => (window_kind(&w.window), window(w, input)),
+        Step::Window(w) => (window_kind(&w.window), window(w, input, w_out(&n.step))),
         Step::Over(o) => ("over".into(), over(o, input)),
         Step::TopN(t) => (format!("first {}", t.limit), top_n(t, input)),
         Step::Union => ("union".into(), vec![]),
@@ -89,7 +129,7 @@ fn source(n: &Node, s: &SourceSpec) -> Vec<String> {
         }
     }
     let delay = if s.watermark_delay_ms == 0 { String::new() } else { format!(" - {}", show_ms(s.watermark_delay_ms)) };
-    lines.push(format!("event time {time}, watermark {time}{delay}; W_out = W"));
+    lines.push(format!("event time {time}, watermark {time}{delay}; W_out = {}", w_out(&n.step)));
     if !s.not_null.is_empty() {
         let names: Vec<&str> = s.not_null.iter().map(|i| n.schema.field(*i).name().as_str()).collect();
         lines.push(format!("not null {}", names.join(", ")));
@@ -150,13 +190,13 @@ fn call(a: &highwater_engine::graph::Aggregate) -> String {
     format!("{} {}", a.label, sql_type(&a.returns))
 }
 
-fn window(w: &WindowSpec, input: &Schema) -> Vec<String> {
+fn window(w: &WindowSpec, input: &Schema, w_out: &str) -> Vec<String> {
     let calls: Vec<String> = w.aggregates.iter().map(call).collect();
     let fires = match w.window {
-        WindowKind::Session { .. } => "fires once, when W > last row + gap; W_out = W - 1 ms",
-        _ => "fires once, when W >= window_end; W_out = W",
+        WindowKind::Session { .. } => "fires once, when W > last row + gap",
+        _ => "fires once, when W >= window_end",
     };
-    let lines = [exchange(&w.keys, input), calls.join(", "), fires.into()];
+    let lines = [exchange(&w.keys, input), calls.join(", "), format!("{fires}; W_out = {w_out}")];
     lines.into_iter().filter(|l| !l.is_empty()).collect()
 }
 

@@ -276,7 +276,7 @@ impl Job {
             warnings: Vec::new(),
             state: bounds::state(&graph.nodes),
             tables: self.tables(&graph),
-            reach_ms: bounds::reach_ms(&graph.nodes),
+            reach_ms: graph.reach_ms(),
             graph,
         })
     }

@@ -44,7 +44,7 @@ mod window_kind;
 
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use dot::dot;
-pub use explain::{explain, render};
+pub use explain::{StepFlow, explain, flows, render};
 pub use highwater_engine::graph::types::sql_type;
 use highwater_engine::graph::{JobGraph, NodeId};
 pub use parameters::PREFIX as PARAMETER_PREFIX;

@@ -11,7 +11,7 @@ use crate::types::is_event_time;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use highwater_engine::expr::Expr;
 use highwater_engine::graph::types::sql_type;
-use highwater_engine::limits::{BAD_ROWS_MAX, BAD_SHARE_ROWS};
+use highwater_engine::limits::{BAD_ROWS_MAX, BAD_SHARE_ROWS, PARTITIONS_OPEN, PARTITIONS_OPEN_MAX};
 use sqlparser::ast::{self, BinaryOperator};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,6 +49,8 @@ pub(crate) struct TableDef {
     pub errors_discarded: bool,
     /// So many of the last rows of a partition may be bad: `errors.max-share`.
     pub bad_rows_max: u32,
+    /// So many partitions are open at once.
+    pub open_max: u32,
     places: BTreeMap<String, Span>,
 }
 
@@ -79,13 +81,14 @@ impl TableDef {
 }
 
 /// Options that belong to the engine: they stay when an override replaces the connector.
-pub const ENGINE_OPTIONS: [&str; 8] = [
+pub const ENGINE_OPTIONS: [&str; 9] = [
     "emit",
     "errors",
     "errors.max-share",
     "late",
     "scan.event-time.max",
     "scan.event-time.min",
+    "scan.files.open-max",
     "scan.watermark.alignment.max-drift",
     "scan.watermark.idle-timeout",
 ];
@@ -161,7 +164,7 @@ fn with_options(
         let what = format!("table {} has no option 'connector'", name.value);
         return Err(Fault::new(what)
             .at(name.at)
-            .hint("'connector' = 'generator', 'filesystem', 'kafka', 'http', 'print' or 'blackhole'"));
+            .hint("'connector' = 'generator', 'filesystem', 'kafka', 'http', 'table', 'print' or 'blackhole'"));
     };
     let time = |key: &str, text: Option<String>, default: i64| match text {
         Some(text) => instant_ms(&text).ok_or_else(|| {
@@ -189,12 +192,21 @@ fn with_options(
         Some(text) => bad_rows_max(&text).map_err(|f| f.at(place(MAX_SHARE)))?,
         None => BAD_ROWS_MAX,
     };
+    let open_max = match take(OPEN_MAX) {
+        Some(text) => {
+            let files = text.trim().parse().ok().filter(|n| (1..=PARTITIONS_OPEN_MAX).contains(n));
+            let wrong = || format!("option '{OPEN_MAX}' is a number from 1 to {PARTITIONS_OPEN_MAX}, not '{text}'");
+            files.ok_or_else(|| Fault::new(wrong()).at(place(OPEN_MAX)))?
+        }
+        None => PARTITIONS_OPEN,
+    };
     let def = TableDef {
         time_min_ms: time("scan.event-time.min", take("scan.event-time.min"), 0)?,
         time_max_ms: time("scan.event-time.max", take("scan.event-time.max"), i64::MAX)?,
         max_drift_ms,
         idle_ms,
         bad_rows_max,
+        open_max,
         arrival: one_of("emit", take("emit"), ["final", "arrival"])?,
         late_discarded: one_of("late", take("late"), ["keep", "discard"])?,
         errors_discarded: one_of("errors", take("errors"), ["keep", "discard"])?,
@@ -215,6 +227,7 @@ fn with_options(
 }
 
 const MAX_SHARE: &str = "errors.max-share";
+const OPEN_MAX: &str = "scan.files.open-max";
 
 /// A share of the last rows, with at most four decimals, as their number.
 fn bad_rows_max(text: &str) -> Result<u32> {

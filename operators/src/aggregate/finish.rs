@@ -6,12 +6,13 @@
 //! square root, so that they are rounded once. What does not fit the result's type is
 //! [`Overflow`], never wrapped; so is a variance whose n·Σx², scaled, is beyond 255 bits (values of some 30 digits).
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, SchemaRef, i256};
 use arrow::util::display::array_value_to_string;
 use highwater_engine::error::{BuildError, OperatorError};
 use highwater_engine::graph::types::sql_type;
 use highwater_engine::graph::{Aggregate, AggregateFunction};
+use std::sync::Arc;
 
 /// The value does not fit the result's type: the job halts with [`Finish::overflow`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,6 +246,13 @@ fn root(v: i256) -> u128 {
         }
         x = next;
     }
+}
+
+/// An event time in an error, in UTC: `1970-01-01T00:10:00`.
+pub fn describe_time(ms: i64) -> String {
+    let time: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![ms]));
+    // Beyond what a calendar can show.
+    array_value_to_string(&time, 0).unwrap_or_else(|_| format!("{ms} ms"))
 }
 
 /// A key in an error: `card=7, currency=NULL`; without key columns `all rows`.

@@ -19,5 +19,5 @@ pub mod values;
 pub mod wide;
 
 pub use double::ExactSum;
-pub use finish::{Finish, Overflow, describe_key};
+pub use finish::{Finish, Overflow, describe_key, describe_time};
 pub use values::{Shape, Values, column_of_i64, column_of_i128};

@@ -11,7 +11,7 @@ use super::pick::Turn;
 use super::plan::{Plan, TIME};
 use super::snapshot::Written;
 use super::waiting::{Held, Item, Waiting, sort_by_time};
-use crate::aggregate::describe_key;
+use crate::aggregate::{describe_key, describe_time};
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::interleave;
 use arrow::datatypes::SchemaRef;
@@ -227,7 +227,7 @@ impl Over {
             if let Err(CallOverflow(call, finish)) = pushed {
                 let (lo, hi) = call.frame.edges(time, turn.starts);
                 let key = self.key_of(rows[i]);
-                return Err(finish.overflow(&key, &format!("[{lo}, {hi}]")));
+                return Err(finish.overflow(&key, &format!("[{}, {}]", describe_time(lo), describe_time(hi))));
             }
         }
         if i + 1 - s.emitted == BATCH_ROWS {

@@ -8,13 +8,12 @@ use super::plan::{Made, Moments, Plan};
 use super::states::View;
 use super::{bag_results, pair_results};
 use crate::aggregate::values::column_of_f64;
-use crate::aggregate::{ExactSum, Finish, Overflow, column_of_i128, describe_key};
+use crate::aggregate::{ExactSum, Finish, Overflow, column_of_i128, describe_key, describe_time};
 use crate::expression::calendar::Zone;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, TimestampMillisecondArray};
 use arrow::buffer::NullBuffer;
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, SchemaRef, TimestampMillisecondType};
-use arrow::util::display::array_value_to_string;
 use highwater_engine::batch::Batch;
 use highwater_engine::error::OperatorError;
 use highwater_engine::graph::AggregateFunction;
@@ -151,9 +150,7 @@ impl Results {
 
 /// A window as errors name it.
 fn describe_window(w: Bounds) -> String {
-    let times: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![w.start, w.end]));
-    let text = |i| array_value_to_string(&times, i).unwrap_or_default();
-    format!("[{}, {})", text(0), text(1))
+    format!("[{}, {})", describe_time(w.start), describe_time(w.end))
 }
 
 /// A result that is beyond a limit.

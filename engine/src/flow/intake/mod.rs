@@ -131,7 +131,7 @@ impl Intake {
         let fail = |error: SourceError| BuildError::new(format!("source {}: {error}", self.spec.table));
         let mut partitions = self.lock();
         for (i, partition) in partitions.iter_mut().enumerate().filter(|(_, p)| !p.done()) {
-            let keep = i < crate::limits::PARTITIONS_PEEKED_OPEN_MAX;
+            let keep = i < self.spec.open_max as usize;
             partition.reader = Some(self.source.open(i, partition.next.as_ref()).map_err(fail)?);
             partition.phase = Phase::Open;
             let mut peeked = VecDeque::new();

@@ -3,7 +3,8 @@
 //! A worker prefers the split of its own, in turn, that is furthest behind in event time; it takes a new partition if that
 //! is behind all of its own and its share of the partitions is not used up. With nothing in turn it decodes ahead: the next
 //! split of a partition that another worker is reading, kept until its turn comes, at most one such split and
-//! [`DECODED_AHEAD_ROWS_MAX`] rows. A partition further than the table's maximum drift ahead of the slowest is not read.
+//! [`DECODED_AHEAD_ROWS_MAX`] rows. With as many partitions open as the table allows, another one is opened only if it is
+//! the one furthest behind, up to [`PARTITIONS_OPEN_MAX`]. A partition further than the table's maximum drift ahead of the slowest is not read.
 //!
 //! A split that had nothing to give is asked again every [`ASK_AGAIN_STEPS`] steps, or when no other has rows: neither does
 //! a quiet partition hold up the others, nor is it forgotten while they have much.
@@ -194,6 +195,10 @@ impl Reader {
             .filter(|&p| partitions[p].phase != Phase::Drained && partitions[p].turn == partitions[p].handed)
             .filter(|&p| partitions[p].epoch <= epoch && !partitions[p].at_goal())
             .min_by_key(|&p| partitions[p].position());
+        let full = open(&partitions) >= intake.spec.open_max as usize;
+        let behind = partitions.iter().filter(|p| !p.waits()).map(Partition::position).min();
+        let too_soon = |p: &Partition| full && p.phase == Phase::Closed && behind.is_some_and(|ms| p.position() > ms);
+        let free = free.filter(|&p| !too_soon(&partitions[p]));
         let my_position = mine.map_or(i64::MAX, |i| partitions[self.active[i].partition].position());
         let take = free.filter(|&p| emitting < share && (busy.is_none() || partitions[p].position() <= my_position));
         if let Some(p) = take.filter(|&p| partitions[p].position() <= limit) {
@@ -227,8 +232,7 @@ impl Reader {
 
     /// Takes the partition's next split. `false`: it has none.
     fn claim(&mut self, index: usize, partitions: &mut [Partition]) -> Result<bool, SourceError> {
-        let open = partitions.iter().filter(|p| p.reader.is_some() && !p.done()).count();
-        let partition = &mut partitions[index];
+        let (already, partition) = (open(partitions), &mut partitions[index]);
         let number = partition.handed;
         if let Some(peeked) = partition.peeked.take() {
             partition.handed += 1;
@@ -243,9 +247,10 @@ impl Reader {
             return Ok(true);
         }
         if partition.phase == Phase::Closed {
-            if open >= PARTITIONS_OPEN_MAX {
+            if already >= PARTITIONS_OPEN_MAX as usize {
                 return Err(SourceError::new(format!(
-                    "more than {PARTITIONS_OPEN_MAX} partitions overlap in event time at {}: merge files, or sort them by time",
+                    "{}: more than {PARTITIONS_OPEN_MAX} partitions overlap in event time, this one too; merge files, or cut \
+                     them by time",
                     self.intake.source.partitions()[index].name
                 )));
             }
@@ -272,4 +277,9 @@ impl Reader {
         });
         Ok(true)
     }
+}
+
+/// Partitions that hold what the system has few of: files, connections.
+fn open(partitions: &[Partition]) -> usize {
+    partitions.iter().filter(|p| p.reader.is_some() && !p.done()).count()
 }

@@ -260,6 +260,7 @@ fn graph() -> JobGraph {
         time_max_ms: i64::MAX,
         max_drift_ms: 60_000,
         bad_rows_max: crate::limits::BAD_ROWS_MAX,
+        open_max: 3,
         idle_ms: None,
         not_null: vec![],
         reads: TimeRange::ALL,

@@ -90,6 +90,7 @@ impl Translator<'_> {
             max_drift_ms: table.max_drift_ms,
             idle_ms: table.idle_ms,
             bad_rows_max: table.bad_rows_max,
+            open_max: table.open_max,
             not_null: (0..table.columns.len()).filter(|i| table.columns[*i].not_null).collect(),
             reads: TimeRange::ALL,
         };
