@@ -74,6 +74,16 @@ impl OperatorMetrics {
         self.rows_out.fetch_add(rows as u64, Relaxed);
         self.batches.fetch_add(1, Relaxed);
     }
+    /// A source read and decoded for so long, or a sink wrote a batch.
+    pub fn record_busy(&self, busy: Duration) {
+        let ns = u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX);
+        self.busy_ns.fetch_add(ns, Relaxed);
+        self.batch_busy_ns.record(ns, 1);
+    }
+    /// Bad rows were found at a source, or a sink could not write.
+    pub fn record_errors(&self, errors: u64) {
+        self.errors.fetch_add(errors, Relaxed);
+    }
     /// The watermark (exclusive) that the operator has been told, and the state it holds since.
     pub fn note_state(&self, watermark_ms: i64, bytes: usize) {
         self.watermark_ms.fetch_max(watermark_ms, Relaxed);
@@ -87,6 +97,12 @@ impl OperatorMetrics {
     pub fn record_event_time(&self, time_ms: i64) {
         self.event_time_ms.fetch_max(time_ms, Relaxed);
     }
+    /// The event times of a batch, of which the first and the last are looked at: no work is done per row.
+    pub fn sample_event_times(&self, times: &[i64]) {
+        if let (Some(first), Some(last)) = (times.first(), times.last()) {
+            self.record_event_time(*first.max(last));
+        }
+    }
     /// Rows were found late, at their source.
     pub fn record_late(&self, rows: u64) {
         self.late.fetch_add(rows, Relaxed);
@@ -96,13 +112,24 @@ impl OperatorMetrics {
 /// The metrics of a running job.
 #[derive(Debug)]
 pub struct JobMetrics {
-    nodes: Vec<(String, Vec<Arc<OperatorMetrics>>)>,
+    nodes: Vec<NodeMetrics>,
+}
+
+#[derive(Debug)]
+struct NodeMetrics {
+    name: String,
+    inputs: Vec<usize>,
+    workers: Vec<Arc<OperatorMetrics>>,
 }
 
 impl JobMetrics {
-    /// For these nodes, in the graph's order, on so many workers.
-    pub fn new<N: Into<String>>(nodes: impl IntoIterator<Item = N>, workers: usize) -> Self {
-        let of = |name: N| (name.into(), (0..workers).map(|_| Arc::default()).collect());
+    /// For these nodes with their inputs, in the graph's order, on so many workers.
+    pub fn new<N: Into<String>>(nodes: impl IntoIterator<Item = (N, Vec<usize>)>, workers: usize) -> Self {
+        let of = |(name, inputs): (N, Vec<usize>)| NodeMetrics {
+            name: name.into(),
+            inputs,
+            workers: (0..workers).map(|_| Arc::default()).collect(),
+        };
         Self { nodes: nodes.into_iter().map(of).collect() }
     }
 
@@ -111,12 +138,22 @@ impl JobMetrics {
     /// # Panics
     /// If there is no such node or worker.
     pub fn operator(&self, node: usize, worker: usize) -> Arc<OperatorMetrics> {
-        self.nodes[node].1[worker].clone()
+        self.nodes[node].workers[worker].clone()
     }
 
     /// All metrics as they stand now.
     pub fn view(&self) -> JobView {
-        JobView { operators: self.nodes.iter().map(|(name, workers)| OperatorView::of(name, workers)).collect() }
+        let mut operators: Vec<OperatorView> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let mut view = OperatorView::of(&node.name, &node.workers);
+            // A step without state, or a sink, is told of no watermark: its own is the least of its inputs'.
+            if view.watermark_ms.is_none() && !node.inputs.is_empty() {
+                let inputs = node.inputs.iter().map(|&i| operators[i].watermark_ms);
+                view.watermark_ms = inputs.min().flatten();
+            }
+            operators.push(view);
+        }
+        JobView { operators }
     }
 }
 
@@ -136,9 +173,11 @@ pub struct OperatorView {
     pub total: Counts,
     /// Each worker's share.
     pub workers: Vec<Counts>,
-    /// The largest event time seen by any worker; `None` before the first row.
+    /// The largest event time seen by any worker, exact at a source, elsewhere of the first and last rows of batches; `None`
+    /// before the first row.
     pub event_time_ms: Option<i64>,
-    /// The least of the workers' watermarks (exclusive); `None` while one has none, `i64::MAX` at the end.
+    /// The least of the workers' watermarks (exclusive); `None` while one has none, `i64::MAX` at the end. Of a step that keeps
+    /// no state: the least of its inputs'.
     pub watermark_ms: Option<i64>,
     /// Time spent on a batch, nanoseconds.
     pub batch_busy_ns: Quantiles,
@@ -155,13 +194,13 @@ pub struct Counts {
     pub batches: u64,
     /// Bytes read or written.
     pub bytes: u64,
-    /// Time spent working, nanoseconds.
+    /// Time spent working, nanoseconds; of a source reading and decoding, of a sink taking rows.
     pub busy_ns: u64,
     /// Rows that came behind their partition's watermark.
     pub late: u64,
     /// Late rows that the operator did not accept.
     pub refused: u64,
-    /// Bad rows.
+    /// Bad rows of a table, and those that an expression of the step has made; failures of a sink.
     pub errors: u64,
     /// Bytes of state held.
     pub state_bytes: u64,
@@ -223,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_view_sums_workers_and_takes_the_least_watermark() {
-        let job = JobMetrics::new(["payments", "sums"], 2);
+        let job = JobMetrics::new([("payments", vec![]), ("sums", vec![0]), ("out", vec![1])], 2);
         let (a, b) = (job.operator(1, 0), job.operator(1, 1));
         let out = Output { refused: 3, ..Output::default() };
         a.record_call(100, &out, Duration::from_micros(7));
@@ -234,6 +273,7 @@ mod tests {
         assert_eq!(job.view().operators[1].watermark_ms, None);
         a.note_state(4_000, 10);
         assert_eq!(job.view().operators[1].watermark_ms, None, "worker 1 promised nothing yet");
+        assert_eq!(job.view().operators[2].watermark_ms, None);
         b.note_state(3_500, 5);
         let view = &job.view().operators[1];
         assert_eq!((view.total.rows_in, view.total.batches, view.total.refused), (150, 2, 3));
@@ -241,6 +281,7 @@ mod tests {
         assert_eq!((view.workers[0].rows_in, view.workers[1].rows_in), (100, 50));
         assert_eq!((view.event_time_ms, view.watermark_ms), (Some(9_000), Some(3_500)));
         assert_eq!(view.watermark_lag_ms(), Some(5_500));
+        assert_eq!(job.view().operators[2].watermark_ms, Some(3_500), "a sink has that of its input");
         assert_eq!((view.batch_busy_ns.count, view.batch_busy_ns.max), (2, 9_000));
         a.note_state(i64::MAX, 0);
         b.note_state(i64::MAX, 0);

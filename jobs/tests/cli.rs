@@ -197,6 +197,22 @@ fn variables_that_are_not_utf8_are_named_if_they_are_ours() {
 }
 
 #[test]
+fn a_run_that_waits_for_its_input_measures_latency() {
+    let folder = folder();
+    let latency = |file: &str, more: &[&str]| {
+        let (code, _, err) = run(folder.path(), &[&["run", "job.sql", "--summary", file][..], more].concat());
+        assert_eq!(code, 0, "{err}");
+        let text = std::fs::read_to_string(folder.path().join(file)).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["latency_ms"].clone()
+    };
+    assert!(latency("fast.json", &[]).is_null(), "as fast as it goes, latency says nothing");
+    let paced = latency("paced.json", &["-D", "payments.rows-per-second=100000"]);
+    let of = |quantile: &str| paced[quantile].as_f64().unwrap_or_else(|| panic!("{quantile} is missing in {paced}"));
+    assert!(0.0 < of("p50") && of("p50") <= of("p99") && of("p99") <= of("p999") && of("p999") <= of("max"), "{paced}");
+    assert!(of("max") < 60_000.0, "{paced}");
+}
+
+#[test]
 fn a_table_without_a_connector_is_told_of_all_of_them() {
     let folder = folder();
     std::fs::write(folder.path().join("bare.sql"), "CREATE TABLE t (a INT) WITH ('path' = 'x');").unwrap();

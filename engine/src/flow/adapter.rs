@@ -121,6 +121,7 @@ impl Unit {
     }
     fn on_batch(&mut self, epoch: u64, batch: Batch) -> Option<Output> {
         let batch = if self.keeps_identity { batch } else { batch.with_identity(None) };
+        self.metrics.sample_event_times(batch.times());
         self.call(epoch, batch.rows(), |operator, out| operator.on_batch(0, batch, out))
     }
     fn on_watermark(&mut self, epoch: u64, progress: Progress) -> Option<Output> {

@@ -42,7 +42,7 @@ pub(super) struct Plan {
     pub(super) parts: Arc<dyn Parts>,
     pub(super) options: RunOptions,
     pub(super) control: Control,
-    pub(super) metrics: JobMetrics,
+    pub(super) metrics: Arc<JobMetrics>,
     pub(super) intakes: Vec<Arc<Intake>>,
     /// The graph's sink nodes, and what becomes of their rows.
     pub(super) sinks: Vec<(NodeId, End)>,

@@ -5,6 +5,7 @@
 
 use super::turns::Turns;
 use crate::error::JobError;
+use crate::metrics::{JobMetrics, JobView};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,6 +23,7 @@ struct Shared {
     rows: AtomicU64,
     event_time_ms: AtomicI64,
     watermark_ms: AtomicI64,
+    metrics: Mutex<Option<Arc<JobMetrics>>>,
 }
 
 impl Default for Shared {
@@ -32,6 +34,7 @@ impl Default for Shared {
             rows: AtomicU64::new(0),
             event_time_ms: AtomicI64::new(i64::MIN),
             watermark_ms: AtomicI64::new(i64::MIN),
+            metrics: Mutex::default(),
         }
     }
 }
@@ -71,6 +74,17 @@ impl Control {
         }
     }
 
+    /// What every step has done so far, of the present attempt or the last one; `None` before the first. Reading stops no
+    /// work, and may be done at any time by any thread.
+    pub fn metrics(&self) -> Option<JobView> {
+        let metrics = self.shared.metrics.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        metrics.map(|metrics| metrics.view())
+    }
+
+    /// An attempt with these metrics is about to start.
+    pub(super) fn watch(&self, metrics: Arc<JobMetrics>) {
+        *self.shared.metrics.lock().unwrap_or_else(PoisonError::into_inner) = Some(metrics);
+    }
     /// How the job's threads wait.
     pub(super) fn turns(&self) -> &Turns {
         &self.turns

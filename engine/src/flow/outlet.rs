@@ -104,11 +104,14 @@ impl Outlet {
         if self.control.stopped() {
             return;
         }
+        let started = Instant::now();
         self.metrics.record_rows(batch.rows());
+        self.metrics.sample_event_times(batch.times());
         self.digest.add(batch.columns(), batch.times());
         match &mut self.target {
             Target::Sink(sink) => {
                 if let Err(error) = sink.write(batch.columns()) {
+                    self.metrics.record_errors(1);
                     return self.control.fail(JobError::Sink { table: self.table.clone(), error });
                 }
             }
@@ -118,6 +121,7 @@ impl Outlet {
             }
             Target::Outbox(_) | Target::Nowhere => {}
         }
+        self.metrics.record_busy(started.elapsed());
         if let Some(start) = self.clock.start(epoch) {
             let us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
             self.latency_us.saturating_record_n(us, batch.rows() as u64);
@@ -140,6 +144,7 @@ impl Outlet {
         if let Target::Sink(sink) = &mut self.target
             && let Err(error) = sink.finish()
         {
+            self.metrics.record_errors(1);
             self.control.fail(JobError::Sink { table: self.table.clone(), error });
         }
     }

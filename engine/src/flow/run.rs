@@ -163,7 +163,9 @@ fn plan(
             intakes.push(Arc::new(intake));
         }
     }
-    let metrics = JobMetrics::new(graph.nodes.iter().map(|n| n.name.clone()), options.workers);
+    let nodes = graph.nodes.iter().map(|n| (n.name.clone(), n.inputs.clone()));
+    let metrics = Arc::new(JobMetrics::new(nodes, options.workers));
+    control.watch(metrics.clone());
     let base = restored.counted(graph);
     let tally = Tally::new(graph, &shape, &base);
     let (graph, options, control) = (graph.clone(), options.clone(), control.clone());

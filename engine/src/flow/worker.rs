@@ -162,9 +162,13 @@ impl<'p> Shift<'p> {
         let mut rest = PARK;
         for i in order {
             let Some(reader) = self.readers[i].as_mut() else { continue };
+            let started = Instant::now();
             let step = reader
                 .step(self.epoch, slowest, &self.plan.pace)
                 .map_err(|error| JobError::Source { table: self.plan.intakes[i].spec.table.clone(), error })?;
+            if matches!(step, Step::Rows(_) | Step::Worked) {
+                self.metrics[i].record_busy(started.elapsed());
+            }
             match step {
                 Step::Rows(tagged) => {
                     self.plan.tally.note_read(i, &tagged);
@@ -199,6 +203,7 @@ impl<'p> Shift<'p> {
         metrics.record_rows(tagged.rows as usize);
         metrics.record_bytes(tagged.bytes);
         metrics.record_late(tagged.late);
+        metrics.record_errors(tagged.bad.len() as u64);
         metrics.record_event_time(tagged.max_ms);
     }
 

@@ -1,9 +1,11 @@
 //! The runtime with small parts: what must hold whatever the workers, batches and epochs, and how a job ends badly.
 
+mod alignment;
 mod attempts;
 mod bad_rows;
 mod checkpoints;
 mod damage;
+mod metrics;
 mod publishing;
 mod quiet;
 pub(super) mod schedules;
