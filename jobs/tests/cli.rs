@@ -228,8 +228,9 @@ fn a_table_without_a_connector_is_told_of_all_of_them() {
 fn any_seed_generates_other_rows() {
     let folder = folder();
     let digest = |seed: &str| {
-        let (code, _, err) =
-            run(folder.path(), &["generate", "--rows", "50", "--format", "csv", "--out", seed, "--seed", seed]);
+        let out = format!("seed{seed}");
+        let arguments = ["generate", "--rows", "50", "--format", "csv", "--out", &out, "--seed", seed];
+        let (code, _, err) = run(folder.path(), &arguments);
         assert_eq!(code, 0, "{err}");
         let files = std::fs::read_dir(folder.path().join(&out)).unwrap().map(|f| f.unwrap().path());
         let mut texts: Vec<String> = files.map(|f| std::fs::read_to_string(f).unwrap_or_default()).collect();

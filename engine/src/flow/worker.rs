@@ -96,9 +96,10 @@ impl<'p> Shift<'p> {
 
     /// Closes the last epoch and sees the dataflow to its end.
     fn finish(self, worker: &mut Worker) -> Result<(), JobError> {
-        let Self { plan, built, index, peers, tallies, .. } = self;
+        let Self { plan, built, index, peers, tallies, metrics, .. } = self;
         let Built { rows, bad, mut marks, probe, outlets, .. } = built;
         plan.barriers.leave(index, tallies);
+        metrics.iter().for_each(|metrics| metrics.note_state(Progress::END.watermark.ms(), 0));
         let end: Arc<[Progress]> = plan.intakes.iter().flat_map(|_| [Progress::END; 2]).collect();
         send_marks(&mut marks, index, peers, end);
         plan.tally.epoch.fetch_add(1, Relaxed);
