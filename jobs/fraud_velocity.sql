@@ -31,11 +31,18 @@ CREATE TABLE alerts (
   amount DECIMAL(12, 2),
   rules STRING,
   card_count_1m BIGINT,
+  card_merchants_1m BIGINT,
+  card_count_10m BIGINT,
   card_sum_10m DECIMAL(38, 2),
   card_merchants_10m BIGINT,
+  card_count_1h BIGINT,
   card_countries_1h BIGINT,
   card_count_24h BIGINT,
+  card_sum_24h DECIMAL(38, 2),
   device_cards_1h BIGINT,
+  device_cards_24h BIGINT,
+  merchant_count_10m BIGINT,
+  merchant_small_10m BIGINT,
   merchant_small_cards_10m BIGINT,
   burst_id BIGINT
 ) WITH ('connector' = 'table', 'max-rows' = '15');
@@ -112,8 +119,9 @@ FROM velocity;
 INSERT INTO alerts
 SELECT
   ts, payment_id, card, merchant, device, amount, rules,
-  card_count_1m, card_sum_10m, card_merchants_10m, card_countries_1h, card_count_24h,
-  device_cards_1h, merchant_small_cards_10m, burst_id
+  card_count_1m, card_merchants_1m, card_count_10m, card_sum_10m, card_merchants_10m,
+  card_count_1h, card_countries_1h, card_count_24h, card_sum_24h,
+  device_cards_1h, device_cards_24h, merchant_count_10m, merchant_small_10m, merchant_small_cards_10m, burst_id
 FROM decided
 WHERE rules <> '';
 

@@ -25,6 +25,7 @@ CREATE TABLE merchant_minutes (
   amount DECIMAL(38, 2),
   average_ticket DECIMAL(38, 6),
   declined BIGINT,
+  decline_ratio DECIMAL(9, 6),
   cards BIGINT
 ) WITH ('connector' = 'table', 'max-rows' = '10');
 
@@ -55,6 +56,8 @@ SELECT
   SUM(amount),
   AVG(amount),
   COUNT(*) FILTER (WHERE status = 'DECLINED'),
+  CAST(CAST(COUNT(*) FILTER (WHERE status = 'DECLINED') AS DECIMAL(18, 0)) / CAST(COUNT(*) AS DECIMAL(18, 0))
+       AS DECIMAL(9, 6)),
   COUNT(DISTINCT card)
 FROM TABLE(TUMBLE(TABLE payments, DESCRIPTOR(ts), INTERVAL '1' MINUTE))
 GROUP BY window_start, window_end, merchant;

@@ -187,7 +187,7 @@ fn run_history(range: TimeRange, define: &[(String, String)], setting: Setting) 
 #[test]
 fn replay_history_is_the_naive_model_whole_and_in_part() {
     let (folder, payments) = payments();
-    let features = model::history::features(&payments);
+    let features = model::velocity(&payments);
     let start_ms = 1_767_225_600_000;
     // On the edges of windows and off them; with less and with more history before it than the job looks back.
     let parts = [

@@ -82,17 +82,21 @@ fn parse(line: &str) -> Payment {
     }
 }
 
-/// A payment with the features the alerts show and those the rules need.
+/// A payment with the features that the rules look at.
 pub struct Features<'a> {
     payment: &'a Payment,
     card_count_1m: i64,
+    card_merchants_1m: i64,
     card_count_10m: i64,
     card_sum_10m: i64,
     card_merchants_10m: i64,
+    card_count_1h: i64,
     card_countries_1h: i64,
     card_count_24h: i64,
     card_sum_24h: i64,
     device_cards_1h: i64,
+    device_cards_24h: i64,
+    merchant_count_10m: i64,
     merchant_small_10m: i64,
     merchant_small_cards_10m: i64,
     /// The rules that fired, in the order of the jobs.
@@ -100,11 +104,6 @@ pub struct Features<'a> {
 }
 
 impl Features<'_> {
-    /// The same payment for a job that lacks a rule.
-    fn without(mut self, rule: &str) -> Self {
-        self.rules.retain(|r| *r != rule);
-        self
-    }
     fn fired(&self) -> bool {
         !self.rules.is_empty()
     }
@@ -198,13 +197,17 @@ fn decide<'a>(p: &'a Payment, logs: &Logs<'a>) -> Features<'a> {
     Features {
         payment: p,
         card_count_1m: count_1m,
+        card_merchants_1m: merchants_1m,
         card_count_10m: count_10m,
         card_sum_10m: cents(card(10 * MINUTE)),
         card_merchants_10m: merchants_10m,
+        card_count_1h: count_1h as i64,
         card_countries_1h: countries_1h,
         card_count_24h: count_24h,
         card_sum_24h: sum_24h,
         device_cards_1h: device_1h,
+        device_cards_24h: device_24h,
+        merchant_count_10m: at_merchant.len() as i64,
         merchant_small_10m: small.len() as i64,
         merchant_small_cards_10m: small_cards,
         rules: fired.iter().filter(|(fires, _)| *fires).map(|(_, name)| *name).collect(),
@@ -223,29 +226,37 @@ fn join(fields: &[&dyn std::fmt::Display]) -> String {
     fields.iter().map(|f| f.to_string()).collect::<Vec<_>>().join("|")
 }
 
-/// Rows of `alerts` of the fraud job.
+/// Rows of `alerts`.
 pub fn alerts(features: &[Features]) -> Vec<String> {
-    let row = |f: &Features| {
-        let p = f.payment;
-        join(&[
-            &p.ts,
-            &p.id,
-            &p.card,
-            &p.merchant,
-            &p.device,
-            &money(p.cents),
-            &f.rules.join(","),
-            &f.card_count_1m,
-            &money(f.card_sum_10m),
-            &f.card_merchants_10m,
-            &f.card_countries_1h,
-            &f.card_count_24h,
-            &f.device_cards_1h,
-            &f.merchant_small_cards_10m,
-            &or_null(p.burst),
-        ])
-    };
-    features.iter().filter(|f| f.fired()).map(row).collect()
+    features.iter().filter(|f| f.fired()).map(alert).collect()
+}
+
+fn alert(f: &Features) -> String {
+    let p = f.payment;
+    join(&[
+        &p.ts,
+        &p.id,
+        &p.card,
+        &p.merchant,
+        &p.device,
+        &money(p.cents),
+        &f.rules.join(","),
+        &f.card_count_1m,
+        &f.card_merchants_1m,
+        &f.card_count_10m,
+        &money(f.card_sum_10m),
+        &f.card_merchants_10m,
+        &f.card_count_1h,
+        &f.card_countries_1h,
+        &f.card_count_24h,
+        &money(f.card_sum_24h),
+        &f.device_cards_1h,
+        &f.device_cards_24h,
+        &f.merchant_count_10m,
+        &f.merchant_small_10m,
+        &f.merchant_small_cards_10m,
+        &or_null(p.burst),
+    ])
 }
 
 /// The features by window, and the window's alerts.
@@ -332,20 +343,21 @@ impl Merchant {
     }
 }
 
-/// Rows of `merchant_minutes` and `merchant_hours` of the throughput job.
+/// Rows of `merchant_minutes` and `merchant_hours`.
 pub fn merchants(payments: &[Payment], size: i64) -> Vec<String> {
-    let row = |w: &Merchant| {
-        let ratio = if size == HOUR { format!("{}|", six_decimals(w.declined, w.payments)) } else { String::new() };
-        let (sum, average) = (money(w.cents), w.average());
-        format!(
-            "{}|{}|{}|{}|{sum}|{average}|{}|{ratio}{}",
-            w.start,
-            w.start + size,
-            w.merchant,
-            w.payments,
-            w.declined,
-            w.cards
-        )
-    };
-    merchant_windows(payments, size).iter().map(row).collect()
+    merchant_windows(payments, size).iter().map(|w| merchant(w, size)).collect()
+}
+
+fn merchant(w: &Merchant, size: i64) -> String {
+    join(&[
+        &w.start,
+        &(w.start + size),
+        &w.merchant,
+        &w.payments,
+        &money(w.cents),
+        &w.average(),
+        &w.declined,
+        &six_decimals(w.declined, w.payments),
+        &w.cards,
+    ])
 }
