@@ -196,6 +196,42 @@ fn variables_that_are_not_utf8_are_named_if_they_are_ours() {
     }
 }
 
+/// What a run writes to the terminal that is its stderr.
+fn on_a_terminal(folder: &Path, arguments: &[&str]) -> String {
+    use std::io::Read;
+    use std::os::fd::FromRawFd;
+    let (mut ours, mut theirs) = (0, 0);
+    let size = libc::winsize { ws_row: 24, ws_col: 160, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: all pointers are of live values or null, which openpty allows for the name and the settings.
+    let opened = unsafe { libc::openpty(&mut ours, &mut theirs, std::ptr::null_mut(), std::ptr::null_mut(), &size) };
+    assert_eq!(opened, 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: both were just opened, and nobody else has them.
+    let (mut ours, theirs) = unsafe { (std::fs::File::from_raw_fd(ours), std::fs::File::from_raw_fd(theirs)) };
+    let mut command = highwater(folder, arguments);
+    command.env("TERM", "xterm").stdout(Stdio::null()).stderr(theirs);
+    let mut child = command.spawn().unwrap();
+    // Its end of the terminal is closed when it ends.
+    drop(command);
+    let (mut text, mut piece) = (Vec::new(), [0; 4096]);
+    while let Ok(n @ 1..) = ours.read(&mut piece) {
+        text.extend_from_slice(&piece[..n]);
+    }
+    assert!(child.wait().unwrap().success());
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[test]
+fn a_terminal_shows_progress() {
+    let folder = folder();
+    let shown = on_a_terminal(folder.path(), &["run", "job.sql", "-D", "payments.rows-per-second=40000"]);
+    for words in ["of 50,000 rows (", " %), ", " rows/s, event time 2026-01-01", "watermark ", " behind"] {
+        assert!(shown.contains(words), "expected {words:?} in:\n{shown}");
+    }
+    let positions = shown.split(" of 50,000 rows").filter_map(|before| before.rsplit([' ', '\r', 'K']).next());
+    let positions: std::collections::BTreeSet<&str> = positions.collect();
+    assert!(positions.len() >= 3, "it moves: {positions:?}");
+}
+
 #[test]
 fn a_run_that_waits_for_its_input_measures_latency() {
     let folder = folder();

@@ -35,6 +35,12 @@ pub fn shared(name: &str) -> Option<PathBuf> {
     let root = repository();
     let found = root.ancestors().map(|a| a.join("shared/data").join(name)).find(|p| p.is_dir());
     if found.is_none() {
+        let required = std::env::var_os("HIGHWATER_REQUIRE_SHARED").is_some();
+        assert!(
+            !required,
+            "HIGHWATER_REQUIRE_SHARED is set, and there is no ../shared/data/{name} beside {}",
+            root.display()
+        );
         let line = "=".repeat(100);
         eprintln!("{line}\nSKIPPED: there is no ../shared/data/{name} beside {}\n{line}", root.display());
     }

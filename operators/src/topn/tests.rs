@@ -169,60 +169,104 @@ fn one_row() -> RecordBatch {
     RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![Arc::new(Int64Array::from(vec![0]))]).unwrap()
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
-    /// Rows in any order to any number of operators; epochs; state restored into other numbers of them after each epoch.
-    #[test]
-    fn the_first_rows_are_those_of_a_sorted_list(
-        rows in prop::collection::vec(
-            (0i64..40, prop::option::of(0i64..2), prop::option::of("[ab]"), prop::option::of(0i64..5), 0u64..3), 0..60),
-        how in (any::<bool>(), any::<bool>(), 1usize..6, any::<bool>()),
-        workers in prop::collection::vec(1usize..5, 1..4),
-        (epoch, order) in (1usize..20, any::<u64>()),
-    ) {
-        let (by_shop, descending, limit, identity) = how;
-        let rows: Vec<(usize, Row)> = rows.into_iter().enumerate().collect();
-        let expected = model(&rows, by_shop, descending, limit, identity);
-        let keys: &[usize] = if by_shop { &[0, 1] } else { &[0] };
-        let sort = [by(2, descending, !descending)];
-        let mut shuffled = rows.clone();
-        let n = shuffled.len().max(1);
-        (0..shuffled.len()).for_each(|i| shuffled.swap(i, (order as usize).wrapping_mul(i * 31 + 7) % n));
-        let mut ops: Vec<_> = (0..workers[0]).map(|_| make(keys, &sort, limit as u64)).collect();
-        let mut out = Output::default();
-        let mut left = &shuffled[..];
-        let mut epochs = 0;
-        while !left.is_empty() {
-            let (now, rest) = left.split_at(epoch.min(left.len()));
-            left = rest;
-            let all = batch(now, identity);
-            let columns: Vec<_> = keys.iter().map(|k| all.column(*k).clone()).collect();
-            let hashes = hash_columns(&columns, all.rows());
-            let peers = ops.len();
-            for (w, op) in ops.iter_mut().enumerate() {
-                let mine: Vec<u32> =
-                    (0..all.rows()).filter(|i| owner(key_group(hashes[*i]), peers) == w).map(|i| i as u32).collect();
-                op.on_batch(0, all.take(&mine.into()), &mut out).unwrap();
-            }
-            let watermark = left.iter().map(|(_, r)| r.0).min().unwrap_or(i64::MAX);
-            let mut state = Snapshot::default();
-            for op in &mut ops {
-                op.on_watermark(Progress { watermark: Watermark::new(watermark), cut: 0 }, &mut out).unwrap();
-                let mut one = Snapshot::default();
-                op.snapshot(&mut one).unwrap();
-                state.merge(one);
-            }
-            epochs += 1;
-            let n = workers[epochs % workers.len()];
-            ops = (0..n).map(|w| {
-                let mut op = make(keys, &sort, limit as u64);
-                op.restore(state.take_for_worker(w, n)).unwrap();
-                op
-            }).collect();
+/// How the rows come.
+#[derive(Clone, Debug)]
+struct How {
+    by_shop: bool,
+    descending: bool,
+    limit: usize,
+    identity: bool,
+    /// Operators, by turns.
+    workers: Vec<usize>,
+    /// Rows of an epoch.
+    epoch: usize,
+    order: u64,
+}
+
+fn how(epochs: &'static [usize]) -> impl Strategy<Value = How> {
+    let what = (any::<bool>(), any::<bool>(), 1usize..6, any::<bool>());
+    let workers = prop::collection::vec(1usize..5, 1..4);
+    (what, workers, prop::sample::select(epochs), any::<u64>()).prop_map(
+        |((by_shop, descending, limit, identity), workers, epoch, order)| How {
+            by_shop,
+            descending,
+            limit,
+            identity,
+            workers,
+            epoch,
+            order,
+        },
+    )
+}
+
+fn rows(size: std::ops::Range<usize>, times: i64) -> impl Strategy<Value = Vec<Row>> {
+    let row = (0..times, prop::option::of(0i64..2), prop::option::of("[ab]"), prop::option::of(0i64..5), 0u64..3);
+    prop::collection::vec(row, size)
+}
+
+/// Rows in any order to any number of operators; epochs; state restored into other numbers of them after each epoch.
+fn first_rows_are_those_of_a_sorted_list(rows: Vec<Row>, how: &How) -> Result<(), TestCaseError> {
+    let rows: Vec<(usize, Row)> = rows.into_iter().enumerate().collect();
+    let expected = model(&rows, how.by_shop, how.descending, how.limit, how.identity);
+    let keys: &[usize] = if how.by_shop { &[0, 1] } else { &[0] };
+    let sort = [by(2, how.descending, !how.descending)];
+    let mut shuffled = rows.clone();
+    let n = shuffled.len().max(1);
+    (0..shuffled.len()).for_each(|i| shuffled.swap(i, (how.order as usize).wrapping_mul(i * 31 + 7) % n));
+    // The least time of the rows from each one on.
+    let mut least = vec![i64::MAX; shuffled.len() + 1];
+    (0..shuffled.len()).rev().for_each(|i| least[i] = least[i + 1].min(shuffled[i].1.0));
+    let mut ops: Vec<_> = (0..how.workers[0]).map(|_| make(keys, &sort, how.limit as u64)).collect();
+    let (mut out, mut from, mut epochs) = (Output::default(), 0, 0);
+    while from < shuffled.len() {
+        let until = from.saturating_add(how.epoch).min(shuffled.len());
+        let all = batch(&shuffled[from..until], how.identity);
+        from = until;
+        let columns: Vec<_> = keys.iter().map(|k| all.column(*k).clone()).collect();
+        let hashes = hash_columns(&columns, all.rows());
+        let peers = ops.len();
+        for (w, op) in ops.iter_mut().enumerate() {
+            let mine: Vec<u32> =
+                (0..all.rows()).filter(|i| owner(key_group(hashes[*i]), peers) == w).map(|i| i as u32).collect();
+            op.on_batch(0, all.take(&mine.into()), &mut out).unwrap();
         }
-        prop_assert!(ops.iter().all(|op| op.state_bytes() == 0), "no state is left at the end");
-        let mut found: Vec<String> = out.batches.iter().flat_map(rows_of).collect();
-        found.sort();
-        prop_assert_eq!(found, expected);
+        let mut state = Snapshot::default();
+        for op in &mut ops {
+            op.on_watermark(Progress { watermark: Watermark::new(least[from]), cut: 0 }, &mut out).unwrap();
+            let mut one = Snapshot::default();
+            op.snapshot(&mut one).unwrap();
+            state.merge(one);
+        }
+        epochs += 1;
+        let n = how.workers[epochs % how.workers.len()];
+        let restored = |w| {
+            let mut op = make(keys, &sort, how.limit as u64);
+            op.restore(state.take_for_worker(w, n)).unwrap();
+            op
+        };
+        ops = (0..n).map(restored).collect();
+    }
+    prop_assert!(ops.iter().all(|op| op.state_bytes() == 0), "no state is left at the end");
+    let mut found: Vec<String> = out.batches.iter().flat_map(rows_of).collect();
+    found.sort();
+    prop_assert_eq!(found, expected);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+    #[test]
+    fn the_first_rows_of_a_few_are_those_of_a_sorted_list(rows in rows(0..60, 40), how in how(&[1, 2, 7, 19, usize::MAX])) {
+        first_rows_are_those_of_a_sorted_list(rows, &how)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #[test]
+    fn the_first_rows_of_many_are_those_of_a_sorted_list(
+        rows in rows(1_500..3_000, 400), how in how(&[1_000, usize::MAX])
+    ) {
+        first_rows_are_those_of_a_sorted_list(rows, &how)?;
     }
 }
