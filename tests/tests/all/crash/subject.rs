@@ -3,6 +3,7 @@
 use highwater_tests::kafka::{Broker, Client};
 use highwater_tests::s3::S3Server;
 use highwater_tests::{log, rows};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -100,19 +101,30 @@ pub struct Subject {
     /// Where its state is, if not in its folder, and the variables that lead there.
     bucket: Option<(String, Vec<(String, String)>)>,
     topics: Option<Topics>,
+    /// The files that were visible at a kill: from then on they stand as they are, byte for byte.
+    seen: Mutex<BTreeMap<PathBuf, Vec<u8>>>,
 }
 
 const TABLES: [&str; 2] = ["busy", "velocity"];
 
 impl Subject {
     pub fn new(sink: Sink, load: Load) -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), sink, load, bucket: None, topics: None }.written()
+        Self { folder: tempfile::tempdir().unwrap(), sink, load, bucket: None, topics: None, seen: Mutex::default() }
+            .written()
     }
 
     /// A job that writes to topics.
     pub fn on_kafka(load: Load, topics: Topics) -> Self {
         let topics = Some(topics);
-        Self { folder: tempfile::tempdir().unwrap(), sink: Sink::Kafka, load, bucket: None, topics }.written()
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            sink: Sink::Kafka,
+            load,
+            bucket: None,
+            topics,
+            seen: Mutex::default(),
+        }
+        .written()
     }
 
     /// The same with its state in a bucket.
@@ -124,7 +136,8 @@ impl Subject {
     /// A job whose state is in a bucket.
     pub fn in_bucket(sink: Sink, load: Load, server: &S3Server, prefix: &str) -> Self {
         let bucket = Some((server.address(prefix), server.environment()));
-        Self { folder: tempfile::tempdir().unwrap(), sink, load, bucket, topics: None }.written()
+        Self { folder: tempfile::tempdir().unwrap(), sink, load, bucket, topics: None, seen: Mutex::default() }
+            .written()
     }
 
     fn written(self) -> Self {
@@ -230,6 +243,7 @@ impl Subject {
         child.kill().unwrap();
         child.wait().unwrap();
         std::fs::remove_file(hit).unwrap();
+        self.see();
         true
     }
 
@@ -240,6 +254,7 @@ impl Subject {
         assert!(child.try_wait().unwrap().is_none(), "the job has ended");
         child.kill().unwrap();
         child.wait().unwrap();
+        self.see();
     }
 
     /// Starts the job and kills it after so long. Whether it had ended by itself before.
@@ -251,6 +266,7 @@ impl Subject {
         let output = child.wait_with_output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(ended.is_none_or(|status| status.success()), "{error}");
+        self.see();
         ended.is_some()
     }
 
@@ -259,7 +275,25 @@ impl Subject {
         let output = self.start(workers, None).wait_with_output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: {error}", output.status);
+        self.see();
         Outcome { digests: String::from_utf8(output.stdout).unwrap(), rows: self.visible() }
+    }
+
+    /// Looks at all visible files: those that were there before are as they were.
+    fn see(&self) {
+        if self.sink != Sink::Files {
+            return;
+        }
+        let mut seen = self.seen.lock().unwrap();
+        let now: BTreeMap<PathBuf, Vec<u8>> = TABLES
+            .iter()
+            .flat_map(|table| parts(&self.path(table)))
+            .map(|file| (file.clone(), std::fs::read(file).unwrap()))
+            .collect();
+        for (file, bytes) in seen.iter() {
+            assert!(now.get(file) == Some(bytes), "{} was visible and has gone or changed", file.display());
+        }
+        *seen = now;
     }
 
     /// Every row that can be seen, sorted.
@@ -284,8 +318,16 @@ impl Subject {
     }
 }
 
-fn lines(folder: &Path) -> Vec<String> {
+/// The visible files of an output; none before it is made.
+fn parts(folder: &Path) -> Vec<PathBuf> {
     let part = |f: &PathBuf| f.file_name().is_some_and(|n| n.to_string_lossy().starts_with("part-"));
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(part);
-    files.flat_map(|f| std::fs::read_to_string(f).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.map(|entry| entry.unwrap().path()).filter(part).collect()
+}
+
+fn lines(folder: &Path) -> Vec<String> {
+    parts(folder)
+        .into_iter()
+        .flat_map(|f| std::fs::read_to_string(f).unwrap().lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect()
 }
