@@ -11,13 +11,14 @@ use crate::stateless::{self, Stateless};
 use crate::window::borders::{Borders, Bounds, Span};
 use arrow::array::{RecordBatch, TimestampMillisecondArray, UInt32Array};
 use arrow::buffer::ScalarBuffer;
-use arrow::compute::{cast, take};
+use arrow::compute::take;
 use arrow::error::ArrowError;
 use arrow_schema::{DataType, SchemaRef};
 use highwater_engine::batch::{Batch, ON_TIME};
 use highwater_engine::error::{BuildError, OperatorError};
 use highwater_engine::graph::{Node, WindowKind};
 use highwater_engine::operator::{Operator, Output};
+use std::sync::Arc;
 
 /// The operator of `node`.
 pub fn operator(node: &Node, kind: &WindowKind, input: &SchemaRef) -> Result<Box<dyn Operator>, BuildError> {
@@ -83,8 +84,11 @@ impl AssignWindow {
         }
         let times = ScalarBuffer::from(assigned.times);
         for values in [assigned.starts.into(), assigned.ends.into(), times.clone()] {
-            let to: &DataType = self.schema.field(columns.len()).data_type();
-            columns.push(cast(&TimestampMillisecondArray::new(values, None), to)?);
+            let zone = match self.schema.field(columns.len()).data_type() {
+                DataType::Timestamp(_, zone) => zone.clone(),
+                _ => None,
+            };
+            columns.push(Arc::new(TimestampMillisecondArray::new(values, None).with_timezone_opt(zone)));
         }
         let columns = RecordBatch::try_new(self.schema.clone(), columns)?;
         let kept = if each_once { batch.clone().with_columns(columns) } else { batch.take_as(&rows, columns) };
@@ -114,7 +118,6 @@ mod tests {
     use highwater_engine::graph::Step;
     use highwater_engine::graph::types::window_fields;
     use proptest::prelude::*;
-    use std::sync::Arc;
 
     fn script(kind: WindowKind, script: &str) {
         let input = Arc::new(Schema::new(vec![Field::new("item", DataType::Utf8, true)]));

@@ -40,6 +40,8 @@ impl TableSource for Relation {
 /// Everything a query may name.
 pub(crate) struct Catalog {
     options: ConfigOptions,
+    /// `table.local-time-zone`: the zone of TIMESTAMP_LTZ.
+    pub zone: Arc<str>,
     pub tables: BTreeMap<String, TableDef>,
     relations: BTreeMap<String, Arc<Relation>>,
     pub functions: Functions,
@@ -50,7 +52,8 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    pub fn new() -> Self {
+    pub fn new(zone: &str) -> Self {
+        let zone: Arc<str> = zone.into();
         let mut options = ConfigOptions::default();
         options.sql_parser.default_null_ordering = "nulls_min".into();
         options.sql_parser.enable_ident_normalization = false;
@@ -63,10 +66,11 @@ impl Catalog {
             options,
             tables: BTreeMap::new(),
             relations: BTreeMap::new(),
-            relation_planners: vec![Arc::new(Relations)],
+            relation_planners: vec![Arc::new(Relations { zone: zone.clone() })],
             expr_planners: vec![Arc::new(Operators::new(&functions))],
             functions,
-            starts: Starts::default(),
+            starts: Starts::new(&zone),
+            zone,
         }
     }
 
@@ -126,7 +130,7 @@ impl ContextProvider for Catalog {
         &self.expr_planners
     }
     fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
-        Some(Arc::new(FlinkTypes))
+        Some(Arc::new(FlinkTypes { zone: self.zone.clone() }))
     }
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         self.functions.scalar(name)

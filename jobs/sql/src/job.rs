@@ -47,8 +47,9 @@ pub(crate) fn plan(file: &str, text: &str, overrides: &Overrides) -> Result<Plan
     found.faults.extend(early.into_iter().map(|f| (f, end)));
 
     let settings = settings(file, &statements, overrides, &mut found);
-    let planned = Job { words, catalog: Catalog::new(), views: BTreeSet::new(), inserts: Vec::new() }
-        .run(statements, &settings, overrides, &mut found);
+    let planned =
+        Job { words, catalog: Catalog::new(&settings.time_zone), views: BTreeSet::new(), inserts: Vec::new() }
+            .run(statements, &settings, overrides, &mut found);
     if found.faults.is_empty() && planned.is_none() {
         let hint = "INSERT INTO sink SELECT .. FROM source";
         found.faults.push((Fault::new("the job has no INSERT INTO: it would do nothing").hint(hint), end));

@@ -1,6 +1,8 @@
 //! `SET` keys: what a job may say about its own run.
 
 use crate::diagnostic::{Fault, Result, nearest_text};
+use crate::types::UTC;
+use highwater_operators::periods;
 use std::collections::BTreeMap;
 
 /// The keys a job may `SET`.
@@ -29,7 +31,7 @@ pub struct Settings {
     pub parallelism: Option<usize>,
     /// `pipeline.batch-size`: rows per batch that sources aim for, if the job says so.
     pub batch_size: Option<usize>,
-    /// `table.local-time-zone`; only UTC in this version.
+    /// `table.local-time-zone`: the clocks that TIMESTAMP_LTZ is shown, cast and cut into days by.
     pub time_zone: String,
     /// `table.exec.state.ttl`: how long, in event time, a row counts where nothing else says so: in ROWS frames and LAG.
     pub state_ttl_ms: Option<i64>,
@@ -53,7 +55,7 @@ impl Settings {
             name: stem.filter(|s| !s.is_empty()).unwrap_or_else(|| "job".into()),
             parallelism: None,
             batch_size: None,
-            time_zone: "UTC".into(),
+            time_zone: UTC.into(),
             state_ttl_ms: None,
             arrival_quantum_ms: 1_000,
             late_horizon_ms: 3_600_000,
@@ -81,13 +83,13 @@ impl Settings {
                 self.parallelism = Some(n);
             }
             "pipeline.batch-size" => self.batch_size = Some(positive("rows")?),
-            "table.local-time-zone" => match value.trim() {
-                "UTC" | "Z" | "Etc/UTC" | "GMT" | "+00:00" => self.time_zone = "UTC".into(),
-                other => {
-                    return Err(Fault::new(format!("table.local-time-zone '{other}' is not supported; only UTC is"))
-                        .hint("TIMESTAMP_LTZ columns are instants: windows over them are cut in UTC"));
-                }
-            },
+            "table.local-time-zone" => {
+                let name = value.trim();
+                let zone = periods::zone(name).map_err(|e| {
+                    Fault::new(format!("{key}: {}", e.message)).hint("like 'Europe/Berlin', '+02:00' or 'UTC'")
+                })?;
+                self.time_zone = if zone.is_utc() { UTC } else { name }.into();
+            }
             "table.exec.state.ttl" => match duration_ms(key, value)? {
                 0 => {
                     return Err(Fault::new("table.exec.state.ttl of 0 keeps rows for ever: state without bound")

@@ -8,6 +8,7 @@ use crate::ddl::place;
 use crate::diagnostic::{Fault, Result, Span, nearest_text};
 use crate::intervals::{Constant, normal};
 use crate::tokens::is_word;
+use crate::types::UTC;
 use highwater_engine::graph::StartOf;
 use highwater_operators::periods::{self, Periods};
 use sqlparser::ast::{self, Expr, Value, WindowFrameBound, WindowFrameUnits};
@@ -18,25 +19,53 @@ use std::cell::RefCell;
 const MARKER: &str = "__start_of";
 const HINT: &str = "like RANGE BETWEEN START OF DAY AT TIME ZONE 'Europe/Berlin' PRECEDING AND CURRENT ROW";
 
-/// The starts that frames of a job begin with, each with the longest time that its period lasts.
-#[derive(Default)]
-pub(crate) struct Starts(RefCell<Vec<(StartOf, i64)>>);
+/// The starts that frames of a job begin with.
+pub(crate) struct Starts {
+    /// `table.local-time-zone`: of starts that name no zone.
+    zone: String,
+    all: RefCell<Vec<Start>>,
+}
+
+/// A start as the text has it.
+#[derive(Clone)]
+pub(crate) struct Start {
+    pub start: StartOf,
+    /// The longest time that its period lasts.
+    pub longest_ms: i64,
+    /// The text names the zone.
+    stated: bool,
+}
+
+impl Start {
+    /// The same over a TIMESTAMP(3): without a zone of its own it is that of UTC.
+    pub fn without_zone(self) -> Self {
+        match self.stated {
+            true => self,
+            false => Self { start: StartOf { zone: UTC.into(), ..self.start }, ..self },
+        }
+    }
+}
 
 impl Starts {
+    /// None; those that name no zone will be of this one.
+    pub fn new(zone: &str) -> Self {
+        Self { zone: zone.to_owned(), all: RefCell::default() }
+    }
+
     /// A start by its number.
-    pub fn get(&self, number: i32) -> Option<(StartOf, i64)> {
+    pub fn get(&self, number: i32) -> Option<Start> {
         let i = usize::try_from(number).ok()?.checked_sub(1)?;
-        self.0.borrow().get(i).cloned()
+        self.all.borrow().get(i).cloned()
     }
 
     /// The number of a start, above 0, and the longest time that its period lasts.
-    fn number(&self, start: StartOf, periods: Periods) -> (i64, i64) {
-        let mut all = self.0.borrow_mut();
-        let i = all.iter().position(|(s, _)| *s == start).unwrap_or_else(|| {
-            all.push((start, periods.longest_ms()));
+    fn number(&self, start: StartOf, stated: bool, periods: Periods) -> (i64, i64) {
+        let mut all = self.all.borrow_mut();
+        let i = all.iter().position(|s| s.start == start && s.stated == stated).unwrap_or_else(|| {
+            all.push(Start { start, longest_ms: periods.longest_ms(), stated });
             all.len() - 1
         });
-        (i as i64 + 1, all[i].1)
+        (i as i64 + 1, all[i].longest_ms)
     }
 }
 
@@ -98,7 +127,7 @@ impl Words {
         Some(Self { unit: texts.next()?, zone: texts.next(), follows })
     }
 
-    fn start(&self, units: WindowFrameUnits) -> Result<(StartOf, Periods)> {
+    fn start(&self, units: WindowFrameUnits, local: &str) -> Result<(StartOf, Periods)> {
         let (unit, at) = (&self.unit.0, self.unit.1);
         let upper = unit.to_uppercase();
         let Some((_, period)) = StartOf::PERIODS.into_iter().find(|(name, _)| *name == upper) else {
@@ -114,7 +143,7 @@ impl Words {
             let what = format!("START OF {upper} is a time: it begins a frame of RANGE, not of {units}");
             return Err(Fault::new(what).at(at).hint(HINT));
         }
-        let (zone, zone_at) = self.zone.clone().unwrap_or_else(|| ("UTC".into(), at));
+        let (zone, zone_at) = self.zone.clone().unwrap_or_else(|| (local.to_owned(), at));
         periods::zone(&zone).map_err(|e| Fault::new(e.message).at(zone_at).hint(HINT))?;
         let start = StartOf { period, zone };
         let periods = Periods::of(&start).map_err(|e| Fault::new(e.message).at(zone_at))?;
@@ -127,8 +156,8 @@ impl Words {
 pub(crate) fn bound(units: WindowFrameUnits, b: &mut WindowFrameBound, starts: &Starts) -> Option<Result<i64>> {
     let words = Words::of(b)?;
     *b = WindowFrameBound::CurrentRow;
-    Some(words.start(units).map(|(start, periods)| {
-        let (months, longest_ms) = starts.number(start, periods);
+    Some(words.start(units, &starts.zone).map(|(start, periods)| {
+        let (months, longest_ms) = starts.number(start, words.zone.is_some(), periods);
         let interval = Expr::Interval(normal(Constant { months, ms: 0 }));
         *b = WindowFrameBound::Preceding(Some(Box::new(interval)));
         longest_ms

@@ -9,6 +9,7 @@ use crate::ddl::{name, place};
 use crate::diagnostic::{Fault, Span, nearest, nearest_text};
 use crate::dialect::Flink;
 use crate::functions::{LATER, NOT_REPLAYABLE, PSEUDO, ROW_NUMBER};
+use crate::types::UTC;
 use crate::{calls, frames, intervals};
 use highwater_operators::expression::calendar::Unit;
 use sqlparser::ast::{self, Expr, Query, Select, SelectItem, SetExpr, TableFactor, Value, VisitMut, VisitorMut};
@@ -111,6 +112,22 @@ pub(crate) fn forget(query: &mut Query, name: &str) -> bool {
 
 fn null() -> Expr {
     Expr::Value(Value::Null.into())
+}
+
+fn is_named(f: &ast::Function, lower: &str) -> bool {
+    f.name.to_string().eq_ignore_ascii_case(lower)
+}
+
+/// An instant in UTC as one in the zone of the job: CAST gives it that.
+fn in_local_zone(instant: Expr) -> Expr {
+    let name = ast::ObjectName::from(vec![ast::Ident::new("TIMESTAMP_LTZ")]);
+    Expr::Cast {
+        kind: ast::CastKind::Cast,
+        expr: Box::new(instant),
+        data_type: ast::DataType::Custom(name, vec!["3".to_owned()]),
+        array: false,
+        format: None,
+    }
 }
 
 struct Syntax<'a> {
@@ -445,6 +462,10 @@ impl Syntax<'_> {
             }
             Expr::Function(f) if place(&f.name).is_some_and(|at| self.refused.contains(&at)) => {
                 *e = if self.instead == Refused::AsNull { null() } else { null_of(f) };
+            }
+            Expr::Function(f) if is_named(f, "to_timestamp_ltz") && *self.catalog.zone != *UTC => {
+                let call = std::mem::replace(e, null());
+                *e = in_local_zone(call);
             }
             Expr::Function(_) => {
                 if let Some(case) = calls::with_default(e) {

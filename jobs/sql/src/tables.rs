@@ -7,7 +7,7 @@ use crate::intervals::evaluate_ms;
 use crate::session::{Words, plan_query, simplified};
 use crate::settings::{RESERVED, duration_ms};
 use crate::translate::projection;
-use crate::types::is_event_time;
+use crate::types::{in_zone, is_event_time};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use highwater_engine::expr::Expr;
 use highwater_engine::graph::types::sql_type;
@@ -257,7 +257,8 @@ fn columns(catalog: &mut Catalog, decl: &TableDecl, words: &Words) -> std::resul
     for column in &decl.columns {
         match &column.kind {
             ColumnKind::Physical { data_type, .. } => {
-                stored.push(Field::new(&column.name.value, data_type.clone(), true));
+                let data_type = in_zone(data_type.clone(), &catalog.zone);
+                stored.push(Field::new(&column.name.value, data_type, true));
             }
             ColumnKind::Computed(e) => computed.push((e.as_ref().clone(), column.name.value.clone())),
         }
@@ -275,11 +276,11 @@ fn columns(catalog: &mut Catalog, decl: &TableDecl, words: &Words) -> std::resul
         catalog.remove(table);
         expressions = planned?;
     }
-    let mut expressions = expressions.into_iter();
+    let (mut expressions, zone) = (expressions.into_iter(), catalog.zone.clone());
     let columns = decl.columns.iter().map(|c| match &c.kind {
         ColumnKind::Physical { data_type, not_null, metadata } => Ok(Column {
             name: c.name.value.clone(),
-            data_type: data_type.clone(),
+            data_type: in_zone(data_type.clone(), &zone),
             not_null: *not_null,
             computed: None,
             metadata: metadata.clone(),

@@ -89,7 +89,10 @@ impl UserDefinedLogicalNodeCore for WindowTvf {
 
 /// Plans window functions in FROM.
 #[derive(Debug)]
-pub(crate) struct Relations;
+pub(crate) struct Relations {
+    /// `table.local-time-zone`.
+    pub zone: Arc<str>,
+}
 
 impl RelationPlanner for Relations {
     fn plan_relation(&self, relation: TableFactor, cx: &mut dyn RelationPlannerContext) -> Result<RelationPlanning> {
@@ -101,7 +104,7 @@ impl RelationPlanner for Relations {
             TableFactor::Table { name, args: Some(a), alias, .. } => (name.clone(), a.args.clone(), alias.clone()),
             _ => return Ok(RelationPlanning::Original(Box::new(relation))),
         };
-        let call = Call { name: name.to_string().to_uppercase(), at: place(&name) };
+        let call = Call { name: name.to_string().to_uppercase(), at: place(&name), zone: &self.zone };
         let node = call.plan(args, cx)?;
         let plan = LogicalPlan::Extension(Extension { node: Arc::new(node) });
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
@@ -123,12 +126,13 @@ fn parameters(name: &str) -> Checked<&'static [&'static str]> {
 }
 
 /// One call in FROM.
-struct Call {
+struct Call<'a> {
     name: String,
     at: Option<Span>,
+    zone: &'a str,
 }
 
-impl Call {
+impl Call<'_> {
     fn fault(&self, what: impl Into<String>) -> Fault {
         Fault::new(what).at(self.at)
     }
@@ -147,7 +151,8 @@ impl Call {
         let at = place(&time).or(self.at);
         let (time, column_at) = self.time_column(time, input.schema(), cx)?;
         let zoned = input.schema().field_from_column(&time)?.data_type() != &TIMESTAMP_MS;
-        let kind = Lengths { name: &self.name, at: self.at, names, slots: &slots }.kind(zoned)?;
+        let zone = zoned.then_some(self.zone);
+        let kind = Lengths { name: &self.name, at: self.at, names, slots: &slots, zone }.kind()?;
         let keys = keys.into_iter().map(|k| self.key(k, input.schema(), cx)).collect::<Result<Vec<_>>>()?;
         WindowTvf::new(kind, (time, column_at.or(at)), keys, self.at, input)
     }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 pub(crate) use highwater_engine::graph::types::TIMESTAMP_MS;
 
-/// The zone that marks `TIMESTAMP_LTZ`.
-const LTZ_ZONE: &str = "UTC";
+/// The zone of `TIMESTAMP_LTZ` unless `table.local-time-zone` says another.
+pub(crate) const UTC: &str = "UTC";
 
-/// The Arrow type of a SQL type.
+/// The Arrow type of a SQL type; TIMESTAMP_LTZ is in UTC: see [`in_zone`].
 pub(crate) fn arrow_type(sql: &ast::DataType) -> Result<DataType> {
     use ast::DataType as S;
     Ok(match sql {
@@ -33,10 +33,18 @@ pub(crate) fn arrow_type(sql: &ast::DataType) -> Result<DataType> {
                 None => None,
                 Some(p) => Some(p.parse().map_err(|_| Fault::new(format!("{sql} is not a type")))?),
             };
-            DataType::Timestamp(unit(&precision)?, Some(LTZ_ZONE.into()))
+            DataType::Timestamp(unit(&precision)?, Some(UTC.into()))
         }
         other => return Err(unsupported(other)),
     })
+}
+
+/// A type with the zone of the job: an instant is cut into days, shown and cast by its clocks.
+pub(crate) fn in_zone(t: DataType, zone: &Arc<str>) -> DataType {
+    match t {
+        DataType::Timestamp(unit, Some(_)) => DataType::Timestamp(unit, Some(zone.clone())),
+        t => t,
+    }
 }
 
 /// Types without their parameters.
@@ -104,11 +112,14 @@ pub(crate) fn is_event_time(t: &DataType) -> bool {
 
 /// The types of CAST for the planner.
 #[derive(Debug)]
-pub(crate) struct FlinkTypes;
+pub(crate) struct FlinkTypes {
+    /// Of TIMESTAMP_LTZ.
+    pub zone: Arc<str>,
+}
 
 impl TypePlanner for FlinkTypes {
     fn plan_type_field(&self, sql: &ast::DataType) -> datafusion_common::Result<Option<FieldRef>> {
-        Ok(Some(Arc::new(Field::new("", arrow_type(sql)?, true))))
+        Ok(Some(Arc::new(Field::new("", in_zone(arrow_type(sql)?, &self.zone), true))))
     }
 }
 

@@ -185,6 +185,20 @@ fn days_weeks_and_months_are_those_of_the_zone() {
     }
 }
 
+/// The same days, weeks and months, where Berlin is the zone of the job and named nowhere else.
+#[test]
+fn the_zone_of_a_job_is_that_of_its_windows_and_frames() {
+    let (folder, all) = (tempfile::tempdir().unwrap(), payments());
+    let job = job(folder.path(), &all).replace("START OF QUARTER", "START OF QUARTER AT TIME ZONE 'UTC'");
+    let job = job.replace(", TIME_ZONE => 'Europe/Berlin'", "").replace(" AT TIME ZONE 'Europe/Berlin'", "");
+    let job = format!("SET 'table.local-time-zone' = 'Europe/Berlin';\n{job}");
+    assert_eq!(job.matches("Berlin").count(), 1);
+    let outcome = run(&job, &[], Setting::of_workers(2)).unwrap();
+    for (table, lines) in expected(&all) {
+        assert_eq!(rows(outcome.table(table).unwrap()), lines, "{table}");
+    }
+}
+
 /// Windows that begin at or after the first instant and end by the last, though they are of different lengths.
 #[test]
 fn a_replayed_part_has_the_windows_wholly_inside() {

@@ -11,6 +11,7 @@
 //! | `protocol` | the commit protocol as a model: every state within bounds keeps the invariants, every rule is needed |
 //! | `crash` | a process killed at any instant of the commit protocol shows every row once |
 //! | `duckdb` | 5,000 random queries give what DuckDB gives |
+//! | `local_time_zone` | instants are shown, cast and cut into windows by the clocks of the job's zone |
 //! | `calendar` | windows of a zone's calendar are those of the dates its clocks show |
 //! | `cascades` | windows over windows over sessions are those of the sorted rows |
 //! | `object` | state in an object store: what every store must do, and what becomes of requests of unknown outcome |
@@ -34,6 +35,7 @@ mod flink_docs;
 mod house;
 mod json_lines;
 mod kafka;
+mod local_time_zone;
 mod nexmark;
 mod object;
 mod places;

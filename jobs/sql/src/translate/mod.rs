@@ -19,7 +19,7 @@ pub(crate) use insert::{Insert, projection};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Fault, Result, Span};
 use crate::tvf::WindowTvf;
-use arrow_schema::{Field, Fields, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use datafusion_common::DFSchema;
 use datafusion_expr::{Distinct, Expr as Planned, LogicalPlan};
 use expr::{Scope, filter_and, may_fail};
@@ -53,6 +53,8 @@ pub(crate) struct Rel {
 #[derive(Clone, Debug)]
 struct Windows {
     kind: WindowKind,
+    /// The type of the time attribute.
+    time: DataType,
     /// What sessions are partitioned by, over the node's schema.
     keys: Vec<Expr>,
     /// Where the text calls it.

@@ -9,7 +9,7 @@ use super::{Place, Rel, Slots, Translator, bare, named, schema_of};
 use crate::checks::{not_the_time, place};
 use crate::diagnostic::{Fault, Result};
 use crate::intervals::show_ms;
-use crate::start_of::Starts;
+use crate::start_of::{Start, Starts};
 use arrow_schema::{DataType, Field};
 use datafusion_common::ScalarValue;
 use datafusion_expr::expr::WindowFunction;
@@ -154,11 +154,13 @@ impl Translator<'_> {
             let data_type = e.get_type(scope.schema).map_err(|e| Fault::new(e.strip_backtrace()))?;
             keys.push((scope.expr(e)?, Field::new(name, data_type, true)));
         }
-        let frame = frame(&params.window_frame, call.function, self.ttl_ms, &self.catalog.starts);
-        let frame = frame.map_err(|f| f.at(place(e)))?;
-        if let Some(since) = &frame.since {
-            has_periods(since, &order.expr, scope)?;
+        let zoned = matches!(order.expr.get_type(scope.schema), Ok(DataType::Timestamp(_, Some(_))));
+        let since = since(&params.window_frame.start_bound, &self.catalog.starts);
+        let since = since.map(|start| if zoned { start } else { start.without_zone() });
+        if let Some(Start { start, .. }) = since.as_ref().filter(|_| !zoned) {
+            has_periods(start, &order.expr)?;
         }
+        let frame = frame(&params.window_frame, call.function, self.ttl_ms, since).map_err(|f| f.at(place(e)))?;
         let field = Field::new(named_by(&call.label, &keys, &frame), field.data_type().clone(), true);
         Ok(Trailing { keys, frame, call, returns, field })
     }
@@ -243,9 +245,8 @@ fn named_by(label: &str, keys: &[(Expr, Field)], f: &Frame) -> String {
 }
 
 /// A time without a zone has days in UTC alone.
-fn has_periods(since: &StartOf, time: &Planned, scope: &Scope) -> Result<()> {
-    let zoned = matches!(time.get_type(scope.schema), Ok(DataType::Timestamp(_, Some(_))));
-    if zoned || periods::zone(&since.zone).is_ok_and(|z| z.is_utc()) {
+fn has_periods(since: &StartOf, time: &Planned) -> Result<()> {
+    if periods::zone(&since.zone).is_ok_and(|z| z.is_utc()) {
         return Ok(());
     }
     let what = format!("{since}: a TIMESTAMP(3) has no time zone, so it has no days there");
@@ -254,7 +255,7 @@ fn has_periods(since: &StartOf, time: &Planned, scope: &Scope) -> Result<()> {
 }
 
 /// The frame. The syntax pass has refused what is not supported; this is the second lock.
-fn frame(f: &WindowFrame, function: AggregateFunction, ttl_ms: Option<i64>, starts: &Starts) -> Result<Frame> {
+fn frame(f: &WindowFrame, function: AggregateFunction, ttl_ms: Option<i64>, since: Option<Start>) -> Result<Frame> {
     let wrong = || Fault::new(format!("frame {f} is not supported"));
     let unbounded = matches!(&f.start_bound, WindowFrameBound::Preceding(v) if v.is_null());
     let lag = matches!(function, AggregateFunction::Lag { .. });
@@ -268,9 +269,8 @@ fn frame(f: &WindowFrame, function: AggregateFunction, ttl_ms: Option<i64>, star
             Ok(Frame::range(ttl("LAG keeps a row of every key for ever", instead)?, 0))
         }
         WindowFrameUnits::Range => {
-            let since = since(&f.start_bound, starts);
-            let start_ms =
-                since.as_ref().map(|(_, ms)| *ms).or_else(|| milliseconds(&f.start_bound)).ok_or_else(wrong)?;
+            let longest_ms = since.as_ref().map(|s| s.longest_ms);
+            let start_ms = longest_ms.or_else(|| milliseconds(&f.start_bound)).ok_or_else(wrong)?;
             let frame = if excludes(&f.end_bound, crate::frames::WITHOUT_CURRENT_NS) {
                 Frame::range(start_ms, 0).without_current()
             } else if excludes(&f.end_bound, crate::frames::WITHOUT_TIES_NS) {
@@ -280,7 +280,7 @@ fn frame(f: &WindowFrame, function: AggregateFunction, ttl_ms: Option<i64>, star
                 Frame::range(start_ms, end_ms.ok_or_else(wrong)?)
             };
             Ok(match since {
-                Some((start, _)) => frame.since(start),
+                Some(Start { start, .. }) => frame.since(start),
                 None => frame,
             })
         }
@@ -297,8 +297,8 @@ fn frame(f: &WindowFrame, function: AggregateFunction, ttl_ms: Option<i64>, star
     }
 }
 
-/// The start of a period that a bound stands for, and how long such a period lasts.
-fn since(b: &WindowFrameBound, starts: &Starts) -> Option<(StartOf, i64)> {
+/// The start of a period that a bound stands for.
+fn since(b: &WindowFrameBound, starts: &Starts) -> Option<Start> {
     match b {
         WindowFrameBound::Preceding(ScalarValue::IntervalMonthDayNano(Some(i))) if i.months > 0 => starts.get(i.months),
         _ => None,

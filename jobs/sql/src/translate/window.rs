@@ -5,18 +5,41 @@ use super::expr::Scope;
 use super::{Place, Rel, Slots, Translator, Windows, bare, schema_of};
 use crate::diagnostic::{Fault, Result};
 use crate::tvf::{WINDOW_COLUMNS, WindowTvf};
-use crate::types::TIMESTAMP_MS;
+use crate::types::{TIMESTAMP_MS, UTC};
 use arrow_schema::{DataType, Field};
 use datafusion_expr::{Aggregate as Grouping, Expr as Planned};
 use highwater_engine::expr::Expr;
-use highwater_engine::graph::{Aggregate, Step, WindowKind, WindowSpec};
+use highwater_engine::graph::{Aggregate, Step, WindowKind, WindowSpec, types};
 
-/// Which of the window's columns an expression is: `window_time` of a TIMESTAMP_LTZ stands in a cast.
+/// Which of the window's columns an expression is: a border may stand in a cast that shows it as a clock does.
 fn window_column(e: &Expr, base: usize) -> Option<usize> {
     match e {
-        Expr::Column(i) => i.checked_sub(base),
-        Expr::Cast { expr, to: DataType::Timestamp(_, Some(_)), .. } => bare(expr)?.checked_sub(base),
-        _ => None,
+        Expr::Cast { expr, to, .. } if *to == TIMESTAMP_MS => bare(expr)?.checked_sub(base),
+        e => bare(e)?.checked_sub(base),
+    }
+}
+
+impl Windows {
+    /// Whether the step leaves borders as instants: where they are to be shown by the clocks of a zone that it knows nothing of.
+    fn borders_are_instants(&self) -> bool {
+        let zoned = matches!(&self.time, DataType::Timestamp(_, Some(zone)) if **zone != *UTC);
+        zoned && !matches!(self.kind, WindowKind::Calendar(_))
+    }
+
+    /// The columns that the step adds; `window_time` is as the rows' time.
+    fn fields(&self) -> [Field; 3] {
+        let border = if self.borders_are_instants() { &self.time } else { &TIMESTAMP_MS };
+        let mut types = [border, border, &self.time].into_iter().cloned();
+        types::window_fields().map(|f| f.with_nullable(true).with_data_type(types.next().unwrap_or(TIMESTAMP_MS)))
+    }
+
+    /// The window's columns behind `base` others, as a query reads them.
+    fn columns(&self, base: usize) -> [Expr; 3] {
+        let shown = |i| match self.borders_are_instants() {
+            true => Expr::Cast { expr: Box::new(Expr::Column(i)), to: TIMESTAMP_MS, or_null: false },
+            false => Expr::Column(i),
+        };
+        [shown(base), shown(base + 1), Expr::Column(base + 2)]
     }
 }
 
@@ -75,40 +98,34 @@ impl Translator<'_> {
             return Err(Fault::new(what).at(tvf.at).hint(hint));
         }
         let base = self.schema(&rel).fields().len();
-        let zone = rel.fields[i].data_type().clone();
+        let time = rel.fields[i].data_type().clone();
         // the time of a row in a window is the window's; what it was before is a column as any other
         rel.time.fill(false);
-        for (k, name) in WINDOW_COLUMNS.iter().enumerate() {
-            let column = Expr::Column(base + k);
-            let (column, data_type) = if k == 2 && zone != TIMESTAMP_MS {
-                (Expr::Cast { expr: Box::new(column), to: zone.clone(), or_null: false }, zone.clone())
-            } else {
-                (column, TIMESTAMP_MS)
-            };
-            rel.columns.push(column);
-            rel.fields.push(Field::new(*name, data_type, true));
-            rel.time.push(k == 2);
-        }
+        rel.time.extend([false, false, true]);
         let position = |c| tvf.input.schema().index_of_column(c).map_err(|e| Fault::new(e.strip_backtrace()));
         let key = |c| Ok(rel.columns[position(c)?].clone());
         let keys = tvf.keys.iter().map(key).collect::<Result<Vec<_>>>()?;
-        rel.window = Some(Windows { kind: tvf.kind.clone(), keys, at: tvf.call_at });
+        let windows = Windows { kind: tvf.kind.clone(), time, keys, at: tvf.call_at };
+        rel.columns.extend(windows.columns(base));
+        let types = [TIMESTAMP_MS, TIMESTAMP_MS, windows.time.clone()].into_iter();
+        rel.fields.extend(WINDOW_COLUMNS.iter().zip(types).map(|(name, t)| Field::new(*name, t, true)));
+        rel.window = Some(windows);
         Ok(rel)
     }
 
     /// The window function as a step of its own, where no aggregation follows.
     pub(super) fn window_assigned(&mut self, rel: Rel, at: &Place) -> Result<Rel> {
         rel.check_ranked()?;
-        let Some(Windows { kind, at: call, .. }) = rel.window.clone() else { return Ok(rel) };
-        if let WindowKind::Session { .. } = kind {
+        let Some(windows) = rel.window.clone() else { return Ok(rel) };
+        if let WindowKind::Session { .. } = windows.kind {
             let what = "SESSION without an aggregation over its windows is not supported in this version";
             let hint = "GROUP BY window_start, window_end and the keys of PARTITION BY";
-            return Err(Fault::new(what).at(call).hint(hint));
+            return Err(Fault::new(what).at(windows.at).hint(hint));
         }
         let input = self.schema(&rel).fields().iter().map(|f| f.as_ref().clone());
-        let added = WINDOW_COLUMNS.map(|n| Field::new(n, TIMESTAMP_MS, true));
-        let schema = schema_of(input.chain(added));
-        let node = self.node(&format!("{}.windows", at.prefix), Step::AssignWindow(kind), vec![rel.node], schema);
+        let schema = schema_of(input.chain(windows.fields()));
+        let node =
+            self.node(&format!("{}.windows", at.prefix), Step::AssignWindow(windows.kind), vec![rel.node], schema);
         Ok(Rel { node, window: None, ..rel })
     }
 
@@ -206,7 +223,7 @@ impl Translator<'_> {
             .map(|(_, f)| f)
             .chain(aggregates.iter().map(|a| Field::new(&a.label, a.returns.clone(), true)))
             .collect();
-        let node = self.window_node(rel.node, before, slots, key_slots, aggregates, window.kind, at);
+        let node = self.window_node(rel.node, before, slots, key_slots, aggregates, window, at);
         Ok(Rel { node, window: None, filter: after, columns, fields, time, pseudo: None, ranked: None })
     }
 
@@ -219,7 +236,7 @@ impl Translator<'_> {
         mut slots: Slots,
         keys: Vec<usize>,
         aggregates: Vec<Aggregate>,
-        window: WindowKind,
+        window: Windows,
         at: &Place,
     ) -> usize {
         let key_fields: Vec<Field> = keys.iter().map(|k| slots.fields[*k].clone()).collect();
@@ -236,8 +253,9 @@ impl Translator<'_> {
                 (self.map(input, filter, slots.columns, slots.fields, at), all)
             }
         };
+        let borders = window.fields();
         let spec = WindowSpec {
-            window,
+            window: window.kind,
             keys: keys.iter().map(|k| position[*k]).collect(),
             aggregates: aggregates
                 .into_iter()
@@ -249,7 +267,6 @@ impl Translator<'_> {
                 })
                 .collect(),
         };
-        let borders = WINDOW_COLUMNS.map(|n| Field::new(n, TIMESTAMP_MS, true));
         let results = spec.aggregates.iter().map(|a| Field::new(&a.label, a.returns.clone(), true));
         let schema = schema_of(key_fields.iter().cloned().chain(borders).chain(results));
         let names: Vec<&str> = key_fields.iter().map(|f| f.name().as_str()).collect();

@@ -292,10 +292,13 @@ fn diff_types(args: &[Argument]) -> Result<Typing, String> {
 fn difference(args: &[Argument], _: &DataType) -> Result<Compute, String> {
     let unit = unit(args)?;
     let (l, r) = (Clock::of(&args[1].data_type)?, Clock::of(&args[2].data_type)?);
-    // both as local milliseconds: a DATE is its midnight
-    let ms = |clock: Clock, v: i64| -> Option<i64> {
-        let local = i128::from(clock.local(v)?);
-        i64::try_from((local * 1_000).div_euclid(i128::from(clock.per_second))).ok()
+    // between two instants pass as many hours as pass, whatever clocks show
+    let is_instant = |a: &Argument| matches!(a.data_type, DataType::Timestamp(_, Some(_)));
+    let elapsed = args[1..].iter().all(is_instant) && unit.fixed_ms().is_some_and(|ms| ms < DAY_MS);
+    // else both as local milliseconds: a DATE is its midnight
+    let ms = move |clock: Clock, v: i64| -> Option<i64> {
+        let at = i128::from(if elapsed { v } else { clock.local(v)? });
+        i64::try_from((at * 1_000).div_euclid(i128::from(clock.per_second))).ok()
     };
     Ok(Arc::new(move |a: &Args<'_>| {
         let (from, to) = (Counts::of(a, 1)?, Counts::of(a, 2)?);
