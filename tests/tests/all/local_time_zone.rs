@@ -37,7 +37,7 @@ INSERT INTO shown SELECT id, CAST(ts AS STRING), CAST(ts AS TIMESTAMP(3)), CAST(
   DATE_FORMAT(ts, 'dd.MM. HH:mm'), TIMESTAMPDIFF(SECOND, FLOOR(ts TO DAY), ts),
   TIMESTAMPDIFF(SECOND, CAST(CAST(ts AS TIMESTAMP(3)) AS TIMESTAMP_LTZ(3)), ts),
   ts >= CAST(TIMESTAMP '2024-03-31 02:30:00' AS TIMESTAMP_LTZ(3)) FROM payments;
-CREATE VIEW minutes AS SELECT window_start, window_time AS t, COUNT(*) AS n
+CREATE VIEW minutes AS SELECT window_start AS s, window_time AS t, COUNT(*) AS n
   FROM TABLE(TUMBLE(TABLE payments, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end, window_time;
 INSERT INTO sessions SELECT window_start, window_end, window_time, COUNT(*)
   FROM TABLE(SESSION(TABLE payments, DESCRIPTOR(ts), INTERVAL '10' MINUTE)) GROUP BY window_start, window_end, window_time;
@@ -48,7 +48,7 @@ INSERT INTO weeks SELECT window_start, window_end, COUNT(*)
 INSERT INTO days SELECT id, window_start, window_time FROM TABLE(TUMBLE(TABLE payments, DESCRIPTOR(ts), INTERVAL '1' DAY));
 INSERT INTO last SELECT window_start, id FROM TABLE(TUMBLE(TABLE payments, DESCRIPTOR(ts), INTERVAL '5' MINUTE))
   QUALIFY ROW_NUMBER() OVER (PARTITION BY window_start, window_end ORDER BY id DESC) = 1;
-INSERT INTO busiest SELECT window_start, COUNT(*) FROM TABLE(TUMBLE(TABLE minutes, DESCRIPTOR(t), INTERVAL '1' DAY))
+INSERT INTO busiest SELECT window_start, SUM(n) FROM TABLE(TUMBLE(TABLE minutes, DESCRIPTOR(t), INTERVAL '1' DAY))
   GROUP BY window_start, window_end;
 INSERT INTO dates SELECT window_start, COUNT(*)
   FROM TABLE(TUMBLE(TABLE clocks, DESCRIPTOR(here), INTERVAL '1' DAY)) GROUP BY window_start, window_end;

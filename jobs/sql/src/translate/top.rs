@@ -6,7 +6,7 @@
 
 use super::call::shown;
 use super::expr::Scope;
-use super::window::unaliased;
+use super::window::{border_of, unaliased};
 use super::{Place, Rel, Slots, Translator, bare, named, schema_of};
 use crate::checks::place;
 use crate::diagnostic::{Fault, Result, Span};
@@ -144,7 +144,7 @@ impl Translator<'_> {
         let n = &self.nodes[node];
         let input = n.inputs.first().map(|i| self.nodes[*i].schema.fields().len());
         match &n.step {
-            Step::Map(m) => self.border(n.inputs[0], bare(&m.columns[column])?),
+            Step::Map(m) => self.border(n.inputs[0], bare(border_of(&m.columns[column]))?),
             Step::Window(w) => column.checked_sub(w.keys.len()).filter(|k| *k < 3),
             Step::AssignWindow(_) => column.checked_sub(input?),
             Step::Over(_) | Step::TopN(_) if column < input? => self.border(n.inputs[0], column),

@@ -11,12 +11,17 @@ use datafusion_expr::{Aggregate as Grouping, Expr as Planned};
 use highwater_engine::expr::Expr;
 use highwater_engine::graph::{Aggregate, Step, WindowKind, WindowSpec, types};
 
-/// Which of the window's columns an expression is: a border may stand in a cast that shows it as a clock does.
-fn window_column(e: &Expr, base: usize) -> Option<usize> {
+/// What stands in the cast by which [`Windows::columns`] shows a border; anything else as it is.
+pub(super) fn border_of(e: &Expr) -> &Expr {
     match e {
-        Expr::Cast { expr, to, .. } if *to == TIMESTAMP_MS => bare(expr)?.checked_sub(base),
-        e => bare(e)?.checked_sub(base),
+        Expr::Cast { expr, to, .. } if *to == TIMESTAMP_MS => expr,
+        e => e,
     }
+}
+
+/// Which of the window's columns an expression is.
+fn window_column(e: &Expr, base: usize) -> Option<usize> {
+    bare(border_of(e))?.checked_sub(base)
 }
 
 impl Windows {
