@@ -1,5 +1,5 @@
--- Replay: fraud_velocity.sql and merchant_throughput.sql in one job, to be run over history. Their outputs have the same
--- columns here as there.
+-- Replay: fraud_velocity.sql and merchant_throughput.sql in one job, to be run over history. alerts, merchant_minutes and
+-- merchant_hours are as there, with the same digests over the same payments; bursts are counted by the hour.
 --
 --   highwater generate --rows 5000000 --out history
 --   highwater replay jobs/replay_history.sql --summary replay.json \

@@ -1,7 +1,7 @@
 //! The event logs of all keys of one operator: short ones in an arena, long ones by themselves.
 //!
 //! A row forgets what is too old in its own log, and keys without rows are looked after in [rounds](Logs::tend). So state
-//! is what the last one and a half frames hold, however long the job runs.
+//! is less than what the last two frames hold, however long the job runs.
 
 use super::arena::{Arena, ENTRIES_MAX, LINE_WORDS};
 use super::cold::Cold;

@@ -250,7 +250,7 @@ impl Over {
         if answered.is_empty() {
             return Ok(());
         }
-        let input = gather(&self.waiting, &self.plan.input, answered).map_err(fail)?;
+        let input = gather(&self.waiting, &self.plan.input, answered, &self.emission).map_err(fail)?;
         let mut columns = input.columns().columns().to_vec();
         columns.extend(answers.finish(&self.plan));
         let options = RecordBatchOptions::new().with_row_count(Some(input.rows()));
@@ -272,8 +272,14 @@ impl Over {
     }
 }
 
-/// Rows of held batches as one batch, with times, tags and identity.
-pub(super) fn gather(waiting: &Waiting, schema: &SchemaRef, items: &[Item]) -> Result<Batch, arrow::error::ArrowError> {
+/// Rows of held batches as one batch, with times, tags and identity. Those that wait under `final` do so by their event times,
+/// and none is late.
+pub(super) fn gather(
+    waiting: &Waiting,
+    schema: &SchemaRef,
+    items: &[Item],
+    emission: &Emission,
+) -> Result<Batch, arrow::error::ArrowError> {
     let (mut number, mut held) = (vec![usize::MAX; waiting.places()], Vec::new());
     let (mut rows, mut last) = (Vec::with_capacity(items.len()), (u32::MAX, 0));
     for item in items {
@@ -294,9 +300,13 @@ pub(super) fn gather(waiting: &Waiting, schema: &SchemaRef, items: &[Item]) -> R
     let columns = (0..schema.fields().len()).map(column).collect::<Result<Vec<_>, _>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(items.len()));
     let columns = RecordBatch::try_new_with_options(schema.clone(), columns, &options)?;
-    let times = rows.iter().map(|(b, r)| held[*b].batch.times()[*r]).collect();
+    let by_cut = matches!(emission, Emission::Arrival { .. });
+    let times = match by_cut {
+        false => items.iter().map(|i| i.at).collect(),
+        true => rows.iter().map(|(b, r)| held[*b].batch.times()[*r]).collect(),
+    };
     let tag = |(b, r): &(usize, usize)| held[*b].batch.tag(*r).unwrap_or(ON_TIME);
-    let late = held.iter().any(|h| h.batch.tags().is_some());
+    let late = by_cut && held.iter().any(|h| h.batch.tags().is_some());
     let tags: Option<Vec<i64>> = late.then(|| rows.iter().map(tag).collect());
     let tags = tags.filter(|t| t.iter().any(|t| *t != ON_TIME)).map(Into::into);
     let identity = held.iter().all(|h| h.arrival.is_some()).then(|| {

@@ -6,6 +6,7 @@ use super::waiting::{Item, Waiting};
 use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, SortField};
 use highwater_engine::error::OperatorError;
+use highwater_engine::graph::Emission;
 use std::collections::HashMap;
 
 /// Puts rows that stand in the order of their event times into the order of rows.
@@ -25,7 +26,7 @@ pub fn sort_peers(rows: &mut [Item], waiting: &Waiting, schema: &SchemaRef) -> R
 }
 
 fn by_columns(peers: &mut [Item], waiting: &Waiting, schema: &SchemaRef) -> Result<(), arrow::error::ArrowError> {
-    let batch = gather(waiting, schema, peers)?;
+    let batch = gather(waiting, schema, peers, &Emission::Final)?;
     let fields = schema.fields().iter().map(|f| SortField::new(f.data_type().clone())).collect();
     let rows = RowConverter::new(fields)?.convert_columns(batch.columns().columns())?;
     let mut order: Vec<usize> = (0..peers.len()).collect();

@@ -194,7 +194,7 @@ fn waiting_by_group(over: &Over) -> Result<(Option<Batch>, Vec<Range<usize>>), O
         return Ok((None, ranges));
     }
     let items: Vec<Item> = items.into_iter().map(|(_, item)| item).collect();
-    let batch = gather(&over.waiting, &over.plan.input, &items)
+    let batch = gather(&over.waiting, &over.plan.input, &items, &over.emission)
         .map_err(|e| OperatorError::new(format!("state could not be written: {e}")))?;
     Ok((Some(batch), ranges))
 }

@@ -1,4 +1,4 @@
-//! Looking after keys without rows, in rounds: two in the time of the longest frame, a few keys with every watermark.
+//! Looking after keys without rows, in rounds: one in the time of the longest frame, a few keys with every watermark.
 
 use super::keys::State;
 use super::logs::{Logs, evict_small};
@@ -19,9 +19,6 @@ pub struct Round {
 /// Places that a round looks ahead.
 const TENDED_AHEAD: usize = 32;
 
-/// Rounds in the time of the longest frame.
-const ROUNDS: i64 = 2;
-
 impl Round {
     /// Before the first one.
     pub const NONE: Round = Round { next: None, since: i64::MIN, bound: i64::MIN };
@@ -37,7 +34,7 @@ impl Logs {
     /// which nothing is left, and memory that logs have outgrown.
     pub fn tend(&mut self, bound: i64, watermark: i64, most: usize) {
         self.cold.forget(bound);
-        let span = (self.plan.reach_ms / ROUNDS).max(1);
+        let span = self.plan.reach_ms.max(1);
         let since = watermark.saturating_sub(self.round.since);
         let (mut at, since) = match self.round.next {
             Some(at) => (at, since),

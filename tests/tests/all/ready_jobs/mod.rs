@@ -2,6 +2,7 @@
 
 mod model;
 
+use highwater_engine::digest::Digest;
 use highwater_engine::graph::TimeRange;
 use highwater_jobs::args::GenerateArgs;
 use highwater_jobs::generate::generate;
@@ -168,7 +169,24 @@ fn merchant_throughput_is_the_naive_model_at_any_setting() {
     let first = run_job("merchant_throughput.sql", &define, Setting::of_workers(1));
     assert_rows("minutes", &table(&first, "merchant_minutes"), model::merchants(&payments, 60_000));
     assert_rows("hours", &table(&first, "merchant_hours"), model::merchants(&payments, 3_600_000));
+    let late = model::late_payments(&payments).len();
+    assert!(late > 0 && table(&first, "late_payments").len() == late, "late payments");
     assert_equal_everywhere("merchant_throughput.sql", &define, &folder, &first);
+}
+
+/// What a live job said is what a replay of its payments says, to the digest.
+#[test]
+fn a_replay_of_history_says_what_the_live_jobs_said() {
+    let (folder, _) = payments();
+    let all = |job: &str| run_job(job, &from_files(&[], &folder), Setting::of_workers(2));
+    let live = [all("fraud_velocity.sql"), all("merchant_throughput.sql")];
+    let again = digests(&run_history(TimeRange::ALL, &from_files(&[], &folder), Setting::of_workers(1)));
+    for name in ["alerts", "merchant_minutes", "merchant_hours"] {
+        let of = |all: &[(String, u64, Digest)]| all.iter().find(|d| d.0 == name).cloned();
+        let said = live.iter().find_map(|job| of(&digests(job)));
+        assert!(said.as_ref().is_some_and(|d| d.1 > 500), "{name}");
+        assert_eq!(of(&again), said);
+    }
 }
 
 const HISTORY: [&str; 5] = ["alerts", "bursts_by_hour", "merchant_minutes", "merchant_hours", "late_payments"];
